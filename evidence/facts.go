@@ -1,0 +1,152 @@
+package evidence
+
+// Facts are the parsed, allow-listed fields of an observation. At most one
+// field is set, the one of the observation's kind. Facts hold no patient data:
+// a field that could carry it does not exist.
+type Facts struct {
+	TLS      *TLSFacts      `json:"tls,omitempty"`
+	SSH      *SSHFacts      `json:"ssh,omitempty"`
+	DICOM    *DICOMFacts    `json:"dicom,omitempty"`
+	HL7      *HL7Facts      `json:"hl7,omitempty"`
+	SNMP     *SNMPFacts     `json:"snmp,omitempty"`
+	Artefact *ArtefactFacts `json:"artefact,omitempty"`
+}
+
+// Offer names the ClientHello that a TLS observation answers. The exact offer
+// is in the raw bytes; the name tells a rule which question was asked.
+type Offer string
+
+// The offers of the active prober, from the most ordinary to the oddest, and
+// the one word for handshakes of others.
+const (
+	OfferFull    Offer = "full"    // TLS 1.0 to 1.3, every suite the full client has; handshake completed where possible
+	OfferTLS12   Offer = "tls1.2"  // at most TLS 1.2, sound and unsound suites, sound ones first
+	OfferTLS11   Offer = "tls1.1"  // at most TLS 1.1
+	OfferTLS10   Offer = "tls1.0"  // exactly TLS 1.0
+	OfferSSL3    Offer = "ssl3"    // exactly SSL 3.0
+	OfferSSL2    Offer = "ssl2"    // SSL 2.0 CLIENT-HELLO
+	OfferWeak    Offer = "weak"    // at most TLS 1.2, only suites of classes in [TLSFacts.OfferedClasses]
+	OfferPassive Offer = "passive" // a handshake between others
+)
+
+// TLSFacts are what one TLS handshake, or the part of it that was seen, shows.
+// Versions, suites, groups and schemes are the IANA code points.
+type TLSFacts struct {
+	Offer          Offer        `json:"offer"`
+	OfferedMax     uint16       `json:"offered_max,omitzero"`    // highest version offered
+	OfferedSuites  []uint16     `json:"offered_suites,omitzero"` // at most 256
+	OfferedClasses []SuiteClass `json:"offered_classes,omitzero"`
+	ServerName     string       `json:"server_name,omitzero"` // SNI that was sent
+	ClientALPN     []string     `json:"client_alpn,omitzero"`
+
+	// Answer of the server. Version 0 means that no ServerHello was seen.
+	Version              uint16 `json:"version,omitzero"`
+	CipherSuite          uint16 `json:"cipher_suite,omitzero"`
+	Group                uint16 `json:"group,omitzero"`            // named group of (EC)DHE or the TLS 1.3 key share
+	DHBits               int    `json:"dh_bits,omitzero"`          // bits of the prime of finite-field DHE
+	SignatureScheme      uint16 `json:"signature_scheme,omitzero"` // of ServerKeyExchange or CertificateVerify
+	Compression          uint8  `json:"compression,omitzero"`
+	SecureRenegotiation  *bool  `json:"secure_renegotiation,omitempty"`   // RFC 5746; nil: not applicable or not seen
+	ExtendedMasterSecret *bool  `json:"extended_master_secret,omitempty"` // RFC 7627; nil: not applicable or not seen
+	DowngradeSentinel    string `json:"downgrade_sentinel,omitzero"`      // "tls1.2" or "tls1.1" (RFC 8446 section 4.1.3)
+	ALPN                 string `json:"alpn,omitzero"`
+	OCSPStaple           bool   `json:"ocsp_staple,omitzero"`
+
+	// Alert is the description of a fatal alert of the server, nil when none came.
+	Alert *uint8 `json:"alert,omitempty"`
+	// Handshake says how far it got.
+	Handshake HandshakeStage `json:"handshake"`
+
+	// ClientAuth says whether the server asked for a client certificate.
+	ClientAuth ClientAuth `json:"client_auth,omitzero"`
+	// Authorities are the distinguished names (DER) of the certificate request.
+	Authorities [][]byte `json:"authorities,omitzero"`
+
+	// CertificateHidden is true where the protocol hides the certificate from
+	// this observer (TLS 1.3 seen passively), which is not "no certificate".
+	CertificateHidden bool `json:"certificate_hidden,omitzero"`
+	// NotTLS is true when the peer answered, but not in TLS. Spoke names the
+	// protocol of the answer where its first bytes tell ("ssh", "dicom", "http").
+	NotTLS bool   `json:"not_tls,omitzero"`
+	Spoke  string `json:"spoke,omitzero"`
+	// Ambiguous is true when overlapping bytes of the stream disagreed (passive).
+	Ambiguous bool `json:"ambiguous,omitzero"`
+}
+
+// HandshakeStage says how far a handshake was observed to get.
+type HandshakeStage string
+
+// The stages, in order.
+const (
+	StageNone        HandshakeStage = "none"         // no ServerHello
+	StageServerHello HandshakeStage = "server-hello" // stopped or failed after it
+	StageCertificate HandshakeStage = "certificate"  // the server's certificates were read
+	StageComplete    HandshakeStage = "complete"     // both Finished messages
+)
+
+// ClientAuth says whether a server asked for a client certificate. That a
+// handshake completed without one does not show that the application accepts it.
+type ClientAuth string
+
+// The answers.
+const (
+	ClientAuthUnknown   ClientAuth = ""
+	ClientAuthNotAsked  ClientAuth = "not-asked"
+	ClientAuthRequested ClientAuth = "requested" // asked; the handshake completed without one
+	ClientAuthRequired  ClientAuth = "required"  // asked; the handshake failed without one
+)
+
+// SSHFacts are what a server shows before authentication (RFC 4253).
+type SSHFacts struct {
+	Version  string   `json:"version"` // identification string without CR LF
+	KEX      []string `json:"kex,omitzero"`
+	HostKeys []string `json:"host_keys,omitzero"` // algorithms offered
+	Ciphers  []string `json:"ciphers,omitzero"`   // server to client
+	MACs     []string `json:"macs,omitzero"`      // server to client
+}
+
+// DICOMFacts are the association items of DICOM PS3.8 section 9.3. Titles and
+// versions are configuration, not proof of identity.
+type DICOMFacts struct {
+	PDU               string   `json:"pdu"` // "rq", "ac", "rj", "abort"
+	TLS               bool     `json:"tls,omitzero"`
+	CalledAE          string   `json:"called_ae,omitzero"`
+	CallingAE         string   `json:"calling_ae,omitzero"`
+	ImplementationUID string   `json:"implementation_uid,omitzero"`
+	Implementation    string   `json:"implementation,omitzero"` // version name
+	MaxPDU            uint32   `json:"max_pdu,omitzero"`
+	AbstractSyntaxes  []string `json:"abstract_syntaxes,omitzero"` // requested, at most 128
+	Accepted          int      `json:"accepted,omitzero"`          // presentation contexts accepted
+	RejectResult      uint8    `json:"reject_result,omitzero"`
+	RejectSource      uint8    `json:"reject_source,omitzero"`
+	RejectReason      uint8    `json:"reject_reason,omitzero"`
+}
+
+// HL7Facts are the header fields of one HL7 v2 message. Segments holds the
+// names of the segments that followed (three characters each), never a value.
+type HL7Facts struct {
+	SendingApplication   string   `json:"sending_application,omitzero"`   // MSH-3
+	SendingFacility      string   `json:"sending_facility,omitzero"`      // MSH-4
+	ReceivingApplication string   `json:"receiving_application,omitzero"` // MSH-5
+	ReceivingFacility    string   `json:"receiving_facility,omitzero"`    // MSH-6
+	MessageType          string   `json:"message_type,omitzero"`          // MSH-9
+	ProcessingID         string   `json:"processing_id,omitzero"`         // MSH-11
+	VersionID            string   `json:"version_id,omitzero"`            // MSH-12
+	Segments             []string `json:"segments,omitzero"`              // at most 64, each name once, in order
+}
+
+// SNMPFacts are what an SNMPv3 engine says before authentication (RFC 3414
+// section 4).
+type SNMPFacts struct {
+	EngineID    []byte `json:"engine_id"`
+	EngineBoots uint32 `json:"engine_boots"`
+	EngineTime  uint32 `json:"engine_time"` // seconds
+}
+
+// ArtefactFacts say what a file held.
+type ArtefactFacts struct {
+	Format string `json:"format"` // "pem", "der", "pkcs7", "pkcs12", "csr"
+	Index  int    `json:"index"`  // position in the file, from 0
+	// Request is the DER of a PKCS #10 certification request.
+	Request []byte `json:"request,omitzero"`
+}
