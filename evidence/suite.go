@@ -15,5 +15,6 @@ const (
 	Class3DES      SuiteClass = "3des"       // 64-bit blocks (Sweet32)
 	ClassIDEA      SuiteClass = "idea"       // 64-bit blocks
 	ClassStaticRSA SuiteClass = "static-rsa" // RSA key transport, no forward secrecy
+	ClassDHE       SuiteClass = "dhe"        // finite-field ephemeral Diffie-Hellman
 	ClassCBC       SuiteClass = "cbc"        // sound cipher, MAC-then-encrypt
 )
