@@ -1,0 +1,118 @@
+package identify
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/zmap/zcrypto/x509"
+
+	"probity/evidence"
+)
+
+// Confidences of single signals. An attribute that two independent layers agree
+// on is worth more than either; none of these alone is certain.
+const (
+	confidenceSubject = 60 // a certificate says so; the device may have borrowed it
+	confidenceUIDRoot = 70 // an implementation UID on the arc of an organisation
+	confidenceBanner  = 40 // free text that anyone can set
+	confidenceKey     = 90 // proof of possession in the handshake
+)
+
+// serverClaims are what o shows about the device that answered.
+func serverClaims(o evidence.Observation) []evidence.Claim {
+	switch {
+	case o.Facts.TLS != nil:
+		return subjectClaims(o, evidence.RoleServer)
+	case o.Facts.SSH != nil:
+		return sshClaims(o)
+	case o.Facts.DICOM != nil && o.Facts.DICOM.PDU == "ac":
+		return dicomClaims(*o.Facts.DICOM)
+	case o.Facts.SNMP != nil:
+		f := *o.Facts.SNMP
+		return []evidence.Claim{
+			{Attribute: evidence.AttrEngineID, Value: hexText(f.EngineID), Confidence: confidenceKey, Layer: "snmp"},
+			{Attribute: evidence.AttrEngineBoot, Value: bootClaim(f, o.At), Confidence: confidenceKey, Layer: "snmp"},
+		}
+	}
+	return nil
+}
+
+// clientClaims are what o shows about the device that called.
+func clientClaims(o evidence.Observation) []evidence.Claim {
+	switch {
+	case o.Facts.TLS != nil:
+		return subjectClaims(o, evidence.RoleClient)
+	case o.Facts.DICOM != nil && o.Facts.DICOM.PDU == "rq":
+		return dicomClaims(*o.Facts.DICOM)
+	}
+	return nil
+}
+
+// subjectClaims reads the leaf certificate in the given role.
+func subjectClaims(o evidence.Observation, role evidence.Role) []evidence.Claim {
+	var out []evidence.Claim
+	for _, p := range o.Certs {
+		if p.Role != role || p.Position != 0 {
+			continue
+		}
+		c, err := x509.ParseCertificate(p.DER)
+		if err != nil {
+			continue
+		}
+		add := func(a evidence.Attribute, v string) {
+			if v != "" {
+				out = append(out, evidence.Claim{Attribute: a, Value: v, Confidence: confidenceSubject, Layer: "x509"})
+			}
+		}
+		add(evidence.AttrSerial, c.Subject.SerialNumber)
+		for _, name := range c.DNSNames {
+			add(evidence.AttrHostname, name)
+		}
+	}
+	return out
+}
+
+func sshClaims(o evidence.Observation) []evidence.Claim {
+	out := []evidence.Claim{}
+	for _, k := range o.Keys {
+		out = append(out, evidence.Claim{
+			Attribute: evidence.AttrSSHHostKey, Value: evidence.DigestOf(k.Blob).String(),
+			Confidence: confidenceKey, Layer: "ssh",
+		})
+	}
+	// RFC 4253 section 4.2: SSH-protoversion-softwareversion SP comments.
+	if _, rest, ok := strings.Cut(strings.TrimPrefix(o.Facts.SSH.Version, "SSH-"), "-"); ok && rest != "" {
+		software, _, _ := strings.Cut(rest, " ")
+		out = append(out, evidence.Claim{
+			Attribute: evidence.AttrToolkit, Value: software, Confidence: confidenceBanner, Layer: "ssh",
+		})
+	}
+	return out
+}
+
+func dicomClaims(f evidence.DICOMFacts) []evidence.Claim {
+	var out []evidence.Claim
+	if r, ok := lookupRoot(f.ImplementationUID); ok {
+		out = append(out, evidence.Claim{Attribute: r.attribute, Value: r.value, Confidence: confidenceUIDRoot, Layer: "dicom"})
+	}
+	if f.Implementation != "" {
+		out = append(out, evidence.Claim{
+			Attribute: evidence.AttrVersion, Value: f.Implementation, Confidence: confidenceBanner, Layer: "dicom",
+		})
+	}
+	return out
+}
+
+// parseBoot reads what [bootClaim] wrote.
+func parseBoot(s string) (boot, bool) {
+	parts := strings.SplitN(s, "/", 3)
+	if len(parts) != 3 {
+		return boot{}, false
+	}
+	start, err := time.Parse(time.RFC3339, parts[2])
+	if _, e := strconv.ParseUint(parts[1], 10, 32); err != nil || e != nil {
+		return boot{}, false
+	}
+	return boot{engine: parts[0], count: parts[1], start: start}, true
+}
