@@ -1,0 +1,75 @@
+# probity: see README.md. Every target works on a fresh clone with Go, gcc, make and git.
+
+TAGS    := sqlite_omit_load_extension sqlite_foreign_keys sqlite_secure_delete sqlite_app_armor
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+GO      := go
+GOTEST  := $(GO) test -tags '$(TAGS)'
+TOOLS   := .ci/tools/bin
+BENCH   ?= .
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Build, scan a simulated hospital on loopback, write demo/evidence.db and demo/report.html
+	@scripts/demo.sh
+
+.PHONY: test
+test: ## Install the peers that tests need and run everything that CI runs
+	@scripts/peers.sh install
+	@$(MAKE) check
+
+.PHONY: build
+build: ## Build bin/probity
+	@$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/probity ./cmd/probity
+
+.PHONY: check
+check: build lint dead pure race peers ## What CI runs: build, lint, dead code, pure-Go build, race, peers
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Run the linters
+	$(TOOLS)/golangci-lint run ./...
+
+# deadcode exits 0 whatever it finds, so its output decides.
+.PHONY: dead
+dead: $(TOOLS)/deadcode ## Find code that the binary does not reach
+	@out="$$($(TOOLS)/deadcode -tags '$(TAGS)' -filter '^probity/' ./cmd/probity)" || exit 1; \
+	if [ -n "$$out" ]; then printf 'code that cmd/probity does not reach:\n%s\n' "$$out"; exit 1; fi
+
+.PHONY: pure
+pure: ## Build without cgo, for the platforms that verify and lint only
+	CGO_ENABLED=0 $(GO) build -o bin/probity-pure ./cmd/probity
+	CGO_ENABLED=0 GOOS=windows $(GO) build -o /dev/null ./cmd/probity
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/probity
+	bin/probity-pure version
+
+.PHONY: race
+race: ## Run every test under the race detector
+	$(GOTEST) -race -shuffle=on ./...
+
+.PHONY: peers
+peers: ## Run the tests against real peers; a missing peer is a failure
+	@scripts/peers.sh check
+	PROBITY_REQUIRE_PEERS=1 $(GOTEST) -count=1 -run Peer ./...
+
+.PHONY: bench
+bench: ## Run the benchmarks (BENCH=regexp)
+	$(GOTEST) -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@set -e; for pkg in $$($(GO) list -tags '$(TAGS)' ./...); do \
+	  for f in $$($(GOTEST) -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GOTEST) -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+
+.PHONY: golden
+golden: ## Rewrite golden files; read the diff before you commit it
+	$(GOTEST) ./cmd/probity ./reports/... ./lint/... ./evidence/store -update
+
+$(TOOLS)/%: .ci/tools/go.mod .ci/tools/go.sum
+	@echo "building the development tools into $(TOOLS) (once)"
+	@cd .ci/tools && $(GO) build -o bin/ tool
+	@touch $(TOOLS)/*

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Installs (install) or looks for (check) the programs that probity is tested
+# against: Debian packages, started by the tests on loopback and stopped again.
+set -euo pipefail
+
+# program:package
+peers=(
+  openssl:openssl nginx:nginx-light storescp:dcmtk echoscu:dcmtk dcmqrscp:dcmtk
+  Orthanc:orthanc sshd:openssh-server ssh-keyscan:openssh-client
+  mosquitto:mosquitto mosquitto_pub:mosquitto-clients snmpd:snmpd snmpget:snmp
+  curl:curl tshark:tshark sqlite3:sqlite3 ip:iproute2 chromium:chromium
+)
+
+export PATH="$PATH:/usr/sbin:/sbin"
+missing=()
+for p in "${peers[@]}"; do
+  command -v "${p%%:*}" >/dev/null || missing+=("${p##*:}")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  exit 0
+fi
+list=$(printf '%s\n' "${missing[@]}" | sort -u | tr '\n' ' ')
+
+if [ "${1:-check}" != install ]; then
+  echo "missing peers: $list(run: make test, which installs them)" >&2
+  exit 1
+fi
+echo "installing Debian packages that the tests need: $list"
+sudo=
+if [ "$(id -u)" -ne 0 ]; then
+  sudo=sudo
+fi
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq
+# shellcheck disable=SC2086 # the list is words on purpose
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $list >/dev/null
