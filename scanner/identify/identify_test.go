@@ -1,0 +1,179 @@
+package identify
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"probity/evidence"
+)
+
+var t0 = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+func snmp(id int64, addr string, engine string, boots, seconds uint32, at time.Time) evidence.Observation {
+	return evidence.Observation{
+		ID: id, Method: evidence.Active, Kind: evidence.KindSNMP, At: at, Result: evidence.ResultData,
+		Endpoint: evidence.Endpoint{Addr: netip.MustParseAddr(addr), Port: 161, Transport: evidence.UDP},
+		Facts: evidence.Facts{SNMP: &evidence.SNMPFacts{
+			EngineID: []byte(engine), EngineBoots: boots, EngineTime: seconds,
+		}},
+	}
+}
+
+func ssh(id int64, addr string, key string) evidence.Observation {
+	return evidence.Observation{
+		ID: id, Method: evidence.Active, Kind: evidence.KindSSH, At: t0, Result: evidence.ResultData,
+		Endpoint: evidence.Endpoint{Addr: netip.MustParseAddr(addr), Port: 22, Transport: evidence.TCP},
+		Keys:     []evidence.HostKey{{Algorithm: "ssh-ed25519", Blob: []byte(key)}},
+		Facts:    evidence.Facts{SSH: &evidence.SSHFacts{Version: "SSH-2.0-OpenSSH_9.2p1 Debian-2"}},
+	}
+}
+
+func groups(assets []evidence.Asset) [][]string {
+	var out [][]string
+	for _, a := range assets {
+		var g []string
+		for _, addr := range a.Addresses {
+			g = append(g, addr.String())
+		}
+		out = append(out, g)
+	}
+	return out
+}
+
+func TestResolve_joins(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		obs  []evidence.Observation
+		want [][]string
+	}{
+		{
+			"one engine at two addresses",
+			[]evidence.Observation{
+				snmp(1, "192.0.2.1", "e1", 7, 100, t0),
+				snmp(2, "192.0.2.2", "e1", 7, 160, t0.Add(61*time.Second)),
+			},
+			[][]string{{"192.0.2.1", "192.0.2.2"}},
+		},
+		{
+			"cloned engine id started at another time",
+			[]evidence.Observation{
+				snmp(1, "192.0.2.1", "e1", 7, 100, t0),
+				snmp(2, "192.0.2.2", "e1", 7, 5000, t0),
+			},
+			[][]string{{"192.0.2.1"}, {"192.0.2.2"}},
+		},
+		{
+			"cloned engine id with another boot count",
+			[]evidence.Observation{
+				snmp(1, "192.0.2.1", "e1", 7, 100, t0),
+				snmp(2, "192.0.2.2", "e1", 8, 100, t0),
+			},
+			[][]string{{"192.0.2.1"}, {"192.0.2.2"}},
+		},
+		{
+			"the same host key proves nothing",
+			[]evidence.Observation{ssh(1, "192.0.2.1", "k"), ssh(2, "192.0.2.2", "k")},
+			[][]string{{"192.0.2.1"}, {"192.0.2.2"}},
+		},
+		{
+			"ports of one address",
+			[]evidence.Observation{ssh(1, "192.0.2.1", "k"), snmp(2, "192.0.2.1", "e", 1, 1, t0)},
+			[][]string{{"192.0.2.1"}},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, groups(Resolve(tt.obs))); diff != "" {
+				t.Errorf("assets (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestResolve_ignoresWhatShowsNoDevice(t *testing.T) {
+	refused := ssh(1, "192.0.2.9", "k")
+	refused.Result = evidence.ResultRefused
+	file := evidence.Observation{
+		ID: 2, Result: evidence.ResultData,
+		Endpoint: evidence.Endpoint{Transport: evidence.File, Name: "a.pem"},
+	}
+	if got := Resolve([]evidence.Observation{refused, file}); len(got) != 0 {
+		t.Errorf("got %d assets, want none", len(got))
+	}
+}
+
+func TestResolve_orderDoesNotMatter(t *testing.T) {
+	var obs []evidence.Observation
+	for i := range int64(40) {
+		addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(i % 20)}).String()
+		if i%2 == 0 {
+			obs = append(obs, snmp(i, addr, string(rune('a'+i%3)), 1, 10, t0))
+		} else {
+			obs = append(obs, ssh(i, addr, string(rune('a'+i))))
+		}
+	}
+	want := Resolve(obs)
+	for seed := range uint64(10) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		shuffled := slices.Clone(obs)
+		r.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		if diff := cmp.Diff(want, Resolve(shuffled), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Fatalf("seed %d (-want +got):\n%s", seed, diff)
+		}
+	}
+}
+
+func TestLookupRoot(t *testing.T) {
+	for uid, want := range map[string]string{
+		"1.2.276.0.7230010.3.0.3.6.7":      "OFFIS DCMTK",
+		"1.2.826.0.1.3680043.9.3811.3.1.0": "pynetdicom",
+		"1.2.840.113619.6.388":             "GE HealthCare implementation class arc",
+		"1.2.840.113619":                   "GE HealthCare",
+		"1.2.276.0.72300109":               "",
+		"1.2.826.0.1.3680043":              "",
+		"":                                 "",
+	} {
+		if got, _ := lookupRoot(uid); got.value != want {
+			t.Errorf("lookupRoot(%q) = %q, want %q", uid, got.value, want)
+		}
+	}
+}
+
+func TestDICOMRoots_table(t *testing.T) {
+	lines := strings.Split(strings.TrimSuffix(dicomRootsTSV, "\n"), "\n")
+	if got, want := len(dicomRoots()), len(lines)-1; got != want {
+		t.Errorf("%d rows are usable, want %d", got, want)
+	}
+	for i, line := range lines[1:] {
+		f := strings.Split(line, "\t")
+		if len(f) != 4 || f[3] == "" {
+			t.Errorf("line %d: want root, attribute, value and a source: %q", i+2, line)
+			continue
+		}
+		if a := evidence.Attribute(f[1]); a != evidence.AttrToolkit && a != evidence.AttrManufacturer {
+			t.Errorf("line %d: attribute %q", i+2, f[1])
+		}
+	}
+}
+
+func TestClaims_toolkitIsNotManufacturer(t *testing.T) {
+	o := evidence.Observation{
+		ID: 5, Result: evidence.ResultData, At: t0,
+		Endpoint: evidence.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 104, Transport: evidence.TCP},
+		Facts: evidence.Facts{DICOM: &evidence.DICOMFacts{
+			PDU: "ac", ImplementationUID: "1.2.276.0.7230010.3.0.3.6.7", Implementation: "OFFIS_DCMTK_367",
+		}},
+	}
+	want := []evidence.Claim{
+		{Attribute: evidence.AttrToolkit, Value: "OFFIS DCMTK", Confidence: confidenceUIDRoot, Layer: "dicom", Observation: 5},
+		{Attribute: evidence.AttrVersion, Value: "OFFIS_DCMTK_367", Confidence: confidenceBanner, Layer: "dicom", Observation: 5},
+	}
+	if diff := cmp.Diff(want, Resolve([]evidence.Observation{o})[0].Claims); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
+	}
+}
