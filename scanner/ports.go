@@ -1,0 +1,158 @@
+package scanner
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+)
+
+//go:embed data/ports.tsv
+var portData []byte
+
+// Action is the most that may be sent to a port.
+type Action string
+
+// The actions.
+const (
+	ActionTLS     Action = "tls"      // TLS hellos; another prober only if the peer itself answered in its protocol
+	ActionTLSOnly Action = "tls-only" // TLS hellos and nothing else: the listener must not see its own protocol
+	ActionDICOM   Action = "dicom"    // TLS first; one association request if the peer does not speak TLS
+	ActionSSH     Action = "ssh"
+	ActionSNMP    Action = "snmp"
+	ActionNever   Action = "never" // no connection at all
+)
+
+// Port is a port that a scan knows.
+type Port struct {
+	Number    uint16
+	Transport evidence.Transport
+	Action    Action
+	Service   string
+	Profiles  []string
+	Source    string // where the meaning is documented
+	Note      string // why nothing may be sent
+}
+
+// maxPorts bounds a port set.
+const maxPorts = 4096
+
+// Ports is the table of known ports.
+type Ports struct {
+	known    []Port
+	profiles []string
+}
+
+// LoadPorts reads the embedded table of known ports.
+func LoadPorts() (*Ports, error) {
+	r := csv.NewReader(bytes.NewReader(portData))
+	r.Comma, r.Comment, r.LazyQuotes, r.FieldsPerRecord = '\t', '#', true, 7
+	p := &Ports{}
+	for {
+		row, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			slices.Sort(p.profiles)
+			p.profiles = slices.Compact(p.profiles)
+			return p, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("port table: %w", err)
+		}
+		n, err := strconv.ParseUint(row[0], 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("port table: port %q: %w", row[0], err)
+		}
+		known := Port{
+			Number: uint16(n), Transport: evidence.Transport(row[1]), Action: Action(row[2]),
+			Service: row[3], Source: row[5], Note: row[6],
+		}
+		if row[4] != "" {
+			known.Profiles = strings.Split(row[4], ",")
+			p.profiles = append(p.profiles, known.Profiles...)
+		}
+		p.known = append(p.known, known)
+	}
+}
+
+// Profiles lists the names of the port sets.
+func (p *Ports) Profiles() []string { return slices.Clone(p.profiles) }
+
+// Lookup returns what is known of a port. An unknown TCP port gets TLS hellos;
+// an unknown UDP port has no prober and is never touched.
+func (p *Ports) Lookup(transport evidence.Transport, number uint16) Port {
+	for _, k := range p.known {
+		if k.Number == number && k.Transport == transport {
+			return k
+		}
+	}
+	unknown := Port{Number: number, Transport: transport, Action: ActionTLS}
+	if transport != evidence.TCP {
+		unknown.Action, unknown.Note = ActionNever, "no prober for this UDP port"
+	}
+	return unknown
+}
+
+// Select reads a port set: names of profiles, ports, ranges ("8000-8010") and
+// "udp/161", separated by commas. The result is sorted by transport and number.
+func (p *Ports) Select(spec string) ([]Port, error) {
+	var out []Port
+	for item := range strings.SplitSeq(spec, ",") {
+		item = strings.TrimSpace(item)
+		if slices.Contains(p.profiles, item) {
+			for _, k := range p.known {
+				if slices.Contains(k.Profiles, item) {
+					out = append(out, k)
+				}
+			}
+			continue
+		}
+		lo, hi, transport, err := parsePortRange(item)
+		if err != nil {
+			return nil, fmt.Errorf("ports %q: %w (want numbers, ranges, udp/161 or one of %s)",
+				safetext.Clean(item), err, strings.Join(p.profiles, ", "))
+		}
+		if hi-lo+len(out) >= maxPorts {
+			return nil, fmt.Errorf("ports %q: more than %d ports; split the scan", safetext.Clean(spec), maxPorts)
+		}
+		for n := lo; n <= hi; n++ {
+			out = append(out, p.Lookup(transport, uint16(n)))
+		}
+	}
+	slices.SortFunc(out, comparePorts)
+	return slices.CompactFunc(out, func(a, b Port) bool { return comparePorts(a, b) == 0 }), nil
+}
+
+func comparePorts(a, b Port) int {
+	if c := strings.Compare(string(a.Transport), string(b.Transport)); c != 0 {
+		return c
+	}
+	return int(a.Number) - int(b.Number)
+}
+
+func parsePortRange(s string) (lo, hi int, transport evidence.Transport, err error) {
+	transport = evidence.TCP
+	for _, tr := range []evidence.Transport{evidence.TCP, evidence.UDP} {
+		if rest, ok := strings.CutPrefix(s, string(tr)+"/"); ok {
+			s, transport = rest, tr
+			break
+		}
+	}
+	from, to, isRange := strings.Cut(s, "-")
+	if !isRange {
+		to = from
+	}
+	l, err1 := strconv.ParseUint(from, 10, 16)
+	h, err2 := strconv.ParseUint(to, 10, 16)
+	if err1 != nil || err2 != nil || l == 0 || h < l {
+		return 0, 0, "", errors.New("neither a port set nor a port between 1 and 65535")
+	}
+	return int(l), int(h), transport, nil
+}
