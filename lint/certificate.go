@@ -1,0 +1,297 @@
+package lint
+
+import (
+	"bytes"
+	stdasn1 "encoding/asn1"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"crypto/x509/pkix"
+
+	"github.com/zmap/zcrypto/x509"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+)
+
+// maxCertificate is the longest certificate, in bytes, that is parsed. The
+// largest standard signatures (SLH-DSA-256f) need some 50 KiB.
+const maxCertificate = 256 << 10
+
+// Certificate is one distinct certificate of a corpus. It is immutable.
+type Certificate struct {
+	Digest evidence.Digest // SHA-256 of DER
+	DER    []byte
+	// X509 is nil when the certificate cannot be decoded; ParseError says why.
+	X509       *x509.Certificate
+	ParseError error
+	// Key is the subject key; nil when not even its outline can be read.
+	Key *Key
+	// KeyHidden is true where X509 was decoded without its subject key, because
+	// the key is on a curve the decoder does not know, or too large to touch.
+	// X509.PublicKey is nil then.
+	KeyHidden bool
+	// Request is true for a PKCS #10 certification request: only Key is set.
+	Request bool
+}
+
+// parseCertificate decodes der. Hostile input is expected: nothing that der
+// says makes it panic or compute with a key out of bounds.
+func parseCertificate(der []byte) *Certificate {
+	c := &Certificate{Digest: evidence.DigestOf(der), DER: der}
+	if len(der) > maxCertificate {
+		c.ParseError = fmt.Errorf("%d bytes are more than the %d that are read of a certificate", len(der), maxCertificate)
+		return c
+	}
+	outline, err := outlineOf(der)
+	if err != nil {
+		c.ParseError = err
+		return c
+	}
+	c.Key = parseKey(der[outline.spki.start:outline.spki.end])
+	if c.Key == nil || !c.Key.TooLarge {
+		if c.X509, c.ParseError = decode(der); c.ParseError == nil {
+			return c
+		}
+	}
+	if c.Key == nil || outline.oid.start == outline.oid.end {
+		return c
+	}
+	c.hideKey(outline)
+	return c
+}
+
+// hideKey decodes the certificate with the algorithm identifier of its subject
+// key replaced by an unassigned one, so that the decoder leaves the key alone,
+// and then restores the original bytes.
+func (c *Certificate) hideKey(o outline) {
+	masked := bytes.Clone(c.DER)
+	masked[o.oid.end-1] = 0x7f
+	x, err := decode(masked)
+	if err != nil {
+		c.ParseError = errors.Join(c.ParseError, err)
+		if c.Key.TooLarge {
+			c.ParseError = err
+		}
+		return
+	}
+	x.Raw = c.DER
+	x.RawTBSCertificate = c.DER[o.tbs.start:o.tbs.end]
+	x.RawSubjectPublicKeyInfo = c.DER[o.spki.start:o.spki.end]
+	c.X509, c.ParseError, c.KeyHidden = x, nil, true
+}
+
+// decode calls the decoder. A panic in it becomes an error: the bytes come from
+// the network and the decoder is not ours.
+func decode(der []byte) (c *x509.Certificate, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c, err = nil, fmt.Errorf("the decoder gave up: %v", r)
+		}
+	}()
+	return x509.ParseCertificate(der)
+}
+
+// span is a range of bytes of a certificate.
+type span struct{ start, end int }
+
+// outline holds the places of a certificate's parts.
+type outline struct{ tbs, spki, oid span }
+
+// outlineOf finds the parts of a certificate (RFC 5280 section 4.1) by walking
+// over its DER elements without looking into them.
+func outlineOf(der []byte) (outline, error) {
+	var o outline
+	outer, inner, ok := element(der, 0, len(der))
+	if !ok || der[0] != 0x30 {
+		return o, errors.New("no ASN.1 SEQUENCE at the start")
+	}
+	if outer.end != len(der) {
+		return o, fmt.Errorf("%d bytes follow the certificate", len(der)-outer.end)
+	}
+	var fields span
+	if o.tbs, fields, ok = element(der, inner.start, inner.end); !ok || der[o.tbs.start] != 0x30 {
+		return o, errors.New("no TBSCertificate")
+	}
+	at := fields.start
+	skip := 5 // serialNumber, signature, issuer, validity, subject
+	if at < fields.end && der[at] == 0xa0 {
+		skip++ // version
+	}
+	for range skip {
+		field, _, ok := element(der, at, fields.end)
+		if !ok {
+			return o, errors.New("TBSCertificate ends before the subject key")
+		}
+		at = field.end
+	}
+	var body, algorithm, parts span
+	if o.spki, body, ok = element(der, at, fields.end); !ok || der[o.spki.start] != 0x30 {
+		return o, errors.New("no SubjectPublicKeyInfo")
+	}
+	if algorithm, parts, ok = element(der, body.start, body.end); ok && der[algorithm.start] == 0x30 {
+		if id, content, ok := element(der, parts.start, parts.end); ok && der[id.start] == 0x06 {
+			o.oid = content
+		}
+	}
+	return o, nil
+}
+
+// element returns the extent of the DER element at start and of its content.
+func element(der []byte, start, limit int) (whole, content span, ok bool) {
+	if start+2 > limit || der[start]&0x1f == 0x1f {
+		return whole, content, false
+	}
+	length, at := int(der[start+1]), start+2
+	if length >= 0x80 {
+		n := length & 0x7f
+		if n == 0 || n > 3 || at+n > limit {
+			return whole, content, false
+		}
+		length = 0
+		for _, b := range der[at : at+n] {
+			length = length<<8 | int(b)
+		}
+		at += n
+	}
+	if length > limit-at {
+		return whole, content, false
+	}
+	return span{start, at + length}, span{at, at + length}, true
+}
+
+// parseRequest reads the subject key of a PKCS #10 request (RFC 2986 section 4).
+func parseRequest(der []byte) *Certificate {
+	c := &Certificate{Digest: evidence.DigestOf(der), DER: der, Request: true}
+	c.ParseError = errors.New("a certification request is not a certificate")
+	_, inner, ok := element(der, 0, len(der))
+	if !ok {
+		return c
+	}
+	_, info, ok := element(der, inner.start, inner.end)
+	if !ok {
+		return c
+	}
+	at := info.start
+	for range 2 { // version, subject
+		field, _, ok := element(der, at, info.end)
+		if !ok {
+			return c
+		}
+		at = field.end
+	}
+	if spki, _, ok := element(der, at, info.end); ok {
+		c.Key = parseKey(der[spki.start:spki.end])
+	}
+	return c
+}
+
+// Indefinite is the notAfter of a certificate without a well-defined end,
+// 99991231235959Z (RFC 5280 section 4.1.2.5, IEEE 802.1AR-2018 section 8.7).
+func Indefinite(t time.Time) bool {
+	return t.Equal(time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC))
+}
+
+// Subject is the subject name as safe RFC 4514 text.
+func (c *Certificate) Subject() string {
+	if c.X509 == nil {
+		return ""
+	}
+	return safetext.Clean(NameText(c.X509.RawSubject))
+}
+
+// Issuer is the issuer name as safe RFC 4514 text.
+func (c *Certificate) Issuer() string {
+	if c.X509 == nil {
+		return ""
+	}
+	return safetext.Clean(NameText(c.X509.RawIssuer))
+}
+
+// NameText renders a DER distinguished name as RFC 4514 text, the most specific
+// part first. The text is untrusted.
+func NameText(der []byte) string {
+	var rdn pkix.RDNSequence
+	if rest, err := stdasn1.Unmarshal(der, &rdn); err != nil || len(rest) != 0 {
+		return fmt.Sprintf("#%x", der[:min(len(der), 64)])
+	}
+	return rdn.String()
+}
+
+// SameName compares two RFC 4514 texts, ignoring case and the blanks that some
+// writers put around separators.
+func SameName(a, b string) bool { return strings.EqualFold(tidyName(a), tidyName(b)) }
+
+func tidyName(s string) string {
+	for _, sep := range []string{",", "+", "="} {
+		parts := strings.Split(s, sep)
+		for i := range parts {
+			if i > 0 {
+				parts[i] = strings.TrimLeft(parts[i], " ")
+			}
+			if i < len(parts)-1 && !strings.HasSuffix(parts[i], `\ `) {
+				parts[i] = strings.TrimRight(parts[i], " ")
+			}
+		}
+		s = strings.Join(parts, sep)
+	}
+	return strings.TrimSpace(s)
+}
+
+// SelfIssued reports whether subject and issuer are the same name.
+func (c *Certificate) SelfIssued() bool {
+	return c.X509 != nil && bytes.Equal(c.X509.RawSubject, c.X509.RawIssuer)
+}
+
+// SelfSigned reports whether the certificate is self-issued and not shown to be
+// signed by another key. A signature that cannot be checked here counts as its
+// own, as the names say so.
+func (c *Certificate) SelfSigned() bool {
+	return c.SelfIssued() && (c.X509.SelfSigned || c.KeyHidden || c.X509.SignatureAlgorithm == x509.UnknownSignatureAlgorithm)
+}
+
+// IsCA reports whether the certificate asserts cA TRUE.
+func (c *Certificate) IsCA() bool {
+	return c.X509 != nil && c.X509.BasicConstraintsValid && c.X509.IsCA
+}
+
+// hardwareModuleName is id-on-hardwareModuleName, RFC 4108 section 5.
+const hardwareModuleName = "1.3.6.1.5.5.7.8.4"
+
+// DeviceIdentifier is what names the physical device in a certificate: the
+// subject's serialNumber or, without one, the hardwareModuleName of the subject
+// alternative name (IEEE 802.1AR-2018 sections 8.6 and 8.10.4), with the subject's
+// organisation as its name space. It is empty where there is neither. The text
+// is untrusted.
+func (c *Certificate) DeviceIdentifier() string {
+	if c.X509 == nil {
+		return ""
+	}
+	scope := strings.Join(c.X509.Subject.Organization, "+")
+	if s := c.X509.Subject.SerialNumber; s != "" {
+		return scope + "/" + s
+	}
+	for _, n := range c.X509.OtherNames {
+		if n.TypeID.String() == hardwareModuleName {
+			return fmt.Sprintf("%s/hw:%x", scope, n.Value.Bytes)
+		}
+	}
+	return ""
+}
+
+// HasExtKeyUsage reports whether the certificate lists the purpose.
+func (c *Certificate) HasExtKeyUsage(u x509.ExtKeyUsage) bool {
+	return c.X509 != nil && slices.Contains(c.X509.ExtKeyUsage, u)
+}
+
+// Extension returns the extension with the dotted object identifier.
+func (c *Certificate) Extension(oid string) (value []byte, critical, ok bool) {
+	if c.X509 == nil {
+		return nil, false, false
+	}
+	e, ok := c.X509.ExtensionsMap[oid]
+	return e.Value, e.Critical, ok
+}

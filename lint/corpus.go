@@ -1,0 +1,371 @@
+package lint
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"probity/evidence"
+)
+
+// Corpus is what is known at present: every distinct certificate, decoded once,
+// and the current facts of every endpoint. It is a pure function of its inputs,
+// whatever their order.
+//
+// An observation is current when no newer run observed the same question at the
+// same endpoint with an answer: facts of different runs are never mixed, so a
+// weakness that a device has lost does not linger.
+type Corpus struct {
+	certs     map[evidence.Digest]*Certificate
+	order     []*Certificate // by digest
+	bySubject map[string][]*Certificate
+	requests  map[evidence.Digest]*Certificate
+	endpoints []*EndpointSubject
+	sightings []Sighting
+	assets    []evidence.Asset
+	byPlace   map[evidence.Endpoint]string
+	byAddr    map[netip.Addr]string
+
+	mu         sync.Mutex
+	signatures map[[2]evidence.Digest]error
+	anchors    map[evidence.Digest]*Certificate
+}
+
+// Sighting is a certificate in the place at which it was presented.
+type Sighting struct {
+	Certificate *Certificate
+	Endpoint    evidence.Endpoint // of the holder; a client has no port
+	Role        evidence.Role
+	Position    int
+	Method      evidence.Method
+	Observation int64
+	ServerName  string         // asked for by the client
+	Chain       []*Certificate // presented after it, in order; only for position 0
+}
+
+// NewCorpus builds a corpus. The observations are not changed and must not be
+// changed afterwards.
+func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
+	c := &Corpus{
+		certs:      make(map[evidence.Digest]*Certificate),
+		bySubject:  make(map[string][]*Certificate),
+		requests:   make(map[evidence.Digest]*Certificate),
+		byPlace:    make(map[evidence.Endpoint]string),
+		byAddr:     make(map[netip.Addr]string),
+		signatures: make(map[[2]evidence.Digest]error),
+		anchors:    make(map[evidence.Digest]*Certificate),
+	}
+	c.addAssets(assets)
+	sorted := sortObservations(obs)
+	current := currentObservations(sorted)
+	for _, o := range current {
+		c.addCertificates(o)
+	}
+	c.order = make([]*Certificate, 0, len(c.certs))
+	for _, cert := range c.certs {
+		c.order = append(c.order, cert)
+	}
+	slices.SortFunc(c.order, compareCertificates)
+	for _, cert := range c.order {
+		if cert.X509 != nil {
+			name := string(cert.X509.RawSubject)
+			c.bySubject[name] = append(c.bySubject[name], cert)
+		}
+	}
+	c.addSightings(currentSightings(sorted))
+	c.addEndpoints(sorted, current)
+	return c
+}
+
+func compareCertificates(a, b *Certificate) int { return bytes.Compare(a.Digest[:], b.Digest[:]) }
+
+func (c *Corpus) addAssets(assets []evidence.Asset) {
+	c.assets = slices.Clone(assets)
+	slices.SortFunc(c.assets, func(a, b evidence.Asset) int { return strings.Compare(a.ID, b.ID) })
+	for _, a := range c.assets {
+		for _, e := range a.Endpoints {
+			if _, taken := c.byPlace[e]; !taken {
+				c.byPlace[e] = a.ID
+			}
+		}
+		for _, addr := range a.Addresses {
+			if _, taken := c.byAddr[addr]; !taken {
+				c.byAddr[addr] = a.ID
+			}
+		}
+	}
+}
+
+// Asset returns the id of the asset that an endpoint belongs to, or "".
+func (c *Corpus) Asset(e evidence.Endpoint) string {
+	if id, ok := c.byPlace[e]; ok {
+		return id
+	}
+	return c.byAddr[e.Addr]
+}
+
+// Assets returns all assets, by id.
+func (c *Corpus) Assets() []evidence.Asset { return c.assets }
+
+// Certificates returns every distinct certificate, by digest.
+func (c *Corpus) Certificates() []*Certificate { return c.order }
+
+// Endpoints returns every network endpoint with an answer to judge.
+func (c *Corpus) Endpoints() []*EndpointSubject { return c.endpoints }
+
+// Sightings returns the current sightings, by endpoint, role, position and
+// certificate.
+func (c *Corpus) Sightings() []Sighting { return c.sightings }
+
+// Leafs returns the current sightings of leafs: position 0 of a presented chain,
+// and certificates read from files that are no CA.
+func (c *Corpus) Leafs() []Sighting {
+	var out []Sighting
+	for _, s := range c.sightings {
+		if s.Leaf() {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Leaf reports whether the sighting is of a leaf. In a file the position says
+// nothing, so the certificate itself decides.
+func (s Sighting) Leaf() bool {
+	if s.Certificate.Request {
+		return false
+	}
+	if s.Role == evidence.RoleFile {
+		return !s.Certificate.IsCA()
+	}
+	return s.Position == 0
+}
+
+// sortObservations orders observations by time and then by everything that
+// tells two of them apart.
+func sortObservations(obs []evidence.Observation) []*evidence.Observation {
+	out := make([]*evidence.Observation, len(obs))
+	for i := range obs {
+		out[i] = &obs[i]
+	}
+	slices.SortStableFunc(out, func(a, b *evidence.Observation) int {
+		if n := cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Run, b.Run), cmp.Compare(a.ID, b.ID),
+			a.Endpoint.Compare(b.Endpoint), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Probe, b.Probe),
+			a.Peer.Compare(b.Peer), cmp.Compare(a.Result, b.Result)); n != 0 {
+			return n
+		}
+		return bytes.Compare(contentKey(a), contentKey(b))
+	})
+	return out
+}
+
+// contentKey is a total order for observations that nothing else orders.
+func contentKey(o *evidence.Observation) []byte {
+	key, err := json.Marshal(struct {
+		Facts evidence.Facts
+		Certs []evidence.Presented
+		Keys  []evidence.HostKey
+	}{o.Facts, o.Certs, o.Keys})
+	if err != nil {
+		return nil // cannot happen: the types hold no channel, function or cycle
+	}
+	return key
+}
+
+// question is what an observation may be an answer to.
+type question struct {
+	endpoint evidence.Endpoint
+	kind     evidence.Kind
+	offer    evidence.Offer
+}
+
+func questionOf(o *evidence.Observation) question {
+	q := question{endpoint: o.Endpoint, kind: o.Kind}
+	if o.Facts.TLS != nil {
+		q.offer = o.Facts.TLS.Offer
+	}
+	return q
+}
+
+// answered reports whether o settles its question. A reset does, where the
+// same run got an answer from the endpoint to something else.
+func answered(o *evidence.Observation, alive map[place]bool) bool {
+	return o.Result == evidence.ResultData ||
+		o.Result == evidence.ResultReset && alive[place{o.Run, o.Endpoint}]
+}
+
+// place is an endpoint in a run.
+type place struct {
+	run      int64
+	endpoint evidence.Endpoint
+}
+
+// currentObservations keeps, for each question, the observations of the newest
+// run that answered it. A question that no run answered keeps its newest run.
+func currentObservations(sorted []*evidence.Observation) []*evidence.Observation {
+	alive := make(map[place]bool)
+	for _, o := range sorted {
+		if o.Result == evidence.ResultData {
+			alive[place{o.Run, o.Endpoint}] = true
+		}
+	}
+	type newest struct {
+		run      int64
+		answered bool
+	}
+	latest := make(map[question]newest)
+	for _, o := range sorted {
+		q, ok := questionOf(o), answered(o, alive)
+		if ok || !latest[q].answered {
+			latest[q] = newest{o.Run, ok}
+		}
+	}
+	var out []*evidence.Observation
+	for _, o := range sorted {
+		if n := latest[questionOf(o)]; n.run == o.Run && n.answered == answered(o, alive) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// currentSightings keeps, for each holder and role, the certificates of the
+// newest run that saw any.
+func currentSightings(sorted []*evidence.Observation) []*evidence.Observation {
+	type holder struct {
+		endpoint evidence.Endpoint
+		role     evidence.Role
+	}
+	latest := make(map[holder]int64)
+	for _, o := range sorted {
+		for _, p := range o.Certs {
+			latest[holder{holderOf(o, p.Role), p.Role}] = o.Run
+		}
+		if isRequest(o) {
+			latest[holder{o.Endpoint, evidence.RoleFile}] = o.Run
+		}
+	}
+	var out []*evidence.Observation
+	for _, o := range sorted {
+		keep := *o
+		keep.Certs = nil
+		for _, p := range o.Certs {
+			if latest[holder{holderOf(o, p.Role), p.Role}] == o.Run {
+				keep.Certs = append(keep.Certs, p)
+			}
+		}
+		if len(keep.Certs) > 0 || isRequest(o) && latest[holder{o.Endpoint, evidence.RoleFile}] == o.Run {
+			out = append(out, &keep)
+		}
+	}
+	return out
+}
+
+func isRequest(o *evidence.Observation) bool {
+	return o.Facts.Artefact != nil && len(o.Facts.Artefact.Request) > 0
+}
+
+// holderOf is the endpoint that presented a certificate. A client is known by
+// its address: its port changes with every connection.
+func holderOf(o *evidence.Observation, role evidence.Role) evidence.Endpoint {
+	if role == evidence.RoleClient && o.Peer.Addr.IsValid() {
+		return evidence.Endpoint{Addr: o.Peer.Addr, Transport: o.Peer.Transport}
+	}
+	return o.Endpoint
+}
+
+// certificate returns the certificate of der, decoding it the first time.
+func (c *Corpus) certificate(der []byte) *Certificate {
+	d := evidence.DigestOf(der)
+	if known, ok := c.certs[d]; ok {
+		return known
+	}
+	cert := parseCertificate(der)
+	c.certs[d] = cert
+	return cert
+}
+
+func (c *Corpus) addCertificates(o *evidence.Observation) {
+	for _, p := range o.Certs {
+		c.certificate(p.DER)
+	}
+}
+
+func (c *Corpus) addSightings(seen []*evidence.Observation) {
+	for _, o := range seen {
+		chains := make(map[evidence.Role][]*Certificate)
+		presented := slices.Clone(o.Certs)
+		slices.SortStableFunc(presented, func(a, b evidence.Presented) int { return cmp.Compare(a.Position, b.Position) })
+		for _, p := range presented {
+			if p.Position > 0 {
+				chains[p.Role] = append(chains[p.Role], c.certificate(p.DER))
+			}
+		}
+		name := ""
+		if o.Facts.TLS != nil {
+			name = o.Facts.TLS.ServerName
+		}
+		for _, p := range presented {
+			s := Sighting{
+				Certificate: c.certificate(p.DER), Endpoint: holderOf(o, p.Role), Role: p.Role,
+				Position: p.Position, Method: o.Method, Observation: o.ID, ServerName: name,
+			}
+			if p.Position == 0 {
+				s.Chain = chains[p.Role]
+			}
+			c.sightings = append(c.sightings, s)
+		}
+		if isRequest(o) {
+			c.sightings = append(c.sightings, Sighting{
+				Certificate: c.request(o.Facts.Artefact.Request), Endpoint: o.Endpoint,
+				Role: evidence.RoleFile, Method: o.Method, Observation: o.ID,
+			})
+		}
+	}
+	slices.SortStableFunc(c.sightings, func(a, b Sighting) int {
+		return cmp.Or(a.Endpoint.Compare(b.Endpoint), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Position, b.Position),
+			compareCertificates(a.Certificate, b.Certificate), cmp.Compare(a.Observation, b.Observation))
+	})
+}
+
+// request returns the request of der. It is not among the certificates.
+func (c *Corpus) request(der []byte) *Certificate {
+	d := evidence.DigestOf(der)
+	if known, ok := c.requests[d]; ok {
+		return known
+	}
+	r := parseRequest(der)
+	c.requests[d] = r
+	return r
+}
+
+func (c *Corpus) addEndpoints(sorted, current []*evidence.Observation) {
+	byEndpoint := make(map[evidence.Endpoint]*EndpointSubject)
+	live := make(map[netip.Addr]bool) // addresses at which something answered
+	for _, o := range sorted {
+		if o.Result != evidence.ResultTimeout && o.Result != evidence.ResultError {
+			live[o.Endpoint.Addr] = true
+		}
+	}
+	for _, o := range current {
+		if o.Endpoint.Transport == evidence.File {
+			continue
+		}
+		s := byEndpoint[o.Endpoint]
+		if s == nil {
+			s = &EndpointSubject{Endpoint: o.Endpoint, Asset: c.Asset(o.Endpoint)}
+			byEndpoint[o.Endpoint] = s
+		}
+		s.Observations = append(s.Observations, o)
+	}
+	for _, s := range byEndpoint {
+		if live[s.Endpoint.Addr] && s.present() {
+			c.endpoints = append(c.endpoints, s)
+		}
+	}
+	slices.SortFunc(c.endpoints, func(a, b *EndpointSubject) int { return a.Endpoint.Compare(b.Endpoint) })
+}

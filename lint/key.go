@@ -1,0 +1,294 @@
+package lint
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/asn1"
+	"math/big"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"probity/evidence"
+)
+
+// MaxKeyBits is the largest key, in bits, that is ever used in a computation.
+// Larger ones are facts to report, not numbers to work with.
+const MaxKeyBits = 16384
+
+const (
+	maxExponentBits = 256 // SP 800-56B rev. 2 section 6.2 bounds e to less than 2^256
+	maxSubgroupBits = 512 // DSA q; FIPS 186-4 section 4.2 knows 160, 224 and 256
+)
+
+// KeyAlgorithm names the kind of a public key.
+type KeyAlgorithm string
+
+// The kinds that are told apart. Anything else is the dotted object identifier.
+const (
+	RSA     KeyAlgorithm = "RSA"
+	RSAPSS  KeyAlgorithm = "RSA-PSS"
+	DSA     KeyAlgorithm = "DSA"
+	EC      KeyAlgorithm = "EC"
+	Ed25519 KeyAlgorithm = "Ed25519"
+	Ed448   KeyAlgorithm = "Ed448"
+)
+
+// PointState says whether the point of an EC key was found on its curve.
+type PointState int
+
+// The states of a point.
+const (
+	PointUnchecked PointState = iota // the curve's arithmetic is not at hand
+	PointValid
+	PointInvalid
+)
+
+// Key is a public key as its SubjectPublicKeyInfo states it. It is read apart
+// from any certificate parser, so that keys no parser accepts can be judged.
+type Key struct {
+	Algorithm KeyAlgorithm
+	SPKI      evidence.Digest // SHA-256 of the DER SubjectPublicKeyInfo
+	// Bits is the length of the RSA modulus, the DSA prime or the EC field; 0
+	// when it is not known.
+	Bits int
+	// Strength is the security strength in bits (SP 800-57 part 1 rev. 5 table 2
+	// and table 4); 0 when it is not known.
+	Strength int
+	// N and E are the RSA modulus and exponent. They are nil where the key is
+	// outside the bounds of computation.
+	N, E *big.Int
+	// ExponentBits is the length of the RSA exponent, also where E is nil.
+	ExponentBits int
+	// Curve is the name of the EC curve, its dotted object identifier when it has
+	// no name here, or empty for explicit parameters.
+	Curve string
+	Point PointState
+	// TooLarge is true where the key is outside the bounds of computation.
+	TooLarge bool
+}
+
+// IsRSA reports whether k is an RSA key of either encoding.
+func (k *Key) IsRSA() bool { return k.Algorithm == RSA || k.Algorithm == RSAPSS }
+
+// parseKey reads a DER SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7). It
+// returns nil where the structure cannot be read.
+func parseKey(spki []byte) *Key {
+	k := &Key{SPKI: evidence.DigestOf(spki)}
+	in := cryptobyte.String(spki)
+	var body, algorithm, params cryptobyte.String
+	var oid asn1.ObjectIdentifier
+	var bits []byte
+	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1(&algorithm, cbasn1.SEQUENCE) ||
+		!algorithm.ReadASN1ObjectIdentifier(&oid) || !body.ReadASN1BitStringAsBytes(&bits) {
+		return nil
+	}
+	params = algorithm
+	ok := true
+	switch name := oid.String(); name {
+	case "1.2.840.113549.1.1.1": // RFC 3279 section 2.3.1
+		k.Algorithm, ok = RSA, k.readRSA(bits)
+	case "1.2.840.113549.1.1.10": // RFC 4055 section 3
+		k.Algorithm, ok = RSAPSS, k.readRSA(bits)
+	case "1.2.840.10040.4.1": // RFC 3279 section 2.3.2
+		k.Algorithm, ok = DSA, k.readDSA(params)
+	case "1.2.840.10045.2.1": // RFC 5480 section 2.1
+		k.Algorithm = EC
+		k.readEC(params, bits)
+	case "1.3.101.112": // RFC 8410
+		k.Algorithm, k.Bits, k.Strength = Ed25519, 256, 128
+	case "1.3.101.113":
+		k.Algorithm, k.Bits, k.Strength = Ed448, 448, 224
+	default:
+		k.Algorithm, k.Strength = postQuantum(name)
+	}
+	if !ok {
+		return nil
+	}
+	return k
+}
+
+func (k *Key) readRSA(bits []byte) bool {
+	in := cryptobyte.String(bits)
+	var body, n, e cryptobyte.String
+	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1(&n, cbasn1.INTEGER) || !body.ReadASN1(&e, cbasn1.INTEGER) {
+		return false
+	}
+	k.Bits, k.ExponentBits = integerBits(n), integerBits(e)
+	k.Strength = factoringStrength(k.Bits)
+	if k.Bits > MaxKeyBits || k.ExponentBits > maxExponentBits || negative(n) || negative(e) {
+		k.TooLarge = k.Bits > MaxKeyBits || k.ExponentBits > maxExponentBits
+		return true
+	}
+	k.N, k.E = new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
+	return true
+}
+
+func (k *Key) readDSA(params cryptobyte.String) bool {
+	var body, p, q cryptobyte.String
+	if params.Empty() {
+		return true // inherited parameters, RFC 3279 section 2.3.2
+	}
+	if !params.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1(&p, cbasn1.INTEGER) || !body.ReadASN1(&q, cbasn1.INTEGER) {
+		return false
+	}
+	k.Bits = integerBits(p)
+	k.Strength = factoringStrength(k.Bits)
+	k.TooLarge = k.Bits > MaxKeyBits || integerBits(q) > maxSubgroupBits
+	return true
+}
+
+func (k *Key) readEC(params cryptobyte.String, point []byte) {
+	var oid asn1.ObjectIdentifier
+	if !params.ReadASN1ObjectIdentifier(&oid) {
+		return // explicit or implicit parameters, barred by RFC 5480 section 2.1.1
+	}
+	k.Curve, k.Bits = curveName(oid.String())
+	k.Strength = k.Bits / 2
+	if k.Bits == 521 {
+		k.Strength = 256
+	}
+	k.Point = checkPoint(k.Curve, point)
+}
+
+// checkPoint tells whether an encoded point (SEC 1 section 2.3.3) lies on one
+// of the NIST curves.
+func checkPoint(curve string, point []byte) PointState {
+	var c elliptic.Curve
+	switch curve {
+	case "P-224":
+		c = elliptic.P224()
+	case "P-256":
+		c = elliptic.P256()
+	case "P-384":
+		c = elliptic.P384()
+	case "P-521":
+		c = elliptic.P521()
+	default:
+		return PointUnchecked
+	}
+	if len(point) > 0 && (point[0] == 2 || point[0] == 3) {
+		if x, _ := elliptic.UnmarshalCompressed(c, point); x == nil {
+			return PointInvalid
+		}
+		return PointValid
+	}
+	if _, err := ecdsa.ParseUncompressedPublicKey(c, point); err != nil {
+		return PointInvalid
+	}
+	return PointValid
+}
+
+// integerBits is the bit length of the magnitude of a non-negative DER INTEGER.
+func integerBits(content []byte) int {
+	for len(content) > 0 && content[0] == 0 {
+		content = content[1:]
+	}
+	if len(content) == 0 {
+		return 0
+	}
+	top := 8
+	for content[0]>>(top-1) == 0 {
+		top--
+	}
+	return (len(content)-1)*8 + top
+}
+
+func negative(content []byte) bool { return len(content) == 0 || content[0]&0x80 != 0 }
+
+// factoringStrength is the strength of an RSA modulus or a DSA prime of the
+// given length (SP 800-57 part 1 rev. 5 table 2). Lengths up to seven bits short
+// of a step count as the step: generators that do not fix the top bit make them.
+func factoringStrength(bits int) int {
+	switch rounded := (bits + 7) / 8 * 8; {
+	case rounded >= 15360:
+		return 256
+	case rounded >= 7680:
+		return 192
+	case rounded >= 3072:
+		return 128
+	case rounded >= 2048:
+		return 112
+	case rounded >= 1024:
+		return 80
+	default:
+		return max(bits/16, 1)
+	}
+}
+
+// curveName gives the name and the field size of a named curve: SEC 2, RFC 5480
+// section 2.1.1.1, RFC 5639 section 4.1. Names are those of OpenSSL except for
+// the NIST prime curves.
+func curveName(oid string) (name string, bits int) {
+	switch oid {
+	case "1.2.840.10045.3.1.7":
+		return "P-256", 256
+	case "1.3.132.0.34":
+		return "P-384", 384
+	case "1.3.132.0.35":
+		return "P-521", 521
+	case "1.3.132.0.33":
+		return "P-224", 224
+	case "1.2.840.10045.3.1.1":
+		return "P-192", 192
+	case "1.3.132.0.6":
+		return "secp112r1", 112
+	case "1.3.132.0.28":
+		return "secp128r1", 128
+	case "1.3.132.0.8":
+		return "secp160r1", 160
+	case "1.3.132.0.9":
+		return "secp160k1", 160
+	case "1.3.132.0.31":
+		return "secp192k1", 192
+	case "1.3.132.0.32":
+		return "secp224k1", 224
+	case "1.3.132.0.10":
+		return "secp256k1", 256
+	case "1.3.132.0.1":
+		return "sect163k1", 163
+	case "1.3.132.0.26":
+		return "sect233k1", 233
+	case "1.3.132.0.16":
+		return "sect283k1", 283
+	case "1.3.36.3.3.2.8.1.1.1":
+		return "brainpoolP160r1", 160
+	case "1.3.36.3.3.2.8.1.1.3":
+		return "brainpoolP192r1", 192
+	case "1.3.36.3.3.2.8.1.1.5":
+		return "brainpoolP224r1", 224
+	case "1.3.36.3.3.2.8.1.1.7":
+		return "brainpoolP256r1", 256
+	case "1.3.36.3.3.2.8.1.1.9":
+		return "brainpoolP320r1", 320
+	case "1.3.36.3.3.2.8.1.1.11":
+		return "brainpoolP384r1", 384
+	case "1.3.36.3.3.2.8.1.1.13":
+		return "brainpoolP512r1", 512
+	default:
+		return oid, 0
+	}
+}
+
+// postQuantum names the signature keys of RFC 9881 (ML-DSA) and RFC 9909
+// (SLH-DSA) and gives their classical strength; another object identifier is
+// returned as it is.
+func postQuantum(oid string) (KeyAlgorithm, int) {
+	const arc = "2.16.840.1.101.3.4.3."
+	switch oid {
+	case arc + "17":
+		return "ML-DSA-44", 128
+	case arc + "18":
+		return "ML-DSA-65", 192
+	case arc + "19":
+		return "ML-DSA-87", 256
+	case arc + "20", arc + "21", arc + "26", arc + "27":
+		return "SLH-DSA-128", 128
+	case arc + "22", arc + "23", arc + "28", arc + "29":
+		return "SLH-DSA-192", 192
+	case arc + "24", arc + "25", arc + "30", arc + "31":
+		return "SLH-DSA-256", 256
+	default:
+		return KeyAlgorithm(oid), 0
+	}
+}

@@ -1,0 +1,122 @@
+package lint
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+)
+
+// Run applies one check to every subject of its kind and returns the results
+// ordered by the locus of their subjects. A nil policy declares nothing; params
+// are checked as by [ParamsFor].
+func Run(c *Corpus, check Check, at time.Time, p *Policy, params map[string]any) ([]Result, error) {
+	values, err := ParamsFor(check, params)
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		p = &Policy{}
+	}
+	env := &Env{At: at, Policy: p, Corpus: c, params: values}
+	var out []Result
+	switch {
+	case check.Certificate != nil:
+		for _, s := range c.CertificateSubjects() {
+			v := check.Certificate(env, s)
+			out = append(out, result(check, s.subject(), s.Asset, v, s.observations()))
+		}
+	case check.Endpoint != nil:
+		for _, s := range c.Endpoints() {
+			v := check.Endpoint(env, s)
+			ids := make([]int64, len(s.Observations))
+			for i, o := range s.Observations {
+				ids[i] = o.ID
+			}
+			out = append(out, result(check, evidence.Subject{Endpoint: s.Endpoint}, s.Asset, v, ids))
+		}
+	case check.Fleet != nil:
+		for _, g := range check.Fleet(env, c) {
+			var s evidence.Subject
+			if g.Group.Kind != "" {
+				s.Group = &g.Group
+			}
+			out = append(out, result(check, s, "", g.Verdict, nil))
+		}
+	default:
+		return nil, fmt.Errorf("check %s judges nothing", check.Name)
+	}
+	slices.SortStableFunc(out, func(a, b Result) int {
+		return cmp.Or(a.Subject.Endpoint.Compare(b.Subject.Endpoint), cmp.Compare(a.Subject.Locus(), b.Subject.Locus()))
+	})
+	return out, nil
+}
+
+func result(check Check, s evidence.Subject, asset string, v Verdict, ids []int64) Result {
+	ids = append(slices.Clone(ids), v.Observations...)
+	slices.Sort(ids)
+	ids = slices.DeleteFunc(ids, func(id int64) bool { return id == 0 }) // not recorded
+	return Result{
+		Check: check.Name, Subject: s, Asset: asset, Outcome: v.Outcome,
+		Detail: safetext.Clean(v.Detail), Observations: slices.Compact(ids),
+	}
+}
+
+// Passf returns a pass. The arguments must be safe text.
+func Passf(format string, a ...any) Verdict { return verdict(evidence.Pass, format, a) }
+
+// Failf returns a fail.
+func Failf(format string, a ...any) Verdict { return verdict(evidence.Fail, format, a) }
+
+// Warnf returns a warn.
+func Warnf(format string, a ...any) Verdict { return verdict(evidence.Warn, format, a) }
+
+// NotApplicablef returns a not-applicable verdict with its reason.
+func NotApplicablef(format string, a ...any) Verdict {
+	return verdict(evidence.NotApplicable, format, a)
+}
+
+// Inconclusivef returns an inconclusive verdict with what is missing.
+func Inconclusivef(format string, a ...any) Verdict { return verdict(evidence.Inconclusive, format, a) }
+
+func verdict(o evidence.Outcome, format string, a []any) Verdict {
+	return Verdict{Outcome: o, Detail: fmt.Sprintf(format, a...)}
+}
+
+// Decoded wraps a check that needs a decoded certificate: any other is
+// inconclusive, a certification request not applicable.
+func Decoded(check func(*Env, *CertificateSubject) Verdict) func(*Env, *CertificateSubject) Verdict {
+	return func(env *Env, s *CertificateSubject) Verdict {
+		switch {
+		case s.Request:
+			return NotApplicablef("A certification request is not a certificate.")
+		case s.X509 == nil:
+			return Inconclusivef("The certificate cannot be decoded: %v.", s.ParseError)
+		}
+		return check(env, s)
+	}
+}
+
+// DecodedLeaf is [Decoded] for a check that applies to leafs only.
+func DecodedLeaf(check func(*Env, *CertificateSubject) Verdict) func(*Env, *CertificateSubject) Verdict {
+	return Decoded(func(env *Env, s *CertificateSubject) Verdict {
+		if s.CA {
+			return NotApplicablef("The certificate is a CA certificate.")
+		}
+		return check(env, s)
+	})
+}
+
+// WithKey wraps a check that needs the subject key, of a certificate or of a
+// certification request.
+func WithKey(check func(*Env, *CertificateSubject, *Key) Verdict) func(*Env, *CertificateSubject) Verdict {
+	return func(env *Env, s *CertificateSubject) Verdict {
+		if s.Key == nil {
+			return Inconclusivef("The subject key cannot be read.")
+		}
+		return check(env, s, s.Key)
+	}
+}

@@ -1,0 +1,153 @@
+package lint
+
+import (
+	"slices"
+
+	"probity/evidence"
+)
+
+// CertificateSubject is what a certificate check judges: a leaf as one endpoint
+// presents it, or a CA certificate wherever it was seen.
+type CertificateSubject struct {
+	*Certificate
+	// CA is true for a certificate at a position above 0 of a presented chain and
+	// for one from a file that asserts cA TRUE.
+	CA bool
+	// Endpoint is the holder of a leaf; the zero value for a CA certificate.
+	Endpoint evidence.Endpoint
+	Asset    string
+	// Sightings are the places of this subject; never empty.
+	Sightings []Sighting
+}
+
+// Roles returns the roles in which the subject was seen, sorted.
+func (s *CertificateSubject) Roles() []evidence.Role {
+	var roles []evidence.Role
+	for _, g := range s.Sightings {
+		roles = append(roles, g.Role)
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
+}
+
+// Seen reports whether the subject was seen in a role.
+func (s *CertificateSubject) Seen(r evidence.Role) bool { return slices.Contains(s.Roles(), r) }
+
+// Presented returns the certificates that came with the leaf, without repeats.
+func (s *CertificateSubject) Presented() []*Certificate {
+	var out []*Certificate
+	for _, g := range s.Sightings {
+		for _, c := range g.Chain {
+			if !slices.Contains(out, c) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+func (s *CertificateSubject) subject() evidence.Subject {
+	return evidence.Subject{Endpoint: s.Endpoint, Certificate: s.Digest}
+}
+
+func (s *CertificateSubject) observations() []int64 {
+	var ids []int64
+	for _, g := range s.Sightings {
+		ids = append(ids, g.Observation)
+	}
+	return ids
+}
+
+// CertificateSubjects returns the subjects of certificate checks, ordered by
+// endpoint and certificate, CA certificates first. A certification request
+// counts as a leaf.
+func (c *Corpus) CertificateSubjects() []*CertificateSubject {
+	type key struct {
+		endpoint evidence.Endpoint
+		cert     evidence.Digest
+	}
+	found := make(map[key]*CertificateSubject)
+	var out []*CertificateSubject
+	for _, g := range c.sightings {
+		k := key{cert: g.Certificate.Digest}
+		ca := !g.Leaf() && !g.Certificate.Request
+		if !ca {
+			k.endpoint = g.Endpoint
+		}
+		s := found[k]
+		if s == nil {
+			s = &CertificateSubject{Certificate: g.Certificate, CA: ca, Endpoint: k.endpoint}
+			if !ca {
+				s.Asset = c.Asset(g.Endpoint)
+			}
+			found[k] = s
+			out = append(out, s)
+		}
+		s.Sightings = append(s.Sightings, g)
+	}
+	slices.SortFunc(out, func(a, b *CertificateSubject) int {
+		if n := a.Endpoint.Compare(b.Endpoint); n != 0 {
+			return n
+		}
+		return compareCertificates(a.Certificate, b.Certificate)
+	})
+	return out
+}
+
+// EndpointSubject is what an endpoint check judges: one network endpoint with
+// its current observations, in order of time.
+type EndpointSubject struct {
+	Endpoint     evidence.Endpoint
+	Asset        string
+	Observations []*evidence.Observation
+}
+
+// present reports whether there is something to judge. An endpoint that refused
+// every connection has no service, and so no findings.
+func (s *EndpointSubject) present() bool {
+	return slices.ContainsFunc(s.Observations, func(o *evidence.Observation) bool {
+		return o.Result != evidence.ResultRefused
+	})
+}
+
+// TLS returns the current TLS observations of the given offers that the peer
+// answered: with a ServerHello, with an alert, or with a reset where it spoke
+// TLS otherwise. No offers means all of them.
+func (s *EndpointSubject) TLS(offers ...evidence.Offer) []*evidence.Observation {
+	speaks := s.SpeaksTLS()
+	var out []*evidence.Observation
+	for _, o := range s.Observations {
+		f := o.Facts.TLS
+		if f == nil || f.NotTLS || len(offers) > 0 && !slices.Contains(offers, f.Offer) {
+			continue
+		}
+		if o.Result == evidence.ResultData || o.Result == evidence.ResultReset && speaks {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// SpeaksTLS reports whether any current observation shows a TLS answer.
+func (s *EndpointSubject) SpeaksTLS() bool {
+	return slices.ContainsFunc(s.Observations, func(o *evidence.Observation) bool {
+		f := o.Facts.TLS
+		return f != nil && !f.NotTLS && (f.Version != 0 || f.Alert != nil)
+	})
+}
+
+// Of returns the current observations of a kind that hold data.
+func (s *EndpointSubject) Of(k evidence.Kind) []*evidence.Observation {
+	var out []*evidence.Observation
+	for _, o := range s.Observations {
+		if o.Kind == k && o.Result == evidence.ResultData {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// Asked reports whether a kind was asked for at the endpoint, with any result.
+func (s *EndpointSubject) Asked(k evidence.Kind) bool {
+	return slices.ContainsFunc(s.Observations, func(o *evidence.Observation) bool { return o.Kind == k })
+}
