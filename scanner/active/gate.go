@@ -1,0 +1,175 @@
+package active
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"probity/evidence"
+	"probity/scanner"
+)
+
+// connectTime bounds the wait for a connection: a listener answers at once or
+// not at all.
+const connectTime = 3 * time.Second
+
+// Dialer opens connections; [net.Dialer] is one.
+type Dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// gate is what all connections of a scan pass through.
+type gate struct {
+	plan    *scanner.Plan
+	dialer  Dialer
+	now     func() time.Time
+	global  *rate.Limiter
+	breaker int
+}
+
+// asset is the state of one asset while it is scanned. One goroutine has it.
+type asset struct {
+	limiter  *rate.Limiter
+	answered bool // some connection brought at least a byte
+	failures int  // in a row
+	open     string
+	accepted map[evidence.Endpoint]bool // endpoints that accepted a connection
+}
+
+func (g *gate) newAsset() *asset {
+	// A burst of one: two connections are always a full interval apart.
+	return &asset{limiter: rate.NewLimiter(rate.Limit(g.plan.Rates.Asset), 1), accepted: map[evidence.Endpoint]bool{}}
+}
+
+// observe counts failures of an asset that worked before, and opens the breaker
+// at the limit. A closed port is no failure, and neither is a server that hangs
+// up on an odd hello after it answered an ordinary one (probeAnswered), nor an
+// unanswered datagram.
+func (a *asset) observe(ep evidence.Endpoint, f fate, probeAnswered bool, limit int) {
+	failed := false
+	switch f {
+	case fateAnswered:
+		a.answered, a.failures = true, 0
+	case fateRefused:
+		if failed = a.accepted[ep]; !failed {
+			a.failures = 0 // its stack answers
+		}
+	case fateUnconnected:
+		failed = a.answered
+	case fateSilent:
+		failed = ep.Transport == evidence.TCP
+	case fateReset:
+		failed = a.answered && !probeAnswered
+	case fateUnused:
+	}
+	if !failed {
+		return
+	}
+	if a.failures++; a.failures >= limit && a.open == "" {
+		a.open = fmt.Sprintf("breaker open: %d failed connections in a row, the last to %s", a.failures, ep)
+	}
+}
+
+// session implements [scanner.Session] for one probe.
+type session struct {
+	gate     *gate
+	asset    *asset
+	endpoint evidence.Endpoint
+	budget   time.Duration
+
+	current  *conn
+	answered bool // some connection of this probe
+	dials    int64
+	sent     int64
+	received int64
+}
+
+func (s *session) Endpoint() evidence.Endpoint { return s.endpoint }
+func (s *session) Level() scanner.Level        { return s.gate.plan.Level }
+func (s *session) Now() time.Time              { return s.gate.now() }
+
+// Dial opens the next connection once the rates allow it.
+func (s *session) Dial(ctx context.Context) (net.Conn, error) {
+	if s.current != nil {
+		return nil, errors.New("the prober has not closed its last connection")
+	}
+	if err := s.allowed(); err != nil {
+		return nil, err
+	}
+	if err := s.pace(ctx); err != nil {
+		return nil, err
+	}
+	s.dials++
+	budget := s.budget
+	dialCtx, cancel := context.WithTimeout(ctx, min(budget, connectTime))
+	defer cancel()
+	deadline := s.gate.now().Add(budget)
+	c, err := s.gate.dialer.DialContext(dialCtx, string(s.endpoint.Transport), s.endpoint.HostPort())
+	if err != nil {
+		if ctx.Err() != nil { // ours, and no sign of the asset's health
+			return nil, fmt.Errorf("connect to %s: %w", s.endpoint, ctx.Err())
+		}
+		s.asset.observe(s.endpoint, dialFate(err), s.answered, s.gate.breaker)
+		return nil, err
+	}
+	s.asset.accepted[s.endpoint] = s.endpoint.Transport == evidence.TCP
+	s.current, err = newConn(ctx, c, deadline, s.gate.plan.Rates.MaxBytes, s.closed)
+	if err != nil {
+		return nil, err
+	}
+	return s.current, nil
+}
+
+// pace waits until both buckets allow a connection. The asset's token is taken
+// last, when the connection is really made: taken before the wait for the global
+// rate, it would let the next connection follow too soon.
+func (s *session) pace(ctx context.Context) error {
+	limiter := s.asset.limiter
+	if missing := 1 - limiter.Tokens(); missing > 0 {
+		timer := time.NewTimer(time.Duration(missing / float64(limiter.Limit()) * float64(time.Second)))
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := s.gate.global.Wait(ctx); err != nil {
+		return fmt.Errorf("wait for the global rate: %w", err)
+	}
+	limiter.Reserve()
+	return ctx.Err()
+}
+
+// allowed is the last word before anything is sent.
+func (s *session) allowed() error {
+	if reason, denied := s.gate.plan.Deny().Denies(s.endpoint); denied {
+		return fmt.Errorf("%w: %s", scanner.ErrVetoed, reason)
+	}
+	if s.asset.open != "" {
+		return fmt.Errorf("%w: %s", scanner.ErrVetoed, s.asset.open)
+	}
+	return nil
+}
+
+// closed takes the counts of a connection that ended.
+func (s *session) closed(c *conn) {
+	s.current = nil
+	s.sent += c.sent
+	s.received += c.received
+	f := c.fate()
+	s.asset.observe(s.endpoint, f, s.answered, s.gate.breaker)
+	s.answered = s.answered || f == fateAnswered
+}
+
+// end closes what the prober left open.
+func (s *session) end() error {
+	if s.current == nil {
+		return nil
+	}
+	return s.current.Close()
+}
