@@ -487,10 +487,10 @@ func flood(_ string, c net.Conn) {
 func drip(_ string, c net.Conn) {
 	go io.Copy(io.Discard, c) //nolint:errcheck // test
 	for {
+		time.Sleep(990 * time.Millisecond)
 		if _, err := c.Write([]byte{1}); err != nil {
 			return
 		}
-		time.Sleep(time.Second)
 	}
 }
 
@@ -539,6 +539,7 @@ func TestRun_budgets(t *testing.T) {
 				if _, err := Run(t.Context(), p, options(b, n, k)); err != nil {
 					t.Fatal(err)
 				}
+				time.Sleep(time.Minute) // for the servers to notice
 				r := b.rows[0]
 				if got := [2]int64{r.BytesSent, r.BytesReceived}; got != tt.bytes || r.Ended.Sub(r.Started) != tt.took {
 					t.Errorf("sent and received %v in %v, want %v in %v", got, r.Ended.Sub(r.Started), tt.bytes, tt.took)
