@@ -1,0 +1,167 @@
+package rules
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"probity/evidence"
+	"probity/internal/strictyaml"
+	"probity/lint"
+	"probity/rules/catalogue"
+)
+
+// Check reports every disagreement between the catalogue and the checks: a rule
+// that names a check that does not exist, a check that no rule or more than one
+// rule names, a parameter that the check does not declare or that has another
+// type.
+func Check(cat *catalogue.Catalogue, checks []lint.Check) error {
+	byName := make(map[string]lint.Check, len(checks))
+	var errs []error
+	for _, c := range checks {
+		if _, twice := byName[c.Name]; twice {
+			errs = append(errs, fmt.Errorf("check %s is listed twice", c.Name))
+		}
+		byName[c.Name] = c
+	}
+	users := map[string]string{}
+	for _, r := range cat.Rules() {
+		if r.Lint == "" {
+			continue
+		}
+		c, ok := byName[r.Lint]
+		if !ok {
+			errs = append(errs, fmt.Errorf("rule %s: no check %q", r.ID, r.Lint))
+			continue
+		}
+		if other := users[r.Lint]; other != "" {
+			errs = append(errs, fmt.Errorf("check %s is named by both %s and %s", r.Lint, other, r.ID))
+		}
+		users[r.Lint] = r.ID
+		if _, err := lint.ParamsFor(c, r.Params); err != nil {
+			errs = append(errs, fmt.Errorf("rule %s: %w", r.ID, err))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		if users[name] == "" {
+			errs = append(errs, fmt.Errorf("check %s: no rule names it", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Assess judges a corpus: every rule with a check, on every subject of the
+// check, at an instant. There is one finding for each rule and subject; where a
+// check answers twice for one subject the more urgent outcome stands. Findings
+// are ordered by rule, then subject. The error is that of [Check] or
+// [Policy.Validate].
+func Assess(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, policy Policy, at time.Time) ([]evidence.Finding, error) {
+	if err := Check(cat, checks); err != nil {
+		return nil, fmt.Errorf("catalogue and checks disagree: %w", err)
+	}
+	if err := policy.Validate(cat, checks); err != nil {
+		return nil, err
+	}
+	byName := make(map[string]lint.Check, len(checks))
+	for _, c := range checks {
+		byName[c.Name] = c
+	}
+	var out []evidence.Finding
+	for _, r := range cat.Rules() {
+		if r.Lint == "" {
+			continue
+		}
+		results, err := lint.Run(corpus, byName[r.Lint], at, &policy.Site, policy.params(r))
+		if err != nil {
+			return nil, fmt.Errorf("rule %s: %w", r.ID, err)
+		}
+		out = append(out, findings(r, results, policy.strict(r))...)
+	}
+	return out, nil
+}
+
+// findings makes one finding of each subject, ordered by subject.
+func findings(r catalogue.Rule, results []lint.Result, strict bool) []evidence.Finding {
+	byKey := make(map[evidence.Digest]int, len(results))
+	var out []evidence.Finding
+	for _, res := range results {
+		f := evidence.Finding{
+			Key:  evidence.FindingKey(r.ID, res.Subject),
+			Rule: r.ID, Severity: r.Severity, Outcome: res.Outcome, Subject: res.Subject,
+			Asset: res.Asset, Title: r.Title, Detail: res.Detail, Observations: res.Observations,
+		}
+		if strict && f.Outcome == evidence.Warn {
+			f.Outcome = evidence.Fail
+			f.Detail += " The profile in force raises this warn to a fail."
+		}
+		i, seen := byKey[f.Key]
+		if !seen {
+			byKey[f.Key] = len(out)
+			out = append(out, f)
+			continue
+		}
+		ids := slices.Concat(out[i].Observations, f.Observations)
+		slices.Sort(ids)
+		if urgency(f) < urgency(out[i]) {
+			out[i] = f
+		}
+		out[i].Observations = slices.Compact(ids)
+	}
+	slices.SortStableFunc(out, func(a, b evidence.Finding) int {
+		return cmp.Or(a.Subject.Endpoint.Compare(b.Subject.Endpoint),
+			cmp.Compare(a.Subject.Locus(), b.Subject.Locus()))
+	})
+	return out
+}
+
+// urgency is lower for a more urgent outcome.
+func urgency(f evidence.Finding) int { return slices.Index(evidence.Outcomes(), f.Outcome) }
+
+// Validate reports every rule setting of the policy that the catalogue and the
+// checks do not know, with its place in the policy file.
+func (p Policy) Validate(cat *catalogue.Catalogue, checks []lint.Check) error {
+	var errs []error
+	for _, id := range slices.Sorted(maps.Keys(p.Rules)) {
+		s := p.Rules[id]
+		r, err := cat.Rule(id)
+		if err != nil {
+			errs = append(errs, strictyaml.Errorf(p.File, s.at, "%v", err))
+			continue
+		}
+		if s.Strict != nil && !r.Strict {
+			errs = append(errs, strictyaml.Errorf(p.File, s.at, "%s: this rule cannot be strict", r.ID))
+		}
+		i := slices.IndexFunc(checks, func(c lint.Check) bool { return c.Name == r.Lint })
+		if i < 0 {
+			errs = append(errs, strictyaml.Errorf(p.File, s.at, "%s: no check decides this rule yet, so it takes no parameters", r.ID))
+			continue
+		}
+		if _, err := lint.ParamsFor(checks[i], s.Params); err != nil {
+			errs = append(errs, strictyaml.Errorf(p.File, s.at, "%s: %v", r.ID, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// params are the parameters of a rule: those of the catalogue, replaced by those
+// of the policy.
+func (p Policy) params(r catalogue.Rule) map[string]any {
+	params := maps.Clone(r.Params)
+	if params == nil {
+		params = map[string]any{}
+	}
+	maps.Copy(params, p.Rules[r.ID].Params)
+	return params
+}
+
+// strict says whether a warn of a rule is a fail: by default for the marked
+// rules in the premarket profile.
+func (p Policy) strict(r catalogue.Rule) bool {
+	if s := p.Rules[r.ID].Strict; s != nil {
+		return *s
+	}
+	return r.Strict && p.Profile == Premarket
+}
