@@ -1,0 +1,326 @@
+package reports
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+	"probity/rules/catalogue"
+)
+
+// builder holds what the parts of a document share.
+type builder struct {
+	in      Input
+	rules   map[string]catalogue.Rule
+	perRule map[string]*Counts
+	byPlace map[evidence.Endpoint]string // asset of an endpoint
+	byAddr  map[string]string            // asset of an address
+	labels  map[string]string            // of an asset
+}
+
+// Build makes the document of a report. The inputs are not changed.
+func Build(in Input) Document {
+	b := builder{
+		in: in, rules: map[string]catalogue.Rule{}, perRule: map[string]*Counts{},
+		byPlace: map[evidence.Endpoint]string{}, byAddr: map[string]string{}, labels: map[string]string{},
+	}
+	for _, r := range in.Catalogue.Rules() {
+		b.rules[r.ID] = r
+	}
+	d := Document{
+		Schema: Schema, Tool: safetext.Clean(in.Tool), Generated: in.Generated.UTC(), AsOf: in.AsOf.UTC(),
+		Profile: in.Profile, ProfileNote: profileNote(in.Profile), Policy: digestText(in.Policy),
+		Verify: in.Verify, Checkpoint: in.Checkpoint,
+	}
+	d.Assets = b.assets()
+	d.Findings = b.findings()
+	d.Duplicates = b.duplicates()
+	d.Summary = b.summary(d.Findings, d.Assets)
+	d.Actions = b.actions(d.Findings)
+	d.Rules = b.ruleList()
+	d.Clauses = b.clauses()
+	d.Limits, d.Catalogue = b.limits()
+	d.Coverage = b.coverage()
+	d.Runs = b.runs()
+	d.Observations = b.observations()
+	d.Certificates = b.certificates()
+	return d
+}
+
+func profileNote(p string) string {
+	switch p {
+	case "premarket":
+		return "Verdicts for a device before it is sold: a warn of a rule marked strict is a fail."
+	case "legacy":
+		return "Verdicts as the catalogue lists them; each fail needs a recorded waiver and stays visible."
+	}
+	return "Verdicts as the catalogue lists them."
+}
+
+func digestText(d evidence.Digest) string {
+	if d.IsZero() {
+		return ""
+	}
+	return d.String()
+}
+
+func (b *builder) assets() []Asset {
+	byAsset := map[string]*Asset{}
+	out := make([]Asset, 0, len(b.in.Assets))
+	for _, a := range b.in.Assets {
+		x := Asset{
+			ID: safetext.Clean(a.ID), Label: label(a), Addresses: []string{}, Endpoints: []string{}, Claims: []Claim{},
+			FirstSeen: a.FirstSeen.UTC(), LastSeen: a.LastSeen.UTC(),
+		}
+		for _, addr := range a.Addresses {
+			x.Addresses = append(x.Addresses, addr.String())
+			b.byAddr[addr.String()] = x.ID
+		}
+		for _, e := range slices.SortedFunc(slices.Values(a.Endpoints), evidence.Endpoint.Compare) {
+			x.Endpoints = append(x.Endpoints, safetext.Clean(e.String()))
+			b.byPlace[e] = x.ID
+		}
+		for _, c := range a.Claims {
+			x.Claims = append(x.Claims, Claim{
+				Attribute: string(c.Attribute), Value: safetext.Clean(c.Value), Confidence: c.Confidence,
+				Layer: safetext.Clean(c.Layer), Observation: c.Observation,
+			})
+		}
+		b.labels[x.ID] = x.Label
+		out = append(out, x)
+	}
+	for i := range out {
+		byAsset[out[i].ID] = &out[i]
+	}
+	for _, f := range b.in.Findings {
+		a := byAsset[safetext.Clean(f.Asset)]
+		if a == nil {
+			continue
+		}
+		a.Outcomes.add(f.Outcome)
+		if f.Outcome == evidence.Fail && f.Severity.Compare(a.Worst) > 0 {
+			a.Worst = f.Severity
+		}
+	}
+	slices.SortStableFunc(out, func(x, y Asset) int {
+		return cmp.Or(y.Worst.Compare(x.Worst), cmp.Compare(y.Outcomes.Fail, x.Outcomes.Fail),
+			cmp.Compare(y.Outcomes.Warn, x.Outcomes.Warn), cmp.Compare(x.ID, y.ID))
+	})
+	return out
+}
+
+// label is what to call an asset: maker and model where claimed, else a host
+// name, else its first address.
+func label(a evidence.Asset) string {
+	best := map[evidence.Attribute]evidence.Claim{}
+	for _, c := range a.Claims {
+		if old, ok := best[c.Attribute]; !ok || c.Confidence > old.Confidence {
+			best[c.Attribute] = c
+		}
+	}
+	name := strings.TrimSpace(best[evidence.AttrManufacturer].Value + " " + best[evidence.AttrModel].Value)
+	if name == "" {
+		name = best[evidence.AttrHostname].Value
+	}
+	if name == "" && len(a.Addresses) > 0 {
+		name = a.Addresses[0].String()
+	}
+	if name == "" {
+		name = a.ID
+	}
+	return safetext.CleanN(name, 120)
+}
+
+func (b *builder) findings() []Finding {
+	sorted := slices.Clone(b.in.Findings)
+	outcomes := evidence.Outcomes()
+	slices.SortStableFunc(sorted, func(x, y evidence.Finding) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(outcomes, x.Outcome), slices.Index(outcomes, y.Outcome)),
+			y.Severity.Compare(x.Severity), cmp.Compare(x.Rule, y.Rule),
+			x.Subject.Endpoint.Compare(y.Subject.Endpoint), cmp.Compare(x.Key.String(), y.Key.String()))
+	})
+	out := make([]Finding, len(sorted))
+	for i, f := range sorted {
+		if b.perRule[f.Rule] == nil {
+			b.perRule[f.Rule] = &Counts{}
+		}
+		b.perRule[f.Rule].add(f.Outcome)
+		out[i] = Finding{
+			ID: f.ID, Run: f.Run, Key: f.Key.String(), Rule: f.Rule, Severity: f.Severity, Outcome: f.Outcome,
+			Title: safetext.Clean(f.Title), Detail: safetext.Clean(f.Detail), Asset: safetext.Clean(f.Asset),
+			Certificate: digestText(f.Subject.Certificate), Observations: slices.Clone(f.Observations),
+		}
+		if out[i].Observations == nil {
+			out[i].Observations = []int64{}
+		}
+		if f.Subject.Endpoint != (evidence.Endpoint{}) {
+			out[i].Endpoint = safetext.Clean(f.Subject.Endpoint.String())
+		}
+		if g := f.Subject.Group; g != nil {
+			out[i].Group = safetext.Clean(string(g.Kind) + " " + g.Value)
+		}
+	}
+	return out
+}
+
+func (b *builder) duplicates() []Duplicate {
+	out := []Duplicate{}
+	for _, f := range b.in.Findings {
+		g := f.Subject.Group
+		if g == nil {
+			continue
+		}
+		d := Duplicate{
+			Kind: g.Kind, Value: safetext.Clean(g.Value), Confidence: g.Confidence, Rule: f.Rule, Severity: f.Severity,
+			Outcome: f.Outcome, Detail: safetext.Clean(f.Detail), Finding: f.Key.String(),
+			Instances: b.instances(g), Certificates: []string{},
+		}
+		for _, c := range g.Certificates {
+			d.Certificates = append(d.Certificates, c.String())
+		}
+		out = append(out, d)
+	}
+	outcomes := evidence.Outcomes()
+	slices.SortStableFunc(out, func(x, y Duplicate) int {
+		return cmp.Or(cmp.Compare(slices.Index(outcomes, x.Outcome), slices.Index(outcomes, y.Outcome)),
+			y.Severity.Compare(x.Severity), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Value, y.Value))
+	})
+	return out
+}
+
+// instances groups the endpoints of a duplicate by the asset they belong to.
+func (b *builder) instances(g *evidence.Duplicate) []Instance {
+	endpoints := map[string][]string{}
+	for _, id := range g.Assets {
+		endpoints[safetext.Clean(id)] = []string{}
+	}
+	var loose []Instance
+	for _, e := range g.Endpoints {
+		text := safetext.Clean(e.String())
+		id, ok := b.byPlace[e]
+		if !ok {
+			id, ok = b.byAddr[e.Addr.String()]
+		}
+		if ok {
+			endpoints[id] = append(endpoints[id], text)
+		} else {
+			loose = append(loose, Instance{Label: text, Endpoints: []string{text}})
+		}
+	}
+	out := make([]Instance, 0, len(endpoints)+len(loose))
+	for _, id := range slices.Sorted(maps.Keys(endpoints)) {
+		out = append(out, Instance{Asset: id, Label: cmp.Or(b.labels[id], id), Endpoints: endpoints[id]})
+	}
+	return append(out, loose...)
+}
+
+func (b *builder) summary(findings []Finding, assets []Asset) Summary {
+	s := Summary{Assets: len(assets), BySeverity: []SeverityCount{}}
+	bySeverity := map[evidence.Severity]*Counts{}
+	endpoints, certificates := map[string]bool{}, map[string]bool{}
+	for _, f := range findings {
+		if bySeverity[f.Severity] == nil {
+			bySeverity[f.Severity] = &Counts{}
+		}
+		bySeverity[f.Severity].add(f.Outcome)
+		s.Outcomes.add(f.Outcome)
+		if f.Endpoint != "" {
+			endpoints[f.Endpoint] = true
+		}
+		if f.Certificate != "" {
+			certificates[f.Certificate] = true
+		}
+	}
+	for _, a := range assets {
+		if a.Outcomes.Fail > 0 {
+			s.AssetsWithFail++
+		}
+	}
+	for _, severity := range slices.Backward(evidence.Severities()) {
+		row := SeverityCount{Severity: severity}
+		if c := bySeverity[severity]; c != nil {
+			row.Counts = *c
+		}
+		s.BySeverity = append(s.BySeverity, row)
+	}
+	s.Endpoints, s.Certificates = len(endpoints), len(certificates)
+	s.Headline = headline(s)
+	return s
+}
+
+func headline(s Summary) string {
+	o := s.Outcomes
+	if o.Total() == 0 {
+		return "Nothing was judged: there are no findings."
+	}
+	text := fmt.Sprintf("%s, %s and %s; %s.", count(o.Fail, "fail"), count(o.Warn, "warn"),
+		fmt.Sprintf("%d inconclusive", o.Inconclusive), count(o.Pass, "pass", "passes"))
+	if s.Assets > 0 {
+		text += fmt.Sprintf(" %d of %s with at least one fail.", s.AssetsWithFail, count(s.Assets, "asset"))
+	}
+	return text
+}
+
+// count writes "1 asset" or "2 assets".
+func count(n int, one string, many ...string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case len(many) > 0:
+		return fmt.Sprintf("%d %s", n, many[0])
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+func (b *builder) actions(findings []Finding) []Action {
+	byRule := map[string]*Action{}
+	assets := map[string]map[string]bool{}
+	for _, f := range findings {
+		if f.Outcome != evidence.Fail && f.Outcome != evidence.Warn {
+			continue
+		}
+		a := byRule[f.Rule]
+		if a == nil {
+			r := b.rules[f.Rule]
+			a = &Action{
+				Rule: f.Rule, Title: f.Title, Severity: f.Severity,
+				Remediation: r.Remediation, Why: r.Rationale, FalsePositives: r.FalsePositives,
+			}
+			byRule[f.Rule], assets[f.Rule] = a, map[string]bool{}
+		}
+		if f.Outcome == evidence.Fail {
+			a.Fail++
+		} else {
+			a.Warn++
+		}
+		if f.Asset != "" {
+			assets[f.Rule][f.Asset] = true
+		}
+	}
+	for _, f := range b.in.Findings {
+		if g := f.Subject.Group; g != nil && assets[f.Rule] != nil {
+			for _, id := range g.Assets {
+				assets[f.Rule][safetext.Clean(id)] = true
+			}
+		}
+	}
+	out := make([]Action, 0, len(byRule))
+	for _, id := range slices.Sorted(maps.Keys(byRule)) {
+		a := *byRule[id]
+		a.Assets = slices.Sorted(maps.Keys(assets[id]))
+		if a.Assets == nil {
+			a.Assets = []string{}
+		}
+		out = append(out, a)
+	}
+	slices.SortStableFunc(out, func(x, y Action) int {
+		return cmp.Or(cmp.Compare(min(y.Fail, 1), min(x.Fail, 1)), y.Severity.Compare(x.Severity),
+			cmp.Compare(y.Fail, x.Fail), cmp.Compare(y.Warn, x.Warn))
+	})
+	return out
+}
