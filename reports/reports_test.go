@@ -1,0 +1,70 @@
+package reports
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+func TestTable_golden(t *testing.T) {
+	d := Build(sample(t))
+	for name, o := range map[string]TableOptions{
+		"table_80.txt":   {Width: 80},
+		"table_wide.txt": {Width: 160, Wide: true},
+		"table_max.txt":  {Width: 100, Max: 1},
+	} {
+		var b bytes.Buffer
+		if err := Table(&b, d, o); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, b.Bytes())
+	}
+}
+
+// TestTable_safe holds that nothing of the network reaches the terminal but
+// printable characters, and that no line is wider than asked for.
+func TestTable_safe(t *testing.T) {
+	d := Build(sample(t))
+	for _, width := range []int{60, 80, 120, 200} {
+		var b bytes.Buffer
+		if err := Table(&b, d, TableOptions{Width: width, Wide: width > 100}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			line = strings.TrimSuffix(line, "\n")
+			if i := strings.IndexFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 {
+				t.Errorf("width %d: unprintable character in %q", width, line)
+			}
+			if n := twwidth.Width(line); n > width {
+				t.Errorf("width %d: %d cells in %q", width, n, line)
+			}
+		}
+	}
+}
