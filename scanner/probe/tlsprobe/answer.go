@@ -1,0 +1,193 @@
+package tlsprobe
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+	"probity/internal/wire/tlswire"
+)
+
+// maxFlight bounds the bytes kept of one direction. The largest Certificate
+// message that tlswire takes fits twice.
+const maxFlight = 512 << 10
+
+// answer is what a server's clear bytes say, and what decryption added.
+type answer struct {
+	stream   *tlswire.Stream
+	received []byte
+	hello    *tlswire.ServerHello
+	certs    [][]byte
+	certSeen bool
+	keys     *tlswire.ServerKeyExchange
+	request  *tlswire.CertificateRequest
+	staple   bool
+	done     bool // ServerHelloDone: the flight is complete
+	alert    *uint8
+	warning  *uint8
+	scheme   uint16 // of CertificateVerify (TLS 1.3)
+	alpn     string // of EncryptedExtensions (TLS 1.3)
+	asked13  bool   // a CertificateRequest of TLS 1.3 was read
+	read13   bool   // the encrypted flight was read up to the Certificate
+	damage   error  // the first thing that did not parse
+}
+
+func newAnswer() *answer { return &answer{stream: tlswire.NewStream(tlswire.Limits{})} }
+
+// feed takes the next bytes of the server. It reports whether the answer is
+// complete: nothing that follows in the clear would add to it.
+func (a *answer) feed(b []byte) (complete bool) {
+	b = b[:min(len(b), maxFlight-len(a.received))]
+	a.received = append(a.received, b...)
+	messages, err := a.stream.Feed(b)
+	for _, m := range messages {
+		a.message(m)
+	}
+	if err != nil {
+		a.note(err)
+	}
+	return err != nil || a.done || a.alert != nil || len(a.received) >= maxFlight
+}
+
+// note keeps the first damage; what was read before stays.
+func (a *answer) note(err error) {
+	if a.damage == nil && err != nil {
+		a.damage = err
+	}
+}
+
+func (a *answer) message(m tlswire.Message) {
+	switch {
+	case m.Encrypted:
+	case m.Kind == tlswire.Alert:
+		a.alerted(m.Body)
+	case m.Kind == tlswire.Handshake:
+		a.note(a.handshake(m))
+	}
+}
+
+func (a *answer) alerted(body []byte) {
+	for pair := range slices.Chunk(body, 2) { // two alerts may share a record
+		level, description, err := tlswire.ParseAlert(pair)
+		switch {
+		case err != nil:
+			a.note(err)
+		case level == tlswire.AlertFatal && a.alert == nil:
+			a.alert = &description
+		case a.warning == nil:
+			a.warning = &description
+		}
+	}
+}
+
+func (a *answer) handshake(m tlswire.Message) error {
+	if a.hello == nil && m.Type != tlswire.TypeServerHello {
+		return fmt.Errorf("handshake message of type %d before the ServerHello", m.Type)
+	}
+	switch m.Type {
+	case tlswire.TypeServerHello:
+		h, err := tlswire.ParseServerHello(m.Body)
+		if err == nil && (a.hello == nil || a.hello.HelloRetryRequest) {
+			a.hello = &h
+		}
+		return err
+	case tlswire.TypeCertificate:
+		if a.certSeen {
+			return errors.New("a second Certificate message")
+		}
+		certs, err := tlswire.ParseCertificate(m.Body)
+		a.certs, a.certSeen = certs, true
+		return err
+	case tlswire.TypeServerKeyExchange:
+		k, err := tlswire.ParseServerKeyExchange(m.Body, a.hello.CipherSuite, a.hello.Version)
+		if err == nil {
+			a.keys = &k
+		}
+		return err
+	case tlswire.TypeCertificateRequest:
+		r, err := tlswire.ParseCertificateRequest(m.Body, a.hello.Version)
+		a.request = &r // that it was asked is known even if the wish is damaged
+		return err
+	case tlswire.TypeCertificateStatus:
+		response, err := tlswire.ParseCertificateStatus(m.Body)
+		a.staple = len(response) > 0
+		return err
+	case tlswire.TypeServerHelloDone:
+		a.done = true
+	}
+	return nil
+}
+
+// notTLS reports that the very first bytes were those of another protocol.
+func (a *answer) notTLS() bool {
+	return a.hello == nil && a.alert == nil && a.warning == nil && errors.Is(a.damage, tlswire.ErrNotTLS)
+}
+
+// spoke reports whether the peer answered in TLS at all.
+func (a *answer) spoke() bool { return a.hello != nil || a.alert != nil }
+
+// maxAuthorities bounds what is kept of a certificate request.
+const maxAuthorities = 64
+
+// fill writes into f what the answer shows.
+func (a *answer) fill(f *evidence.TLSFacts) {
+	f.Alert, f.Handshake = a.alert, evidence.StageNone
+	if a.notTLS() {
+		f.NotTLS, f.Spoke = true, protocolOf(a.received)
+	}
+	h := a.hello
+	if h == nil {
+		return
+	}
+	f.Handshake = evidence.StageServerHello
+	if len(a.certs) > 0 {
+		f.Handshake = evidence.StageCertificate
+	}
+	f.Version, f.CipherSuite, f.Compression = h.Version, h.CipherSuite, h.Compression
+	f.Group, f.DowngradeSentinel, f.ALPN = h.Group, h.DowngradeSentinel, h.ALPN
+	f.OCSPStaple = a.staple
+	if a.keys != nil {
+		f.Group, f.DHBits, f.SignatureScheme = a.keys.Group, a.keys.DHBits, a.keys.SignatureScheme
+	}
+	if h.Version >= tlswire.VersionTLS13 {
+		f.SignatureScheme = a.scheme
+		if a.alpn != "" {
+			f.ALPN = a.alpn
+		}
+	} else if h.Version >= tlswire.VersionTLS10 {
+		f.SecureRenegotiation = &h.SecureRenegotiation
+	}
+	f.ALPN = safetext.CleanN(f.ALPN, 64)
+	if a.request != nil {
+		f.Authorities = a.request.Authorities[:min(len(a.request.Authorities), maxAuthorities)]
+	}
+}
+
+// presented lists the chain as the server sent it.
+func (a *answer) presented() []evidence.Presented {
+	out := make([]evidence.Presented, 0, len(a.certs))
+	for i, der := range a.certs {
+		out = append(out, evidence.Presented{Role: evidence.RoleServer, Position: i, DER: der})
+	}
+	return out
+}
+
+// protocolOf names the protocol of a peer's first bytes, or "" if they do not
+// tell.
+func protocolOf(b []byte) string {
+	has := func(prefix string) bool { return bytes.HasPrefix(b, []byte(prefix)) }
+	switch {
+	case has("SSH-"):
+		return "ssh"
+	case has("HTTP/"), has("<!DOCTYPE"), has("<html"):
+		return "http"
+	case len(b) >= 6 && (b[0] == 2 || b[0] == 3 || b[0] == 7) && b[1] == 0 && b[2] == 0: // A-ASSOCIATE-AC, -RJ, A-ABORT (DICOM PS3.8 section 9.3)
+		return "dicom"
+	case has("\x0bMSH"): // MLLP
+		return "hl7"
+	}
+	return ""
+}

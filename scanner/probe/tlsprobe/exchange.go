@@ -1,0 +1,161 @@
+package tlsprobe
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+	"probity/internal/wire/tlswire"
+	"probity/scanner"
+)
+
+// Media types of the raw bytes of an observation.
+const (
+	mediaSent     = "application/x-probity-tls-sent"
+	mediaReceived = "application/x-probity-tls-received"
+	// mediaSecret is one line in the format of RFC 9850: the secret of the
+	// server's encrypted handshake flight, which protects no application data.
+	mediaSecret = "application/x-probity-tls-handshake-secret"
+)
+
+// enoughToName is how many bytes tell what protocol a peer speaks.
+const enoughToName = 10
+
+// ask sends one hello built by hand and reads the server's flight. The error is
+// that of the gate or of the context; whatever the peer does is an observation.
+func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation, *answer, error) {
+	obs := evidence.Observation{
+		Method: evidence.Active, Kind: evidence.KindTLS, Endpoint: s.Endpoint(), At: s.Now(),
+		Facts: evidence.Facts{TLS: o.facts(s.Endpoint().Name)},
+	}
+	a := newAnswer()
+	var random [32]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return obs, a, fmt.Errorf("client random: %w", err)
+	}
+	hello, err := o.hello(s.Endpoint().Name, random)
+	if err != nil {
+		return obs, a, err
+	}
+	c, err := s.Dial(ctx)
+	if stopped(ctx, err) {
+		return obs, a, err
+	}
+	if err != nil {
+		failed(&obs, err)
+		return obs, a, nil
+	}
+	_, failure := c.Write(hello)
+	if failure == nil {
+		failure = read(c, a, s.Now)
+	}
+	if err := c.Close(); err != nil && failure == nil {
+		failure = err
+	}
+	conclude(&obs, hello, a, failure)
+	f := obs.Facts.TLS
+	if a.hello != nil && a.hello.Version >= tlswire.VersionTLS10 && a.hello.Version <= tlswire.VersionTLS12 {
+		f.ExtendedMasterSecret = &a.hello.ExtendedMasterSecret
+	}
+	return obs, a, ctx.Err()
+}
+
+// stopped reports whether an error of Dial ends the probe.
+func stopped(ctx context.Context, err error) bool {
+	return errors.Is(err, scanner.ErrVetoed) || err != nil && ctx.Err() != nil
+}
+
+// read feeds the answer until it is complete or the connection ends.
+func read(c net.Conn, a *answer, now func() time.Time) error {
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := c.Read(buf)
+		if a.feed(buf[:n]) {
+			return readName(c, a, now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readName reads a little more of a peer that does not speak TLS, so that its
+// protocol can be named.
+func readName(c net.Conn, a *answer, now func() time.Time) error {
+	if !a.notTLS() || c.SetReadDeadline(now().Add(time.Second)) != nil {
+		return nil
+	}
+	buf := make([]byte, enoughToName)
+	for len(a.received) < enoughToName {
+		n, err := c.Read(buf[:enoughToName-len(a.received)])
+		a.received = append(a.received, buf[:n]...)
+		if err != nil {
+			return nil //nolint:nilerr // the answer is there; its name may be short
+		}
+	}
+	return nil
+}
+
+// failed notes an attempt to connect that failed.
+func failed(obs *evidence.Observation, err error) {
+	obs.Result, obs.Detail = resultOf(err), "connect: "+safetext.Clean(rootCause(err))
+}
+
+// resultOf sorts an error of the network.
+func resultOf(err error) evidence.Result {
+	var ne net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return evidence.ResultRefused
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &ne) && ne.Timeout():
+		return evidence.ResultTimeout
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe):
+		return evidence.ResultReset
+	}
+	return evidence.ResultError
+}
+
+// rootCause drops the addresses that net.OpError repeats.
+func rootCause(err error) string {
+	var oe *net.OpError
+	if errors.As(err, &oe) {
+		return oe.Err.Error()
+	}
+	return err.Error()
+}
+
+// conclude writes what became of the exchange.
+func conclude(obs *evidence.Observation, sent []byte, a *answer, failure error) {
+	f := obs.Facts.TLS
+	a.fill(f)
+	obs.Certs = a.presented()
+	obs.Raw = append(obs.Raw, evidence.Blob{Media: mediaSent, Data: sent})
+	if len(a.received) > 0 {
+		obs.Raw = append(obs.Raw, evidence.Blob{Media: mediaReceived, Data: a.received})
+	}
+	switch {
+	case a.spoke() || f.NotTLS:
+		obs.Result = evidence.ResultData
+		if a.damage != nil && !f.NotTLS {
+			obs.Detail = safetext.Clean("the answer is damaged: " + a.damage.Error())
+		}
+	case a.damage != nil:
+		obs.Result, obs.Detail = evidence.ResultError, safetext.Clean("the answer is damaged: "+a.damage.Error())
+	case failure != nil:
+		obs.Result, obs.Detail = resultOf(failure), safetext.Clean(rootCause(failure))
+		if a.warning != nil {
+			obs.Detail += fmt.Sprintf(", after a warning alert %d", *a.warning)
+		}
+	default:
+		obs.Result, obs.Detail = evidence.ResultError, "more bytes than a handshake has, and no ServerHello"
+	}
+}
