@@ -68,3 +68,36 @@ func TestTable_safe(t *testing.T) {
 		}
 	}
 }
+
+func TestExplainRule_golden(t *testing.T) {
+	cat := loadCatalogue(t)
+	for id, x := range map[string]Explanation{
+		"MD-CERT-004": {CheckSource: "site practice", Params: []ParamText{{Name: "warn_days", Value: "60", Doc: "days before notAfter from which to warn"}}},
+		"MD-DCM-001":  {},
+	} {
+		r, err := cat.Rule(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Sources, x.Width = cat.Sources(), 90
+		var b bytes.Buffer
+		if err := ExplainRule(&b, r, x); err != nil {
+			t.Fatal(err)
+		}
+		golden(t, "explain_"+strings.ToLower(id)+".txt", b.Bytes())
+	}
+}
+
+func TestRulesTable(t *testing.T) {
+	cat := loadCatalogue(t)
+	var b bytes.Buffer
+	if err := RulesTable(&b, cat.Rules(), 120); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	for _, want := range []string{"MD-CERT-002  high", "cert/not_expired", "MD-FW-001", "planned", "150 rules; a check decides"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in the table of rules", want)
+		}
+	}
+}

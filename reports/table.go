@@ -185,11 +185,12 @@ func duplicatesTable(b *bytes.Buffer, d Document, o TableOptions) error {
 	var rows [][]string
 	for _, g := range d.Duplicates[:shown] {
 		for i, in := range g.Instances {
-			r := []string{"", "", "", "", in.Label, strings.Join(in.Endpoints, " ")}
+			r := []string{"", "", "", ""}
 			if i == 0 {
-				r = []string{string(g.Outcome), string(g.Kind), short(g.Value, 20), strconv.Itoa(g.Confidence) + " %", in.Label, strings.Join(in.Endpoints, " ")}
+				r = []string{string(g.Outcome), string(g.Kind), short(g.Value, 16), strconv.Itoa(g.Confidence) + " %"}
 			}
-			rows = append(rows, r)
+			places := strings.ReplaceAll(strings.Join(in.Endpoints, " "), "tcp/", "")
+			rows = append(rows, append(r, in.Label, places))
 		}
 	}
 	fmt.Fprintf(b, "\nDUPLICATES: %d of %s shown, each with every instance\n", shown, count(len(d.Duplicates), "group"))
