@@ -3,18 +3,15 @@ package tlsprobe
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
-	"syscall"
 	"time"
 
 	"probity/evidence"
 	"probity/internal/safetext"
 	"probity/internal/wire/tlswire"
 	"probity/scanner"
+	"probity/scanner/probe"
 )
 
 // Media types of the raw bytes of an observation.
@@ -32,10 +29,8 @@ const enoughToName = 10
 // ask sends one hello built by hand and reads the server's flight. The error is
 // that of the gate or of the context; whatever the peer does is an observation.
 func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation, *answer, error) {
-	obs := evidence.Observation{
-		Method: evidence.Active, Kind: evidence.KindTLS, Endpoint: s.Endpoint(), At: s.Now(),
-		Facts: evidence.Facts{TLS: o.facts(s.Endpoint().Name)},
-	}
+	obs := probe.Begin(s, evidence.KindTLS)
+	obs.Facts.TLS = o.facts(s.Endpoint().Name)
 	a := newAnswer()
 	var random [32]byte
 	if _, err := rand.Read(random[:]); err != nil {
@@ -46,11 +41,11 @@ func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation,
 		return obs, a, err
 	}
 	c, err := s.Dial(ctx)
-	if stopped(ctx, err) {
+	if probe.Stopped(ctx, err) {
 		return obs, a, err
 	}
 	if err != nil {
-		failed(&obs, err)
+		probe.Fail(&obs, "connect", err)
 		return obs, a, nil
 	}
 	_, failure := c.Write(hello)
@@ -66,11 +61,6 @@ func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation,
 		f.ExtendedMasterSecret = &a.hello.ExtendedMasterSecret
 	}
 	return obs, a, ctx.Err()
-}
-
-// stopped reports whether an error of Dial ends the probe.
-func stopped(ctx context.Context, err error) bool {
-	return errors.Is(err, scanner.ErrVetoed) || err != nil && ctx.Err() != nil
 }
 
 // read feeds the answer until it is complete or the connection ends.
@@ -104,44 +94,12 @@ func readName(c net.Conn, a *answer, now func() time.Time) error {
 	return nil
 }
 
-// failed notes an attempt to connect that failed.
-func failed(obs *evidence.Observation, err error) {
-	obs.Result, obs.Detail = resultOf(err), "connect: "+safetext.Clean(rootCause(err))
-}
-
-// resultOf sorts an error of the network.
-func resultOf(err error) evidence.Result {
-	var ne net.Error
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return evidence.ResultRefused
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &ne) && ne.Timeout():
-		return evidence.ResultTimeout
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF),
-		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe):
-		return evidence.ResultReset
-	}
-	return evidence.ResultError
-}
-
-// rootCause drops the addresses that net.OpError repeats.
-func rootCause(err error) string {
-	var oe *net.OpError
-	if errors.As(err, &oe) {
-		return oe.Err.Error()
-	}
-	return err.Error()
-}
-
 // conclude writes what became of the exchange.
 func conclude(obs *evidence.Observation, sent []byte, a *answer, failure error) {
 	f := obs.Facts.TLS
 	a.fill(f)
 	obs.Certs = a.presented()
-	obs.Raw = append(obs.Raw, evidence.Blob{Media: mediaSent, Data: sent})
-	if len(a.received) > 0 {
-		obs.Raw = append(obs.Raw, evidence.Blob{Media: mediaReceived, Data: a.received})
-	}
+	obs.Raw = probe.Raw(mediaSent, sent, mediaReceived, a.received)
 	switch {
 	case a.spoke() || f.NotTLS:
 		obs.Result = evidence.ResultData
@@ -151,7 +109,7 @@ func conclude(obs *evidence.Observation, sent []byte, a *answer, failure error) 
 	case a.damage != nil:
 		obs.Result, obs.Detail = evidence.ResultError, safetext.Clean("the answer is damaged: "+a.damage.Error())
 	case failure != nil:
-		obs.Result, obs.Detail = resultOf(failure), safetext.Clean(rootCause(failure))
+		obs.Result, obs.Detail = probe.ResultOf(failure), safetext.Clean(probe.Cause(failure))
 		if a.warning != nil {
 			obs.Detail += fmt.Sprintf(", after a warning alert %d", *a.warning)
 		}

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/zmap/zcrypto/tls"
@@ -17,6 +15,7 @@ import (
 	"probity/internal/safetext"
 	"probity/internal/wire/tlswire"
 	"probity/scanner"
+	"probity/scanner/probe"
 )
 
 // lateAlert is how long a TLS 1.3 server that asked for a client certificate is
@@ -39,74 +38,35 @@ func fullSuites() []uint16 {
 	}
 }
 
-// tap keeps the bytes of both directions until it is closed.
-type tap struct {
-	net.Conn
-	mu       sync.Mutex
-	off      bool
-	sent     []byte
-	received []byte
-}
-
-func (t *tap) Read(p []byte) (int, error) {
-	n, err := t.Conn.Read(p)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.off {
-		t.received = append(t.received, p[:min(n, maxFlight-len(t.received))]...)
-	}
-	return n, err
-}
-
-func (t *tap) Write(p []byte) (int, error) {
-	n, err := t.Conn.Write(p)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.off {
-		t.sent = append(t.sent, p[:min(n, maxFlight-len(t.sent))]...)
-	}
-	return n, err
-}
-
-// seal ends the keeping: what follows may be application data.
-func (t *tap) seal() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.off = true
-}
-
 // handshake makes the full handshake: TLS 1.0 to 1.3, every suite of the client,
 // no client certificate, no judgement of the server's.
 func handshake(ctx context.Context, s scanner.Session) (evidence.Observation, *answer, error) {
-	name := s.Endpoint().Name
 	o := offer{name: evidence.OfferFull, version: tlswire.VersionTLS13, suites: fullSuites()}
-	obs := evidence.Observation{
-		Method: evidence.Active, Kind: evidence.KindTLS, Endpoint: s.Endpoint(), At: s.Now(),
-		Facts: evidence.Facts{TLS: o.facts(name)},
-	}
+	obs := probe.Begin(s, evidence.KindTLS)
+	obs.Facts.TLS = o.facts(s.Endpoint().Name)
 	a := newAnswer()
 	c, err := s.Dial(ctx)
-	if stopped(ctx, err) {
+	if probe.Stopped(ctx, err) {
 		return obs, a, err
 	}
 	if err != nil {
-		failed(&obs, err)
+		probe.Fail(&obs, "connect", err)
 		return obs, a, nil
 	}
-	wire := &tap{Conn: c}
+	wire := probe.NewTap(c, maxFlight)
 	var keyLog bytes.Buffer
 	client := tls.Client(wire, config(s, o.suites, &keyLog))
 	failure := client.Handshake()
-	wire.seal()
+	sent, received := wire.Seal() // what follows may be application data
 	complete := failure == nil
 	var late error
 	if complete && client.ConnectionState().Version == tlswire.VersionTLS13 {
 		// Only a server that asked will judge the empty certificate.
-		if a.readSealed(wire.received, keyLog.Bytes()); a.asked13 {
+		if a.readSealed(received, keyLog.Bytes()); a.asked13 {
 			late = awaitAlert(client, s.Now)
 		}
 	} else {
-		a.readSealed(wire.received, keyLog.Bytes())
+		a.readSealed(received, keyLog.Bytes())
 	}
 	if a.notTLS() {
 		failure = errors.Join(failure, readName(c, a, s.Now))
@@ -119,7 +79,7 @@ func handshake(ctx context.Context, s scanner.Session) (evidence.Observation, *a
 	if err := c.Close(); err != nil && failure == nil {
 		failure = err
 	}
-	conclude(&obs, wire.sent, a, failure)
+	conclude(&obs, sent, a, failure)
 	if line, _ := secretLine(keyLog.Bytes()); line != nil {
 		obs.Raw = append(obs.Raw, evidence.Blob{Media: mediaSecret, Data: line})
 	}
@@ -165,7 +125,7 @@ func awaitAlert(client *tls.Conn, now func() time.Time) error {
 		return err
 	}
 	_, err := client.Read(make([]byte, 1))
-	if err != nil && resultOf(err) == evidence.ResultTimeout {
+	if err != nil && probe.ResultOf(err) == evidence.ResultTimeout {
 		return nil
 	}
 	return err
@@ -182,7 +142,7 @@ func (a *answer) finish(obs *evidence.Observation, complete bool, failure, late 
 	if complete {
 		f.Handshake = evidence.StageComplete
 	} else if failure != nil && obs.Detail == "" {
-		obs.Detail = safetext.Clean("the handshake did not complete: " + rootCause(failure))
+		obs.Detail = safetext.Clean("the handshake did not complete: " + probe.Cause(failure))
 	}
 	seenFlight := a.done || a.read13
 	var alert tls.Alert
@@ -195,7 +155,7 @@ func (a *answer) finish(obs *evidence.Observation, complete bool, failure, late 
 		f.Alert, f.ClientAuth = &description, evidence.ClientAuthRequired
 	case late != nil && !errors.Is(late, io.EOF): // io.EOF is an orderly end
 		f.ClientAuth = evidence.ClientAuthRequired
-		obs.Detail = safetext.Clean("closed by the server after an empty client certificate: " + rootCause(late))
+		obs.Detail = safetext.Clean("closed by the server after an empty client certificate: " + probe.Cause(late))
 	case !complete && a.refusesClient(failure):
 		f.ClientAuth = evidence.ClientAuthRequired
 	default:
@@ -211,7 +171,7 @@ func (a *answer) refusesClient(failure error) bool {
 		return false
 	}
 	if a.alert == nil {
-		return resultOf(failure) == evidence.ResultReset
+		return probe.ResultOf(failure) == evidence.ResultReset
 	}
 	refusals := []uint8{40, 41, 42, 43, 44, 45, 46, 48, 49, 80, 116}
 	return slices.Contains(refusals, *a.alert)

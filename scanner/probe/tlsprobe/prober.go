@@ -11,6 +11,7 @@ import (
 	"probity/internal/safetext"
 	"probity/internal/wire/tlswire"
 	"probity/scanner"
+	"probity/scanner/probe"
 )
 
 // Prober implements [scanner.Prober] for SSL and TLS over TCP.
@@ -162,21 +163,19 @@ const maxSSL2 = 1<<15 + 2
 // askSSL2 sends an SSL 2.0 CLIENT-HELLO and reads the SERVER-HELLO.
 func askSSL2(ctx context.Context, s scanner.Session) (evidence.Observation, error) {
 	o := offer{name: evidence.OfferSSL2, version: tlswire.VersionSSL2}
-	obs := evidence.Observation{
-		Method: evidence.Active, Kind: evidence.KindTLS, Endpoint: s.Endpoint(), At: s.Now(),
-		Facts: evidence.Facts{TLS: o.facts("")},
-	}
+	obs := probe.Begin(s, evidence.KindTLS)
+	obs.Facts.TLS = o.facts("")
 	var challenge [16]byte
 	if _, err := rand.Read(challenge[:]); err != nil {
 		return obs, fmt.Errorf("challenge: %w", err)
 	}
 	hello := tlswire.SSL2ClientHello(challenge)
 	c, err := s.Dial(ctx)
-	if stopped(ctx, err) {
+	if probe.Stopped(ctx, err) {
 		return obs, err
 	}
 	if err != nil {
-		failed(&obs, err)
+		probe.Fail(&obs, "connect", err)
 		return obs, nil
 	}
 	_, failure := c.Write(hello)
@@ -215,7 +214,7 @@ func readSSL2(c net.Conn) ([]byte, error) {
 func concludeSSL2(obs *evidence.Observation, hello, received []byte, failure error) {
 	f := obs.Facts.TLS
 	if h, err := tlswire.ParseSSL2ServerHello(received); err == nil {
-		obs.Raw = []evidence.Blob{{Media: mediaSent, Data: hello}, {Media: mediaReceived, Data: received}}
+		obs.Raw = probe.Raw(mediaSent, hello, mediaReceived, received)
 		obs.Result, f.Version, f.Handshake = evidence.ResultData, tlswire.VersionSSL2, evidence.StageServerHello
 		if len(h.Certificate) > 0 {
 			f.Handshake = evidence.StageCertificate

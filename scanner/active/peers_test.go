@@ -1,0 +1,403 @@
+package active_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"probity/evidence"
+	"probity/fixtures/peer"
+	"probity/internal/wire/tlswire"
+	"probity/scanner"
+	"probity/scanner/active"
+	"probity/scanner/probe/dicomprobe"
+	"probity/scanner/probe/sshprobe"
+	"probity/scanner/probe/tlsprobe"
+)
+
+// ledger keeps what a run recorded.
+type ledger struct {
+	rows []evidence.ProbeRecord
+	obs  []evidence.Observation
+}
+
+func (l *ledger) RecordProbe(_ context.Context, rec evidence.ProbeRecord, obs []evidence.Observation) error {
+	l.rows = append(l.rows, rec)
+	l.obs = append(l.obs, obs...)
+	return nil
+}
+
+func probers() []scanner.Prober {
+	return []scanner.Prober{tlsprobe.New(), sshprobe.New(), dicomprobe.New()}
+}
+
+// scan runs a plan of one target; ports act as their table entry or, if action
+// is given, as that one.
+func scan(t *testing.T, level scanner.Level, action scanner.Action, target string) *ledger {
+	t.Helper()
+	table, err := scanner.LoadPorts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ap := netip.MustParseAddrPort(target)
+	port := table.Lookup(evidence.TCP, ap.Port())
+	if action != "" {
+		port.Action = action
+	}
+	targets, err := scanner.LoadTargets([]string{ap.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rates := scanner.DefaultRates()
+	rates.Global, rates.Asset = 1000, 1000
+	plan, err := scanner.NewPlan(scanner.Scope{Targets: targets}, table, []scanner.Port{port}, level, rates, probers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &ledger{}
+	if _, err := active.Run(t.Context(), plan, active.Options{Probers: probers(), Ledger: l, Now: time.Now}); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// offer returns the first answer to an offer.
+func (l *ledger) offer(t *testing.T, name evidence.Offer) (*evidence.TLSFacts, evidence.Observation) {
+	t.Helper()
+	for _, o := range l.obs {
+		if o.Facts.TLS != nil && o.Facts.TLS.Offer == name {
+			return o.Facts.TLS, o
+		}
+	}
+	t.Fatalf("offer %q was not made: %s", name, l)
+	return nil, evidence.Observation{}
+}
+
+// accepted lists the weak classes that a server chose, by suite.
+func (l *ledger) accepted() []evidence.SuiteClass {
+	var out []evidence.SuiteClass
+	for _, o := range l.obs {
+		if f := o.Facts.TLS; f != nil && f.Offer == evidence.OfferWeak && f.Version != 0 {
+			s, _ := tlswire.Lookup(f.CipherSuite)
+			for _, c := range s.Classes {
+				if slices.Contains(f.OfferedClasses, c) {
+					out = append(out, c)
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// String shows what a test failed on.
+func (l *ledger) String() string {
+	var b strings.Builder
+	for _, r := range l.rows {
+		fmt.Fprintf(&b, "\n%s %s %s (%s) %d connections, %d/%d bytes", r.Endpoint, r.Probe, r.Outcome, r.Reason, r.Connections, r.BytesSent, r.BytesReceived)
+	}
+	for _, o := range l.obs {
+		fmt.Fprintf(&b, "\n  %s %s %q", o.Kind, o.Result, o.Detail)
+		switch f := o.Facts; {
+		case f.TLS != nil:
+			alert := -1
+			if f.TLS.Alert != nil {
+				alert = int(*f.TLS.Alert)
+			}
+			fmt.Fprintf(&b, " %s: %s %s group %d dh %d scheme %#x stage %s client %q alert %d comp %d certs %d sentinel %q spoke %q classes %v",
+				f.TLS.Offer, tlswire.VersionName(f.TLS.Version), tlswire.SuiteName(f.TLS.CipherSuite), f.TLS.Group, f.TLS.DHBits,
+				f.TLS.SignatureScheme, f.TLS.Handshake, f.TLS.ClientAuth, alert, f.TLS.Compression, len(o.Certs), f.TLS.DowngradeSentinel, f.TLS.Spoke, f.TLS.OfferedClasses)
+		case f.SSH != nil:
+			fmt.Fprintf(&b, " %+v", *f.SSH)
+		case f.DICOM != nil:
+			fmt.Fprintf(&b, " %+v", *f.DICOM)
+		}
+	}
+	return b.String()
+}
+
+// freePort returns a port of 127.0.0.1 that nothing listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // test
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// start runs a peer until the end of the test, and waits until it listens.
+func start(t *testing.T, port, program string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	output, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.Dir = t.TempDir()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { cmd.Wait(); close(done) }() //nolint:errcheck // killed at the end
+	t.Cleanup(func() {
+		cmd.Process.Kill() //nolint:errcheck // may be gone
+		<-done
+		if t.Failed() {
+			text, _ := os.ReadFile(output.Name())
+			t.Logf("%s said:\n%.4000s", filepath.Base(program), text)
+		}
+	})
+	address := net.JoinHostPort("127.0.0.1", port)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for range 250 {
+		c, err := net.DialTimeout("tcp", address, time.Second) //nolint:noctx // readiness of a local peer
+		if err == nil {
+			c.Close() //nolint:errcheck // test
+			return address
+		}
+		select {
+		case <-done:
+			t.Fatalf("%s ended before it listened", program)
+		case <-tick.C:
+		}
+	}
+	t.Fatalf("%s does not listen on %s", program, address)
+	return ""
+}
+
+// pki is a CA with one server certificate, in files.
+type pki struct {
+	cert, key, ca string
+	leaf, caDER   []byte
+	caName        []byte
+}
+
+func newPKI(t *testing.T, key crypto.Signer) pki {
+	t.Helper()
+	dir := t.TempDir()
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Ward CA"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "pump-1"}, DNSNames: []string{"pump-1.hospital.example"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+	}
+	p := pki{cert: filepath.Join(dir, "cert.pem"), key: filepath.Join(dir, "key.pem"), ca: filepath.Join(dir, "ca.pem")}
+	if p.caDER, err = x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey); err != nil {
+		t.Fatal(err)
+	}
+	if p.leaf, err = x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey); err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(p.caDER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.caName = parsed.RawSubject
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string, der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}) }
+	for name, text := range map[string][]byte{
+		p.cert: slices.Concat(block("CERTIFICATE", p.leaf), block("CERTIFICATE", p.caDER)),
+		p.key:  block("PRIVATE KEY", der),
+		p.ca:   block("CERTIFICATE", p.caDER),
+	} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func rsaKey(t *testing.T) crypto.Signer {
+	t.Helper()
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func ecKey(t *testing.T) crypto.Signer {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func (p pki) wantChain(t *testing.T, o evidence.Observation) {
+	t.Helper()
+	var got [][]byte
+	for i, c := range o.Certs {
+		if c.Position != i || c.Role != evidence.RoleServer {
+			t.Errorf("certificate %d: position %d, role %q", i, c.Position, c.Role)
+		}
+		got = append(got, c.DER)
+	}
+	if diff := cmp.Diff([][]byte{p.leaf, p.caDER}, got); diff != "" {
+		t.Errorf("chain of offer %q differs from the server's (%d certificates)", o.Facts.TLS.Offer, len(got))
+	}
+}
+
+func TestPeer_openssl(t *testing.T) {
+	openssl := peer.Require(t, "openssl")["openssl"]
+	old := "@SECLEVEL=0"
+	tests := []struct {
+		name       string
+		key        func(*testing.T) crypto.Signer
+		args       []string
+		version    uint16
+		stage      evidence.HandshakeStage
+		client     evidence.ClientAuth
+		tls12      bool // a ServerHello for at most TLS 1.2
+		sentinel   string
+		legacy     []uint16 // versions accepted below TLS 1.2
+		weak       []evidence.SuiteClass
+		onlyHand   bool // the certificate is seen by hand-built hellos only
+		connection int
+	}{
+		{
+			name: "RSA, TLS 1.2 and 1.3", key: rsaKey, version: 0x304, stage: evidence.StageComplete, client: evidence.ClientAuthNotAsked,
+			tls12: true, sentinel: "tls1.2", weak: []evidence.SuiteClass{evidence.ClassDHE, evidence.ClassStaticRSA}, connection: 7,
+		},
+		{
+			name: "ECDSA, TLS 1.2 and 1.3", key: ecKey, version: 0x304, stage: evidence.StageComplete, client: evidence.ClientAuthNotAsked,
+			tls12: true, sentinel: "tls1.2", connection: 5,
+		},
+		{
+			name: "TLS 1.3 only", key: ecKey, args: []string{"-tls1_3"}, version: 0x304, stage: evidence.StageComplete,
+			client: evidence.ClientAuthNotAsked, connection: 5,
+		},
+		{
+			name: "TLS 1.2 only", key: ecKey, args: []string{"-tls1_2"}, version: 0x303, stage: evidence.StageComplete,
+			client: evidence.ClientAuthNotAsked, tls12: true, connection: 5,
+		},
+		{
+			name: "ChaCha20 by retry on P-384", key: ecKey, args: []string{"-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", "-groups", "P-384"},
+			version: 0x304, stage: evidence.StageComplete, client: evidence.ClientAuthNotAsked, connection: 5,
+		},
+		{
+			name: "client certificate required, TLS 1.3", key: ecKey, args: []string{"-Verify", "1", "-tls1_3"}, version: 0x304,
+			stage: evidence.StageComplete, client: evidence.ClientAuthRequired, connection: 5,
+		},
+		{
+			name: "client certificate required, TLS 1.2", key: rsaKey, args: []string{"-Verify", "1", "-tls1_2", "-cipher", "ECDHE"}, version: 0x303,
+			stage: evidence.StageCertificate, client: evidence.ClientAuthRequired, tls12: true, connection: 5,
+		},
+		{
+			name: "client certificate requested, TLS 1.3", key: ecKey, args: []string{"-verify", "1", "-tls1_3"}, version: 0x304,
+			stage: evidence.StageComplete, client: evidence.ClientAuthRequested, connection: 5,
+		},
+		{
+			name: "client certificate requested, TLS 1.2", key: ecKey, args: []string{"-verify", "1", "-tls1_2"}, version: 0x303,
+			stage: evidence.StageComplete, client: evidence.ClientAuthRequested, tls12: true, connection: 5,
+		},
+		{
+			name: "TLS 1.0 only", key: rsaKey, args: []string{"-tls1", "-cipher", "ECDHE-RSA-AES128-SHA:" + old}, version: 0x301,
+			stage: evidence.StageComplete, client: evidence.ClientAuthNotAsked, tls12: true, legacy: []uint16{0x301}, connection: 5,
+		},
+		{
+			name: "TLS 1.1 and 1.0", key: rsaKey, args: []string{"-no_tls1_3", "-no_tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA:" + old}, version: 0x302,
+			stage: evidence.StageComplete, client: evidence.ClientAuthNotAsked, tls12: true, legacy: []uint16{0x302, 0x301}, connection: 6,
+		},
+		{
+			name: "NULL only", key: rsaKey, args: []string{"-tls1_2", "-cipher", "NULL-SHA:" + old}, stage: evidence.StageNone,
+			tls12: true, weak: []evidence.SuiteClass{evidence.ClassNULL, evidence.ClassStaticRSA}, onlyHand: true, connection: 6,
+		},
+		{
+			name: "anonymous only", key: rsaKey, args: []string{"-tls1_2", "-cipher", "aNULL:" + old}, stage: evidence.StageNone,
+			tls12: true, weak: []evidence.SuiteClass{evidence.ClassAnonymous, evidence.ClassDHE, evidence.ClassNULL}, connection: 7,
+		},
+		{
+			name: "DHE of 2048 bits and AEAD", key: rsaKey, args: []string{"-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"}, version: 0x303,
+			stage: evidence.StageComplete, client: evidence.ClientAuthNotAsked, tls12: true, weak: []evidence.SuiteClass{evidence.ClassDHE}, connection: 6,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, port := newPKI(t, tt.key(t)), freePort(t)
+			args := append([]string{"s_server", "-quiet", "-naccept", "100", "-accept", "127.0.0.1:" + port, "-cert", p.cert, "-cert_chain", p.ca, "-key", p.key, "-CAfile", p.ca}, tt.args...)
+			l := scan(t, scanner.Gentle, "", start(t, port, openssl, args...))
+			full, obs := l.offer(t, evidence.OfferFull)
+			if full.Version != tt.version || full.Handshake != tt.stage || full.ClientAuth != tt.client {
+				t.Errorf("full: %s, stage %s, client certificate %q", tlswire.VersionName(full.Version), full.Handshake, full.ClientAuth)
+			}
+			hand, handObs := l.offer(t, evidence.OfferTLS12)
+			if (hand.Version != 0) != tt.tls12 || hand.DowngradeSentinel != tt.sentinel {
+				t.Errorf("at most TLS 1.2: %s, sentinel %q", tlswire.VersionName(hand.Version), hand.DowngradeSentinel)
+			}
+			if !tt.tls12 && (hand.Alert == nil || handObs.Result != evidence.ResultData) {
+				t.Errorf("refusal of TLS 1.2 is %q with alert %v", handObs.Result, hand.Alert)
+			}
+			if tt.version != 0 {
+				p.wantChain(t, obs)
+				if full.SignatureScheme == 0 && full.Version >= 0x303 || full.Group == 0 && full.DHBits == 0 {
+					t.Errorf("full: scheme %#x, group %d, prime of %d bits", full.SignatureScheme, full.Group, full.DHBits)
+				}
+			}
+			if tt.onlyHand {
+				p.wantChain(t, handObs)
+			}
+			if asked := tt.client == evidence.ClientAuthRequired || tt.client == evidence.ClientAuthRequested; asked {
+				if diff := cmp.Diff([][]byte{p.caName}, full.Authorities); diff != "" {
+					t.Errorf("authorities of the certificate request (-want +got):\n%s", diff)
+				}
+			}
+			if diff := cmp.Diff(tt.weak, l.accepted()); diff != "" {
+				t.Errorf("weak classes accepted (-want +got):\n%s", diff)
+			}
+			var legacy []uint16
+			for _, o := range l.obs {
+				if f := o.Facts.TLS; f != nil && slices.Contains([]evidence.Offer{evidence.OfferTLS11, evidence.OfferTLS10, evidence.OfferSSL3}, f.Offer) && f.Version != 0 {
+					legacy = append(legacy, f.Version)
+				}
+			}
+			if diff := cmp.Diff(tt.legacy, legacy); diff != "" {
+				t.Errorf("old versions accepted (-want +got):\n%s", diff)
+			}
+			if got := l.rows[0].Connections; got != int64(tt.connection) {
+				t.Errorf("%d connections, want %d", got, tt.connection)
+			}
+			if t.Failed() {
+				t.Log(l)
+			}
+		})
+	}
+}
