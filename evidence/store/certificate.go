@@ -1,0 +1,242 @@
+package store
+
+import (
+	"context"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/hex"
+	"errors"
+	"math/big"
+	"time"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"probity/evidence"
+)
+
+// parsedCertificate are the columns of v_certificate that are in the DER. Fields
+// that could not be read are nil or empty. It is read with less care for the
+// rules than a verifier takes, because a certificate with a negative serial must
+// be listed, too.
+type parsedCertificate struct {
+	spki               any // SHA-256
+	subject, issuer    any
+	serial             any // lower-case hex of the INTEGER's content octets, without leading zero octet
+	notBefore          any // Unix seconds
+	notAfter           any
+	keyAlgorithm       any
+	keyBits            any
+	signatureAlgorithm any
+	isCA               any // 0, 1
+}
+
+var errMalformed = errors.New("malformed certificate")
+
+// parseCertificate reads the TBSCertificate of RFC 5280 section 4.1 as far as it
+// can; on an error the fields read until then are set.
+func parseCertificate(der []byte) (c parsedCertificate, err error) {
+	input := cryptobyte.String(der)
+	var cert, tbs, sigAlg, validity cryptobyte.String
+	if !input.ReadASN1(&cert, cbasn1.SEQUENCE) || !cert.ReadASN1(&tbs, cbasn1.SEQUENCE) {
+		return c, errMalformed
+	}
+	var serial cryptobyte.String
+	if !tbs.SkipOptionalASN1(cbasn1.Tag(0).Constructed().ContextSpecific()) || !tbs.ReadASN1(&serial, cbasn1.INTEGER) {
+		return c, errMalformed
+	}
+	if len(serial) > 1 && serial[0] == 0 {
+		serial = serial[1:]
+	}
+	c.serial = hex.EncodeToString(serial)
+	var oid asn1.ObjectIdentifier
+	if !tbs.ReadASN1(&sigAlg, cbasn1.SEQUENCE) || !sigAlg.ReadASN1ObjectIdentifier(&oid) {
+		return c, errMalformed
+	}
+	c.signatureAlgorithm = nameOf(oid)
+	var issuer, subject, spki cryptobyte.String
+	if !tbs.ReadASN1Element(&issuer, cbasn1.SEQUENCE) {
+		return c, errMalformed
+	}
+	c.issuer = nameText(issuer)
+	if !tbs.ReadASN1(&validity, cbasn1.SEQUENCE) {
+		return c, errMalformed
+	}
+	c.notBefore, c.notAfter = readTime(&validity), readTime(&validity)
+	if !tbs.ReadASN1Element(&subject, cbasn1.SEQUENCE) {
+		return c, errMalformed
+	}
+	c.subject = nameText(subject)
+	if !tbs.ReadASN1Element(&spki, cbasn1.SEQUENCE) {
+		return c, errMalformed
+	}
+	sum := evidence.DigestOf(spki)
+	c.spki = sum[:]
+	c.keyAlgorithm, c.keyBits = keyOf(spki)
+	c.isCA = isCA(tbs)
+	return c, nil
+}
+
+// nameText is the RFC 2253 form of a distinguished name.
+func nameText(der []byte) any {
+	var rdn pkix.RDNSequence
+	if rest, err := asn1.Unmarshal(der, &rdn); err != nil || len(rest) > 0 {
+		return nil
+	}
+	return clean(rdn.String())
+}
+
+func readTime(s *cryptobyte.String) any {
+	var t time.Time
+	if s.PeekASN1Tag(cbasn1.UTCTime) {
+		if !s.ReadASN1UTCTime(&t) {
+			return nil
+		}
+	} else if !s.ReadASN1GeneralizedTime(&t) {
+		return nil
+	}
+	return t.Unix()
+}
+
+// keyOf names the algorithm of a SubjectPublicKeyInfo and its size: the bits of
+// the modulus for RSA and of the prime for DSA, of the field for a known curve.
+func keyOf(der cryptobyte.String) (algorithm, bits any) {
+	var spki, alg, key cryptobyte.String
+	var oid, curve asn1.ObjectIdentifier
+	if !der.ReadASN1(&spki, cbasn1.SEQUENCE) || !spki.ReadASN1(&alg, cbasn1.SEQUENCE) || !alg.ReadASN1ObjectIdentifier(&oid) {
+		return nil, nil
+	}
+	name := nameOf(oid)
+	switch name {
+	case "RSA":
+		var seq cryptobyte.String
+		n := new(big.Int)
+		if spki.ReadASN1BitStringAsBytes((*[]byte)(&key)) && key.ReadASN1(&seq, cbasn1.SEQUENCE) && seq.ReadASN1Integer(n) {
+			return name, int64(n.BitLen())
+		}
+	case "DSA":
+		var seq cryptobyte.String
+		p := new(big.Int)
+		if alg.ReadASN1(&seq, cbasn1.SEQUENCE) && seq.ReadASN1Integer(p) {
+			return name, int64(p.BitLen())
+		}
+	case "EC":
+		if alg.ReadASN1ObjectIdentifier(&curve) {
+			if b, ok := curveBits(curve); ok {
+				return name, b
+			}
+		}
+	case "Ed25519", "X25519":
+		return name, int64(255)
+	case "Ed448":
+		return name, int64(448)
+	}
+	return name, nil
+}
+
+// curveBits is the size of the field of the curves of RFC 5480 section 2.1.1.1
+// and RFC 5639 section 4.1.
+func curveBits(oid asn1.ObjectIdentifier) (int64, bool) {
+	bits, ok := map[string]int64{
+		"1.2.840.10045.3.1.1": 192, "1.3.132.0.33": 224, "1.2.840.10045.3.1.7": 256, "1.3.132.0.34": 384, "1.3.132.0.35": 521,
+		"1.3.132.0.10": 256, "1.3.36.3.3.2.8.1.1.7": 256, "1.3.36.3.3.2.8.1.1.11": 384, "1.3.36.3.3.2.8.1.1.13": 512,
+	}[oid.String()]
+	return bits, ok
+}
+
+// nameOf names the algorithms of RFC 3279, RFC 4055, RFC 5758 and RFC 8410; for
+// any other it returns the dotted identifier.
+func nameOf(oid asn1.ObjectIdentifier) string {
+	id := oid.String()
+	if name, ok := map[string]string{
+		"1.2.840.113549.1.1.1": "RSA", "1.2.840.10040.4.1": "DSA", "1.2.840.10045.2.1": "EC",
+		"1.3.101.110": "X25519", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448",
+		"1.2.840.113549.1.1.2": "MD2-RSA", "1.2.840.113549.1.1.4": "MD5-RSA", "1.2.840.113549.1.1.5": "SHA1-RSA",
+		"1.2.840.113549.1.1.11": "SHA256-RSA", "1.2.840.113549.1.1.12": "SHA384-RSA", "1.2.840.113549.1.1.13": "SHA512-RSA",
+		"1.2.840.113549.1.1.10": "RSA-PSS",
+		"1.2.840.10040.4.3":     "SHA1-DSA", "2.16.840.1.101.3.4.3.2": "SHA256-DSA",
+		"1.2.840.10045.4.1": "SHA1-ECDSA", "1.2.840.10045.4.3.2": "SHA256-ECDSA",
+		"1.2.840.10045.4.3.3": "SHA384-ECDSA", "1.2.840.10045.4.3.4": "SHA512-ECDSA",
+	}[id]; ok {
+		return name
+	}
+	return id
+}
+
+// isCA reads basicConstraints (RFC 5280 section 4.2.1.9) from what follows the
+// key in a TBSCertificate.
+func isCA(tbs cryptobyte.String) any {
+	var exts, list cryptobyte.String
+	var present bool
+	for _, unique := range []uint8{1, 2} {
+		if !tbs.SkipOptionalASN1(cbasn1.Tag(unique).ContextSpecific()) {
+			return nil
+		}
+	}
+	if !tbs.ReadOptionalASN1(&exts, &present, cbasn1.Tag(3).Constructed().ContextSpecific()) {
+		return nil
+	}
+	if !present {
+		return int64(0)
+	}
+	if !exts.ReadASN1(&list, cbasn1.SEQUENCE) {
+		return nil
+	}
+	for !list.Empty() {
+		var ext, value, bc cryptobyte.String
+		var oid asn1.ObjectIdentifier
+		if !list.ReadASN1(&ext, cbasn1.SEQUENCE) || !ext.ReadASN1ObjectIdentifier(&oid) ||
+			!ext.SkipOptionalASN1(cbasn1.BOOLEAN) || !ext.ReadASN1(&value, cbasn1.OCTET_STRING) {
+			return nil
+		}
+		if oid.String() != "2.5.29.19" {
+			continue
+		}
+		var ca bool
+		if !value.ReadASN1(&bc, cbasn1.SEQUENCE) || !bc.ReadOptionalASN1Boolean(&ca, cbasn1.BOOLEAN, false) {
+			return nil
+		}
+		return flag(ca)
+	}
+	return int64(0)
+}
+
+// projectCertificate writes the projection of a presented certificate once.
+func (b *batch) projectCertificate(blob int64, der []byte) {
+	if b.err != nil {
+		return
+	}
+	var known bool
+	if b.err = b.find(&b.known, b.s.known).QueryRowContext(context.Background(), blob).Scan(&known); b.err != nil || known {
+		return
+	}
+	// What is no certificate is listed by its digest alone.
+	c, _ := parseCertificate(der) //nolint:errcheck // the fields that were read are kept
+	_, b.err = b.tx.ExecContext(context.Background(), `INSERT INTO proj_certificate(blob,spki_sha256,subject,issuer,serial,
+		not_before_s,not_after_s,key_algorithm,key_bits,signature_algorithm,is_ca) VALUES(?,?,?,?,?,?,?,?,?,?,?)`,
+		blob, c.spki, c.subject, c.issuer, c.serial, c.notBefore, c.notAfter, c.keyAlgorithm, c.keyBits, c.signatureAlgorithm, c.isCA)
+}
+
+// rebuildCertificates writes the rows of the projection that are missing.
+func (s *Store) rebuildCertificates(ctx context.Context) error {
+	var blobs []int64
+	err := each(ctx, s.w, "SELECT DISTINCT blob FROM presented WHERE blob NOT IN (SELECT blob FROM proj_certificate) ORDER BY blob", func(scan scanFunc) error {
+		var id int64
+		err := scan(&id)
+		blobs = append(blobs, id)
+		return err
+	})
+	if err != nil || len(blobs) == 0 {
+		return err
+	}
+	return s.write(ctx, func(b *batch) error {
+		for _, id := range blobs {
+			var der []byte
+			if err := b.tx.QueryRowContext(ctx, "SELECT data FROM blob WHERE id=?", id).Scan(&der); err != nil {
+				return err
+			}
+			b.projectCertificate(id, der)
+		}
+		return b.err
+	})
+}

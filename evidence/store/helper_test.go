@@ -1,0 +1,277 @@
+package store
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"database/sql"
+	"encoding/hex"
+	"math/big"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"probity/evidence"
+	"probity/evidence/tlog"
+)
+
+// clock is a clock that moves a second with every look.
+func clock() func() time.Time {
+	t := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	return func() time.Time {
+		t = t.Add(time.Second)
+		return t
+	}
+}
+
+func openT(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), path, Options{Now: clock(), Origin: "probity/test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func reader(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), path, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+var (
+	testTime = time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC)
+	web      = evidence.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 443, Transport: evidence.TCP, Name: "pump.example"}
+	dicom    = evidence.Endpoint{Addr: netip.MustParseAddr("2001:db8::7"), Port: 104, Transport: evidence.TCP}
+	certFile = evidence.Endpoint{Transport: evidence.File, Name: "certs/a.pem"}
+)
+
+func catalogueDigest() evidence.Digest { return evidence.DigestOf([]byte("catalogue")) }
+
+func testRun(mode evidence.Mode) evidence.Run {
+	r := evidence.Run{
+		UUID: "00000000-0000-4000-8000-" + hex.EncodeToString([]byte(mode)[:6]), Mode: mode, Started: testTime, Tool: "probity 1", ToolHash: evidence.DigestOf([]byte("tool")),
+		Catalogue: catalogueDigest(), Config: evidence.DigestOf([]byte("config")), Operator: "op", Authority: "ticket 7", Sensor: "host", Note: "note",
+	}
+	if mode == evidence.ModeAssess {
+		r.AsOf = testTime
+	}
+	return r
+}
+
+func testCert(t testing.TB) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(0xbeef), Subject: pkix.Name{CommonName: "pump 1", Organization: []string{"Müller"}},
+		NotBefore: testTime.Truncate(time.Second), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func testObservations(run int64, der []byte) []evidence.Observation {
+	return []evidence.Observation{
+		{
+			Run: run, Method: evidence.Active, Kind: evidence.KindTLS, Endpoint: web, At: testTime, Result: evidence.ResultData,
+			Raw:   []evidence.Blob{{Media: "application/x-probity-tls", Data: []byte("hello")}, {Media: "x", Data: nil}},
+			Certs: []evidence.Presented{{Role: evidence.RoleServer, Position: 0, DER: der}, {Role: evidence.RoleServer, Position: 1, DER: []byte("no certificate")}},
+			Facts: evidence.Facts{TLS: &evidence.TLSFacts{Offer: evidence.OfferFull, Version: 0x0303, CipherSuite: 0xc02f, Handshake: evidence.StageComplete, ClientAuth: evidence.ClientAuthRequested}},
+		},
+		{
+			Run: run, Method: evidence.Active, Kind: evidence.KindTLS, Endpoint: web, At: testTime.Add(time.Second), Result: evidence.ResultData,
+			Certs: []evidence.Presented{{Role: evidence.RoleServer, Position: 0, DER: der}},
+			Facts: evidence.Facts{TLS: &evidence.TLSFacts{Offer: evidence.OfferTLS10, Version: 0x0301, CipherSuite: 0x0005, Handshake: evidence.StageCertificate}},
+		},
+		{
+			Run: run, Method: evidence.Active, Kind: evidence.KindSSH, Endpoint: evidence.Endpoint{Addr: web.Addr, Port: 22, Transport: evidence.TCP}, At: testTime, Result: evidence.ResultData,
+			Keys:  []evidence.HostKey{{Algorithm: "ssh-ed25519", Blob: []byte("key")}},
+			Facts: evidence.Facts{SSH: &evidence.SSHFacts{Version: "SSH-2.0-x"}},
+		},
+		{
+			Run: run, Method: evidence.Active, Kind: evidence.KindDICOM, Endpoint: dicom, At: testTime, Result: evidence.ResultTimeout, Detail: "no answer",
+		},
+	}
+}
+
+func passiveObservation(run int64, der []byte) evidence.Observation {
+	return evidence.Observation{
+		Run: run, Method: evidence.Passive, Kind: evidence.KindDICOM, Endpoint: dicom, At: testTime, Result: evidence.ResultData,
+		Peer:  evidence.Endpoint{Addr: netip.MustParseAddr("2001:db8::8"), Port: 40000, Transport: evidence.TCP},
+		Certs: []evidence.Presented{{Role: evidence.RoleClient, Position: 0, DER: der}},
+		Facts: evidence.Facts{DICOM: &evidence.DICOMFacts{PDU: "rq", CalledAE: "ARCHIVE"}},
+	}
+}
+
+func testRules() []evidence.Rule {
+	return []evidence.Rule{{
+		ID: "MD-DUP-001", Area: "DUP", Title: "one certificate, one device", Severity: evidence.High, Rationale: "why", Lint: "fleet/duplicate",
+		Verdicts: map[evidence.Outcome]string{evidence.Pass: "p", evidence.Fail: "f"}, Remediation: "reissue", FalsePositives: "HA pairs",
+		Clauses: []evidence.Clause{{Source: "S", Edition: "2026", Clause: "1.2", Title: "identity", Relation: evidence.RelationSupports, Force: "law", Verified: "verified"}},
+	}}
+}
+
+func testFindings(der []byte) []evidence.Finding {
+	sum := evidence.DigestOf(der)
+	place := evidence.Subject{Endpoint: web, Certificate: sum}
+	group := evidence.Subject{Group: &evidence.Duplicate{
+		Kind: evidence.DuplicateCertificate, Value: "ab", Certificates: []evidence.Digest{{1}}, Assets: []string{"a1", "a2"},
+		Endpoints: []evidence.Endpoint{web}, Confidence: 90,
+	}}
+	return []evidence.Finding{
+		{Key: evidence.FindingKey("MD-DUP-001", place), Rule: "MD-DUP-001", Severity: evidence.High, Outcome: evidence.Pass, Subject: place, Asset: "a1", Title: "t", Detail: "d"},
+		{Key: evidence.FindingKey("MD-DUP-001", group), Rule: "MD-DUP-001", Severity: evidence.High, Outcome: evidence.Fail, Subject: group, Title: "t2", Detail: "d2", Observations: []int64{1, 2}},
+	}
+}
+
+func testAssets() []evidence.Asset {
+	return []evidence.Asset{{
+		ID: "a1", Addresses: []netip.Addr{web.Addr}, Endpoints: []evidence.Endpoint{web}, FirstSeen: testTime, LastSeen: testTime.Add(time.Hour),
+		Claims: []evidence.Claim{
+			{Attribute: evidence.AttrManufacturer, Value: "Müller", Confidence: 60, Layer: "x509", Observation: 1},
+			{Attribute: evidence.AttrModel, Value: "Pump 3", Confidence: 80, Layer: "dicom", Observation: 2},
+			{Attribute: evidence.AttrMAC, Value: "00:11:22:33:44:55", Confidence: 90, Layer: "arp"},
+		},
+	}}
+}
+
+// fill writes an active run, a passive run and an assessment, with at least two
+// rows in every logged table that can have two.
+func fill(t testing.TB, s *Store) Checkpoint {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	der := testCert(t)
+	for i, mode := range []evidence.Mode{evidence.ModeActive, evidence.ModePassive, evidence.ModeAssess} {
+		run, err := s.BeginRun(ctx, testRun(mode), []evidence.ScopeEntry{{Target: "192.0.2.0/24", Allowed: true}, {Target: "192.0.2.9", Reason: "pump"}})
+		must(err)
+		switch mode {
+		case evidence.ModeActive:
+			obs := testObservations(run.ID, der)
+			must(s.RecordProbe(ctx, evidence.ProbeRecord{Run: run.ID, Endpoint: web, Probe: "tls", Started: testTime, Ended: testTime.Add(time.Second), Connections: 2, BytesSent: 300, BytesReceived: 4000, Outcome: evidence.ProbeSent, Reason: "in scope"}, obs[:2]))
+			must(s.RecordProbe(ctx, evidence.ProbeRecord{Run: run.ID, Endpoint: dicom, Probe: "dicom", Started: testTime, Ended: testTime, Outcome: evidence.ProbeSkipped, Reason: "pump"}, nil))
+			must(s.Record(ctx, obs[2]))
+			must(s.Record(ctx, obs[3]))
+		case evidence.ModePassive:
+			o := passiveObservation(run.ID, der)
+			must(s.Record(ctx, o))
+			o.Keys = []evidence.HostKey{{Algorithm: "ssh-rsa", Blob: []byte("key 2")}}
+			must(s.Record(ctx, o))
+		default:
+			must(s.SaveCatalogue(ctx, "1", catalogueDigest(), testRules()))
+			more := append(testRules(), testRules()...)
+			more[1].ID = "MD-DUP-002"
+			must(s.SaveCatalogue(ctx, "2", evidence.DigestOf([]byte("catalogue 2")), more))
+			must(s.SaveFindings(ctx, run.ID, testFindings(der)))
+		}
+		_, err = s.EndRun(ctx, evidence.RunEnd{Run: run.ID, Ended: testTime.Add(time.Hour), Status: evidence.StatusComplete, Targets: 3, Reached: int64(i), PacketsSeen: 10, PacketsDropped: 1, Note: "end"})
+		must(err)
+	}
+	must(s.SaveAssets(ctx, testAssets()))
+	c, err := s.LastCheckpoint(ctx)
+	must(err)
+	return c
+}
+
+// filled makes a closed database with everything in it.
+func filled(t testing.TB) (path string, o VerifyOptions) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "e.db")
+	s, err := Open(t.Context(), path, Options{Now: clock(), Origin: "probity/test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := fill(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path, VerifyOptions{PublicKey: publicKey(t, path), Checkpoints: [][]byte{c.Note}}
+}
+
+func publicKey(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(tlog.PublicFile(path + ".key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func verifyT(t testing.TB, path string, o VerifyOptions) VerifyReport {
+	t.Helper()
+	r, err := Verify(t.Context(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// attack opens the file as somebody with a SQLite shell would: no triggers in the
+// way, no constraints checked.
+func attack(t testing.TB, path string, do func(ctx context.Context, db *sql.Conn)) {
+	t.Helper()
+	db := sql.OpenDB(connector{dsn: "file:" + path + "?mode=rw&_foreign_keys=off&_ignore_check_constraints=on", access: unguarded})
+	defer db.Close()
+	ctx := t.Context()
+	c, err := db.Conn(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var triggers []string
+	rows, err := c.QueryContext(ctx, "SELECT name, sql FROM sqlite_schema WHERE type='trigger'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			t.Fatal(err)
+		}
+		names, triggers = append(names, name), append(triggers, text)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, c, "DROP TRIGGER "+strings.Join(names, "; DROP TRIGGER "))
+	do(ctx, c)
+	exec(t, c, strings.Join(triggers, ";"))
+}
+
+func exec(t testing.TB, c *sql.Conn, query string, args ...any) {
+	t.Helper()
+	if _, err := c.ExecContext(t.Context(), query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}

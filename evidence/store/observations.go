@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+
+	"probity/evidence"
+)
+
+// Observations yields every observation in the order in which it was recorded,
+// with certificates, keys and facts but without the raw bytes ([Store.Raw]). It
+// sees one state of the database, whatever is written meanwhile. Equal
+// certificates share one slice; do not change it. After an error it stops.
+func (s *Store) Observations(ctx context.Context) iter.Seq2[evidence.Observation, error] {
+	return func(yield func(evidence.Observation, error) bool) {
+		stopped := false
+		err := s.scanObservations(ctx, func(o evidence.Observation) bool {
+			stopped = !yield(o, nil)
+			return !stopped
+		})
+		if err != nil && !stopped {
+			yield(evidence.Observation{}, explain(s.path, fmt.Errorf("read observations: %w", err)))
+		}
+	}
+}
+
+func (s *Store) scanObservations(ctx context.Context, yield func(evidence.Observation) bool) (err error) {
+	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // only read
+	get, err := tx.PrepareContext(ctx, "SELECT data FROM blob WHERE id=?")
+	if err != nil {
+		return err
+	}
+	defer get.Close() //nolint:errcheck // only read
+	certs, err := newAttached(ctx, tx, "SELECT observation, blob, role, position FROM presented ORDER BY observation, id")
+	if err != nil {
+		return err
+	}
+	defer certs.rows.Close() //nolint:errcheck // Err is checked
+	keys, err := newAttached(ctx, tx, "SELECT observation, blob, algorithm, 0 FROM host_key ORDER BY observation, id")
+	if err != nil {
+		return err
+	}
+	defer keys.rows.Close() //nolint:errcheck // Err is checked
+
+	blobs := make(map[int64][]byte)
+	data := func(id int64) ([]byte, error) {
+		if b, ok := blobs[id]; ok {
+			return b, nil
+		}
+		var b []byte
+		if err := get.QueryRowContext(ctx, id).Scan(&b); err != nil {
+			return nil, fmt.Errorf("blob %d: %w", id, err)
+		}
+		blobs[id] = b
+		return b, nil
+	}
+	return each(ctx, tx, `SELECT id, run, coalesce(probe,0), method, kind, address, port, transport, server_name,
+		peer_address, peer_port, peer_transport, peer_name, at_ms, result, detail, facts FROM observation ORDER BY id`, func(scan scanFunc) error {
+		o, err := scanObservation(scan)
+		if err != nil {
+			return err
+		}
+		err = errors.Join(
+			certs.of(o.ID, func(a attachment) error {
+				der, err := data(a.blob)
+				o.Certs = append(o.Certs, evidence.Presented{Role: evidence.Role(a.label), Position: a.position, DER: der})
+				return err
+			}),
+			keys.of(o.ID, func(a attachment) error {
+				b, err := data(a.blob)
+				o.Keys = append(o.Keys, evidence.HostKey{Algorithm: a.label, Blob: b})
+				return err
+			}))
+		if err != nil {
+			return fmt.Errorf("observation %d: %w", o.ID, err)
+		}
+		if !yield(o) {
+			return errStop
+		}
+		return nil
+	})
+}
+
+// errStop ends an iteration that its consumer has ended.
+var errStop = errors.New("stopped")
+
+// attachment is a row that belongs to an observation.
+type attachment struct {
+	observation, blob int64
+	label             string
+	position          int
+}
+
+// attached walks such rows beside their observations; both are in the order of
+// the observation.
+type attached struct {
+	rows *sql.Rows
+	next attachment
+	ok   bool
+}
+
+func newAttached(ctx context.Context, tx *sql.Tx, query string) (*attached, error) {
+	rows, err := tx.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	a := &attached{rows: rows}
+	return a, a.advance()
+}
+
+func (a *attached) advance() error {
+	if a.ok = a.rows.Next(); !a.ok {
+		return a.rows.Err()
+	}
+	return a.rows.Scan(&a.next.observation, &a.next.blob, &a.next.label, &a.next.position)
+}
+
+func (a *attached) of(observation int64, do func(attachment) error) error {
+	for a.ok && a.next.observation <= observation {
+		if a.next.observation == observation {
+			if err := do(a.next); err != nil {
+				return err
+			}
+		}
+		if err := a.advance(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func scanObservation(scan scanFunc) (evidence.Observation, error) {
+	var o evidence.Observation
+	var place, peer nullEndpoint
+	var at int64
+	var facts []byte
+	err := scan(&o.ID, &o.Run, &o.Probe, &o.Method, &o.Kind, &place.address, &place.port, &place.transport, &place.name,
+		&peer.address, &peer.port, &peer.transport, &peer.name, &at, &o.Result, &o.Detail, &facts)
+	if err != nil {
+		return o, err
+	}
+	o.At = fromMS(at)
+	var errs [3]error
+	o.Endpoint, errs[0] = place.endpoint()
+	o.Peer, errs[1] = peer.endpoint()
+	errs[2] = json.Unmarshal(facts, &o.Facts)
+	if err := errors.Join(errs[:]...); err != nil {
+		return o, fmt.Errorf("observation %d: %w", o.ID, err)
+	}
+	return o, nil
+}
+
+// Raw returns the raw bytes of an observation in their order.
+func (s *Store) Raw(ctx context.Context, observation int64) ([]evidence.Blob, error) {
+	var all []evidence.Blob
+	err := each(ctx, s.r, "SELECT r.media, b.data FROM raw r JOIN blob b ON b.id=r.blob WHERE r.observation=? ORDER BY r.id", func(scan scanFunc) error {
+		var b evidence.Blob
+		err := scan(&b.Media, &b.Data)
+		all = append(all, b)
+		return err
+	}, observation)
+	return all, explain(s.path, err)
+}
+
+// Probes returns the probe ledger of a run in the order in which it was written.
+func (s *Store) Probes(ctx context.Context, run int64) ([]evidence.ProbeRecord, error) {
+	var all []evidence.ProbeRecord
+	err := each(ctx, s.r, `SELECT id, run, address, port, transport, server_name, probe, started_ms, ended_ms,
+		connections, bytes_sent, bytes_received, outcome, reason FROM probe WHERE run=? ORDER BY id`, func(scan scanFunc) error {
+		var p evidence.ProbeRecord
+		var n nullEndpoint
+		var started, ended int64
+		err := scan(&p.ID, &p.Run, &n.address, &n.port, &n.transport, &n.name, &p.Probe, &started, &ended,
+			&p.Connections, &p.BytesSent, &p.BytesReceived, &p.Outcome, &p.Reason)
+		if err != nil {
+			return err
+		}
+		p.Started, p.Ended = fromMS(started), fromMS(ended)
+		p.Endpoint, err = n.endpoint()
+		all = append(all, p)
+		return err
+	}, run)
+	return all, explain(s.path, err)
+}

@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"probity/evidence"
+)
+
+// Bounds of what waits in memory before it is committed together.
+const (
+	batchRows  = 1_000
+	batchBytes = 8 << 20
+	batchTime  = time.Second
+)
+
+// Record accepts an observation of a run that is open; it is on disk after a
+// second, or once a thousand rows wait, or after [Store.Flush] or
+// [Store.EndRun]. An error means that observations may not be kept and
+// collecting must stop; one of an earlier commit is reported by the next call.
+// The store keeps o's slices until then.
+func (s *Store) Record(ctx context.Context, o evidence.Observation) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.takeLate(); err != nil {
+		return fmt.Errorf("record observation: %w", err)
+	}
+	if err := s.check(o); err != nil {
+		return fmt.Errorf("record observation: %w", err)
+	}
+	s.pending = append(s.pending, o)
+	rows, bytes := weigh(o)
+	s.rows += rows
+	s.bytes += bytes
+	if s.rows >= batchRows || s.bytes >= batchBytes {
+		if err := s.flush(ctx); err != nil {
+			return fmt.Errorf("record observation: %w", err)
+		}
+		return nil
+	}
+	if s.timer == nil {
+		s.timer = time.AfterFunc(batchTime, s.flushLate)
+	}
+	return nil
+}
+
+// RecordProbe keeps a row of the probe ledger and the observations that the
+// probe led to, whole or not at all. It is on disk when RecordProbe returns. The
+// store assigns the IDs and sets Probe and Run of the observations.
+func (s *Store) RecordProbe(ctx context.Context, p evidence.ProbeRecord, obs []evidence.Observation) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.takeLate(); err != nil {
+		return fmt.Errorf("record probe: %w", err)
+	}
+	if !s.open[p.Run] {
+		return fmt.Errorf("record probe of run %d: %w", p.Run, ErrRunNotOpen)
+	}
+	err := s.commitPending(ctx, func(b *batch) error {
+		id := b.insert(kindProbe, p.Run, address(p.Endpoint.Addr), int64(p.Endpoint.Port), string(p.Endpoint.Transport), clean(p.Endpoint.Name),
+			clean(p.Probe), p.Started.UnixMilli(), p.Ended.UnixMilli(), p.Connections, p.BytesSent, p.BytesReceived, string(p.Outcome), clean(p.Reason))
+		for _, o := range obs {
+			o.Probe, o.Run = id, p.Run
+			b.insertObservation(o)
+		}
+		return b.err
+	})
+	if err != nil {
+		return fmt.Errorf("record probe of %s: %w", p.Endpoint, err)
+	}
+	return nil
+}
+
+// Flush commits what is pending.
+func (s *Store) Flush(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.flush(ctx)
+}
+
+func (s *Store) flush(ctx context.Context) error {
+	if len(s.pending) == 0 {
+		return s.takeLate()
+	}
+	return s.commitPending(ctx, func(*batch) error { return nil })
+}
+
+// flushLate is the flush that nobody waits for; its error waits for the next
+// call.
+func (s *Store) flushLate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.w == nil || s.timer == nil {
+		return // closed, or committed while this waited for the lock
+	}
+	s.late = s.flush(context.Background())
+}
+
+func (s *Store) takeLate() error {
+	err := s.late
+	s.late = nil
+	return err
+}
+
+// commitPending commits the pending observations and what more adds in one
+// transaction. After an error they still wait, so that Flush or EndRun can try
+// again when the reason is mended.
+func (s *Store) commitPending(ctx context.Context, more func(*batch) error) error {
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+	err := s.write(ctx, func(b *batch) error {
+		for _, o := range s.pending {
+			b.insertObservation(o)
+		}
+		if b.err != nil {
+			return b.err
+		}
+		return more(b)
+	})
+	if err != nil {
+		return err
+	}
+	clear(s.pending) // lets go of the bytes, keeps the room
+	s.pending, s.rows, s.bytes, s.late = s.pending[:0], 0, 0, nil
+	return nil
+}
+
+// check refuses what the tables would refuse, so that one bad observation does
+// not take a whole batch with it.
+func (s *Store) check(o evidence.Observation) error {
+	if !s.open[o.Run] {
+		return fmt.Errorf("run %d: %w", o.Run, ErrRunNotOpen)
+	}
+	switch o.Method {
+	case evidence.Active, evidence.Passive, evidence.Import:
+	default:
+		return fmt.Errorf("unknown method %q", o.Method)
+	}
+	switch o.Result {
+	case evidence.ResultData, evidence.ResultRefused, evidence.ResultTimeout, evidence.ResultReset, evidence.ResultError:
+	default:
+		return fmt.Errorf("unknown result %q", o.Result)
+	}
+	switch o.Endpoint.Transport {
+	case evidence.TCP, evidence.UDP, evidence.File:
+	default:
+		return fmt.Errorf("unknown transport %q", o.Endpoint.Transport)
+	}
+	for _, c := range o.Certs {
+		switch c.Role {
+		case evidence.RoleServer, evidence.RoleClient, evidence.RoleFile:
+		default:
+			return fmt.Errorf("unknown role %q", c.Role)
+		}
+	}
+	if o.Probe != 0 {
+		return errors.New("an observation of a probe is recorded with its probe")
+	}
+	return nil
+}
+
+// weigh counts the rows an observation becomes, at most, and its bytes.
+func weigh(o evidence.Observation) (rows, bytes int) {
+	rows = 1 + 2*(len(o.Raw)+len(o.Certs)+len(o.Keys))
+	for _, r := range o.Raw {
+		bytes += len(r.Data)
+	}
+	for _, c := range o.Certs {
+		bytes += len(c.DER)
+	}
+	for _, k := range o.Keys {
+		bytes += len(k.Blob)
+	}
+	return rows, bytes
+}
+
+func (b *batch) insertObservation(o evidence.Observation) {
+	facts, err := toJSON(o.Facts)
+	if err != nil {
+		b.err = errors.Join(b.err, fmt.Errorf("facts: %w", err))
+		return
+	}
+	var peer [4]any
+	if o.Peer != (evidence.Endpoint{}) {
+		peer = [4]any{address(o.Peer.Addr), int64(o.Peer.Port), string(o.Peer.Transport), clean(o.Peer.Name)}
+	}
+	id := b.insert(kindObservation, o.Run, optional(o.Probe), string(o.Method), string(o.Kind),
+		address(o.Endpoint.Addr), int64(o.Endpoint.Port), string(o.Endpoint.Transport), clean(o.Endpoint.Name),
+		peer[0], peer[1], peer[2], peer[3], o.At.UnixMilli(), string(o.Result), clean(o.Detail), facts)
+	for i, r := range o.Raw {
+		blob := b.insertBlob(r.Data)
+		b.insert(kindRaw, id, int64(i), clean(r.Media), blob)
+	}
+	for _, c := range o.Certs {
+		blob := b.insertBlob(c.DER)
+		b.insert(kindPresented, id, string(c.Role), int64(c.Position), blob)
+		b.projectCertificate(blob, c.DER)
+	}
+	for _, k := range o.Keys {
+		blob := b.insertBlob(k.Blob)
+		b.insert(kindHostKey, id, clean(k.Algorithm), blob)
+	}
+}
