@@ -23,10 +23,12 @@ type Corpus struct {
 	certs     map[evidence.Digest]*Certificate
 	order     []*Certificate // by digest
 	bySubject map[string][]*Certificate
+	byIssuer  map[string][]*Certificate
 	requests  map[evidence.Digest]*Certificate
 	endpoints []*EndpointSubject
 	sightings []Sighting
 	assets    []evidence.Asset
+	methods   map[int64]evidence.Method
 	byPlace   map[evidence.Endpoint]string
 	byAddr    map[netip.Addr]string
 
@@ -53,6 +55,8 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 	c := &Corpus{
 		certs:      make(map[evidence.Digest]*Certificate),
 		bySubject:  make(map[string][]*Certificate),
+		byIssuer:   make(map[string][]*Certificate),
+		methods:    make(map[int64]evidence.Method),
 		requests:   make(map[evidence.Digest]*Certificate),
 		byPlace:    make(map[evidence.Endpoint]string),
 		byAddr:     make(map[netip.Addr]string),
@@ -61,8 +65,8 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 	}
 	c.addAssets(assets)
 	sorted := sortObservations(obs)
-	current := currentObservations(sorted)
-	for _, o := range current {
+	seen := currentSightings(sorted)
+	for _, o := range seen {
 		c.addCertificates(o)
 	}
 	c.order = make([]*Certificate, 0, len(c.certs))
@@ -74,10 +78,15 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 		if cert.X509 != nil {
 			name := string(cert.X509.RawSubject)
 			c.bySubject[name] = append(c.bySubject[name], cert)
+			name = string(cert.X509.RawIssuer)
+			c.byIssuer[name] = append(c.byIssuer[name], cert)
 		}
 	}
-	c.addSightings(currentSightings(sorted))
-	c.addEndpoints(sorted, current)
+	c.addSightings(seen)
+	c.addEndpoints(sorted, currentObservations(sorted))
+	for _, o := range sorted {
+		c.methods[o.ID] = o.Method
+	}
 	return c
 }
 
@@ -368,4 +377,25 @@ func (c *Corpus) addEndpoints(sorted, current []*evidence.Observation) {
 		}
 	}
 	slices.SortFunc(c.endpoints, func(a, b *EndpointSubject) int { return a.Endpoint.Compare(b.Endpoint) })
+}
+
+// Holder is the asset of an endpoint or, where none is known, its address; empty
+// for a file.
+func (c *Corpus) Holder(e evidence.Endpoint) string {
+	if e.Transport == evidence.File {
+		return ""
+	}
+	if id := c.Asset(e); id != "" {
+		return id
+	}
+	return e.Addr.String()
+}
+
+// Method returns how the recorded observation was made, or "" when the corpus
+// does not hold it.
+func (c *Corpus) Method(observation int64) evidence.Method {
+	if observation == 0 {
+		return ""
+	}
+	return c.methods[observation]
 }

@@ -375,3 +375,25 @@ func Time(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Days is the number of whole days in d.
 func Days(d time.Duration) int { return int(d / (24 * time.Hour)) }
+
+// BySubject returns the certificates with a DER subject name, by digest.
+func (c *Corpus) BySubject(name []byte) []*Certificate { return c.bySubject[string(name)] }
+
+// IssuedBy returns the certificates, other than itself, that name ca as their
+// issuer and are signed by its key or by one that cannot be checked here, by
+// digest.
+func (c *Corpus) IssuedBy(ca *Certificate) []*Certificate {
+	if ca.X509 == nil {
+		return nil
+	}
+	var out []*Certificate
+	for _, cert := range c.byIssuer[string(ca.X509.RawSubject)] {
+		if cert.Digest == ca.Digest || cert.SelfIssued() {
+			continue
+		}
+		if err := c.SignedBy(cert, ca); err == nil || errors.Is(err, ErrUnverifiable) {
+			out = append(out, cert)
+		}
+	}
+	return out
+}

@@ -1,0 +1,62 @@
+package cert
+
+import "probity/lint"
+
+// maxTierCount bounds the walk from a CA down to the leafs below it.
+const maxTierCount = 8
+
+// indefiniteValidityRole asks that only initial device identities, and the CAs
+// that issue them, are without end.
+func indefiniteValidityRole() lint.Check {
+	return lint.Check{
+		Name:   "cert/indefinite_validity_role",
+		Source: "IEEE 802.1AR-2018 section 8.7; RFC 5280 section 4.1.2.5",
+		Certificate: lint.Decoded(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
+			switch {
+			case !lint.Indefinite(s.X509.NotAfter):
+				return lint.NotApplicablef("The certificate ends at %s.", lint.Time(s.X509.NotAfter))
+			case s.CA:
+				return indefiniteCA(env, s.Certificate)
+			case env.IsIDevID(s.Certificate):
+				return lint.Passf("The certificate is an initial device identity, which needs no end.")
+			}
+			return lint.Warnf("The certificate has no well-defined end, but it does not have the shape of an initial device identity (an identifier of the device and no DNS name).")
+		}),
+	}
+}
+
+// indefiniteCA judges a CA without end by the leafs seen below it.
+func indefiniteCA(env *lint.Env, ca *lint.Certificate) lint.Verdict {
+	initial, other := 0, 0
+	level := []*lint.Certificate{ca}
+	seen := map[*lint.Certificate]bool{ca: true}
+	for range maxTierCount {
+		var next []*lint.Certificate
+		for _, issuer := range level {
+			for _, c := range env.Corpus.IssuedBy(issuer) {
+				if seen[c] {
+					continue
+				}
+				seen[c] = true
+				switch {
+				case c.IsCA():
+					next = append(next, c)
+				case env.IsIDevID(c):
+					initial++
+				default:
+					other++
+				}
+			}
+		}
+		if level = next; len(level) == 0 {
+			break
+		}
+	}
+	switch {
+	case other > 0:
+		return lint.Warnf("The CA certificate has no well-defined end, and %d of the %d certificates seen below it are no initial device identities.", other, other+initial)
+	case initial > 0:
+		return lint.Passf("The CA issues initial device identities, which need no end.")
+	}
+	return lint.Inconclusivef("The CA certificate has no well-defined end, and no certificate was seen below it.")
+}

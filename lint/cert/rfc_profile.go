@@ -1,0 +1,42 @@
+package cert
+
+import (
+	"strings"
+
+	"probity/lint"
+)
+
+// rfcProfile asks for a certificate as RFC 5280 and its algorithm profiles
+// describe it.
+func rfcProfile() lint.Check {
+	run := rfcLinter()
+	return lint.Check{
+		Name:   "cert/rfc_profile",
+		Source: "RFC 5280 section 4; RFC 3279; RFC 5480; RFC 8813 (zlint)",
+		Certificate: func(_ *lint.Env, s *lint.CertificateSubject) lint.Verdict {
+			if s.Request {
+				return lint.NotApplicablef("A certification request is not a certificate.")
+			}
+			x := s.X509
+			switch {
+			case x == nil:
+				return lint.Failf("The %d bytes cannot be decoded as a certificate: %v.", len(s.DER), s.ParseError)
+			case x.NotAfter.Before(x.NotBefore):
+				return lint.Failf("The validity ends at %s, before it begins at %s.", lint.Time(x.NotAfter), lint.Time(x.NotBefore))
+			case x.SerialNumber == nil || x.SerialNumber.Sign() <= 0:
+				return lint.Failf("The serial number %v is not positive (RFC 5280 section 4.1.2.2).", x.SerialNumber)
+			}
+			var found []string
+			for _, h := range run(x) {
+				found = append(found, h.name)
+			}
+			for _, oid := range x.UnhandledCriticalExtensions {
+				found = append(found, "unknown critical extension "+oid.String())
+			}
+			if len(found) > 0 {
+				return lint.Warnf("The certificate departs from its profile: %s.", strings.Join(found, ", "))
+			}
+			return lint.Passf("No lint of the RFC sources found anything.")
+		},
+	}
+}

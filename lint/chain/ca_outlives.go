@@ -1,0 +1,43 @@
+package chain
+
+import (
+	"time"
+
+	"probity/lint"
+)
+
+// caOutlives asks that a CA certificate does not end before those below it.
+func caOutlives() lint.Check {
+	return lint.Check{
+		Name:   "chain/ca_outlives",
+		Source: "RFC 5280 section 6.1.3; RFC 4158",
+		Certificate: lint.Decoded(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
+			if !s.CA {
+				return lint.NotApplicablef("The certificate is a leaf.")
+			}
+			end := s.X509.NotAfter
+			var live, longer int
+			var last time.Time
+			below := env.Corpus.IssuedBy(s.Certificate)
+			for _, c := range below {
+				if env.At.After(c.X509.NotAfter) {
+					continue
+				}
+				live++
+				if c.X509.NotAfter.After(end) {
+					longer++
+					if c.X509.NotAfter.After(last) {
+						last = c.X509.NotAfter
+					}
+				}
+			}
+			switch {
+			case live > 0 && env.At.After(end):
+				return lint.Failf("The CA certificate expired at %s, above %d certificates that are still valid.", lint.Time(end), live)
+			case longer > 0:
+				return lint.Warnf("The CA certificate ends at %s, before %d of the %d valid certificates below it; the last of them ends at %s.", lint.Time(end), longer, live, lint.Time(last))
+			}
+			return lint.Passf("The CA certificate ends at %s, not before any of the %d valid certificates seen below it.", lint.Time(end), live)
+		}),
+	}
+}

@@ -1,0 +1,133 @@
+// Package endpoint holds the checks of network endpoints: which protocol
+// versions, suites and parameters a TLS server takes, whether clinical services
+// ask for client certificates or speak in clear, and what an SSH server shows.
+//
+// A check concludes from answers only. What was not asked, or not answered, is
+// inconclusive; an endpoint that speaks another protocol is not applicable.
+package endpoint
+
+import (
+	"probity/evidence"
+	"probity/lint"
+)
+
+// Checks returns the checks of this package.
+func Checks() []lint.Check {
+	suites := newSuites()
+	return []lint.Check{
+		noSSL(), noLegacyTLS(), tls12Supported(), tls13Supported(), downgradeProtection(),
+		noNullSuites(suites), noAnonymousSuites(suites), noBrokenSuites(suites), no64BitBlocks(suites), noStaticRSA(suites),
+		forwardSecretAEAD(suites), dhSize(suites), ecdheSize(suites),
+		noCompression(), renegotiationEMS(), handshakeSignature(suites), uniformLevel(),
+		clientCertificateRequested(), dicomEncrypted(), hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
+	}
+}
+
+// The versions of TLS as they stand in a ServerHello.
+const (
+	ssl2  = 0x0002
+	ssl3  = 0x0300
+	tls10 = 0x0301
+	tls11 = 0x0302
+	tls12 = 0x0303
+	tls13 = 0x0304
+)
+
+func versionName(v uint16) string {
+	switch v {
+	case ssl2:
+		return "SSL 2.0"
+	case ssl3:
+		return "SSL 3.0"
+	case tls10:
+		return "TLS 1.0"
+	case tls11:
+		return "TLS 1.1"
+	case tls12:
+		return "TLS 1.2"
+	case tls13:
+		return "TLS 1.3"
+	}
+	return "an unknown version"
+}
+
+// overTLS wraps a check of an endpoint that speaks TLS.
+func overTLS(check func(*lint.Env, *lint.EndpointSubject) lint.Verdict) func(*lint.Env, *lint.EndpointSubject) lint.Verdict {
+	return func(env *lint.Env, s *lint.EndpointSubject) lint.Verdict {
+		if s.SpeaksTLS() {
+			return check(env, s)
+		}
+		if spoken := otherProtocol(s); spoken != "" {
+			return lint.NotApplicablef("The endpoint speaks %s, not TLS.", spoken)
+		}
+		return lint.Inconclusivef("The endpoint gave no TLS answer.")
+	}
+}
+
+// otherProtocol names what an endpoint without TLS speaks, or returns "".
+func otherProtocol(s *lint.EndpointSubject) string {
+	for _, o := range s.Observations {
+		switch f := o.Facts; {
+		case o.Result != evidence.ResultData:
+		case f.SSH != nil:
+			return "SSH"
+		case f.DICOM != nil && !f.DICOM.TLS:
+			return "DICOM in clear"
+		case f.HL7 != nil:
+			return "HL7 in clear"
+		case f.SNMP != nil:
+			return "SNMP"
+		}
+	}
+	for _, o := range s.Observations {
+		if f := o.Facts.TLS; f != nil && f.NotTLS {
+			if f.Spoke != "" {
+				return f.Spoke
+			}
+			return "another protocol"
+		}
+	}
+	return ""
+}
+
+// hello is an observation with a ServerHello.
+type hello struct {
+	*evidence.TLSFacts
+	observation *evidence.Observation
+}
+
+// hellos returns the ServerHellos to the given offers, all without any.
+func hellos(s *lint.EndpointSubject, offers ...evidence.Offer) []hello {
+	var out []hello
+	for _, o := range s.TLS(offers...) {
+		if o.Facts.TLS.Version != 0 {
+			out = append(out, hello{o.Facts.TLS, o})
+		}
+	}
+	return out
+}
+
+// spoke returns the first ServerHello of a version.
+func spoke(s *lint.EndpointSubject, version uint16) (hello, bool) {
+	for _, h := range hellos(s) {
+		if h.Version == version {
+			return h, true
+		}
+	}
+	return hello{}, false
+}
+
+// refused reports whether an offer was answered by an alert or a reset and
+// never by a ServerHello.
+func refused(s *lint.EndpointSubject, offer evidence.Offer) bool {
+	return len(s.TLS(offer)) > 0 && len(hellos(s, offer)) == 0
+}
+
+// highestVersion is the highest version that the server chose.
+func highestVersion(s *lint.EndpointSubject) uint16 {
+	var v uint16
+	for _, h := range hellos(s) {
+		v = max(v, h.Version)
+	}
+	return v
+}

@@ -1,0 +1,198 @@
+// Package fleet holds the checks that look at all devices at once: what should
+// be unique and is not, and what should be common and is not.
+//
+// Two places that share a certificate or key are not yet two devices: addresses
+// move, pairs fail over, hosts have several interfaces. A check says fail only
+// where evidence tells the devices apart, see [distinct].
+package fleet
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"probity/evidence"
+	"probity/lint"
+)
+
+// Checks returns the checks of this package.
+func Checks() []lint.Check {
+	return []lint.Check{
+		uniqueCertificate(), uniqueKey(), uniqueIssuerSerial(), uniqueSSHHostKey(), oneKeyPerIdentifier(),
+		noSharedPrime(), roleSeparated(), knownRoots(),
+	}
+}
+
+// member is one place at which a shared value was seen.
+type member struct {
+	holder      string // asset or, without one, address; empty for a file
+	endpoint    evidence.Endpoint
+	certificate evidence.Digest
+	observation int64
+}
+
+func memberOf(c *lint.Corpus, s lint.Sighting) member {
+	return member{c.Holder(s.Endpoint), s.Endpoint, s.Certificate.Digest, s.Observation}
+}
+
+// holders returns the distinct holders, sorted; files have none.
+func holders(members []member) []string {
+	var out []string
+	for _, m := range members {
+		if m.holder != "" {
+			out = append(out, m.holder)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// group makes the finding on members that share a value. The confidence is how
+// sure it is that two devices are concerned.
+func group(kind evidence.DuplicateKind, value string, members []member, confidence int, v lint.Verdict) lint.GroupVerdict {
+	d := evidence.Duplicate{Kind: kind, Value: value, Confidence: confidence, Assets: holders(members)}
+	for _, m := range members {
+		if !m.certificate.IsZero() {
+			d.Certificates = append(d.Certificates, m.certificate)
+		}
+		d.Endpoints = append(d.Endpoints, m.endpoint)
+		v.Observations = append(v.Observations, m.observation)
+	}
+	slices.SortFunc(d.Certificates, func(a, b evidence.Digest) int { return cmp.Compare(a.String(), b.String()) })
+	d.Certificates = slices.Compact(d.Certificates)
+	slices.SortFunc(d.Endpoints, evidence.Endpoint.Compare)
+	d.Endpoints = slices.Compact(d.Endpoints)
+	return lint.GroupVerdict{Verdict: v, Group: d}
+}
+
+// fleetWide is the answer of a check about the fleet as a whole.
+func fleetWide(v lint.Verdict) []lint.GroupVerdict { return []lint.GroupVerdict{{Verdict: v}} }
+
+// or returns the findings or, when there is none, the answer for the fleet.
+func or(findings []lint.GroupVerdict, v lint.Verdict) []lint.GroupVerdict {
+	if len(findings) == 0 {
+		return fleetWide(v)
+	}
+	slices.SortFunc(findings, func(a, b lint.GroupVerdict) int { return strings.Compare(a.Group.Value, b.Group.Value) })
+	return findings
+}
+
+// The confidences of a group.
+const (
+	confidenceProved   = 95 // two assets are proved distinct
+	confidenceUnproved = 50 // two assets, without proof
+	confidenceDeclared = 5  // the site declares the sharing
+	confidenceOne      = 10 // one asset
+)
+
+// proof says why two devices are distinct, or that they were not shown to be.
+type proof struct {
+	a, b      string
+	attribute evidence.Attribute
+}
+
+// distinct looks for two holders that are proved to be different devices: both
+// have claims of one attribute that belongs to the hardware or its software
+// state, the values are disjoint, and not only passive observations back them.
+// The attributes in without do not count.
+func distinct(c *lint.Corpus, ids []string, without ...evidence.Attribute) (proof, bool) {
+	values := make(map[string]map[evidence.Attribute][]string)
+	for _, a := range c.Assets() {
+		if !slices.Contains(ids, a.ID) {
+			continue
+		}
+		m := make(map[evidence.Attribute][]string)
+		for _, claim := range a.Claims {
+			if counts(c, claim) && !slices.Contains(without, claim.Attribute) {
+				m[claim.Attribute] = append(m[claim.Attribute], claim.Value)
+			}
+		}
+		values[a.ID] = m
+	}
+	for _, attribute := range []evidence.Attribute{
+		evidence.AttrSSHHostKey, evidence.AttrEngineID, evidence.AttrMAC, evidence.AttrSerial,
+	} {
+		// With n holders it is enough to compare each with the first that has the
+		// attribute, and then the rest pairwise while the budget lasts.
+		var with []string
+		for _, id := range ids {
+			if len(values[id][attribute]) > 0 {
+				with = append(with, id)
+			}
+		}
+		const most = 64
+		with = with[:min(len(with), most)]
+		for i, a := range with {
+			for _, b := range with[i+1:] {
+				if disjoint(values[a][attribute], values[b][attribute]) {
+					return proof{a, b, attribute}, true
+				}
+			}
+		}
+	}
+	return proof{}, false
+}
+
+func counts(c *lint.Corpus, claim evidence.Claim) bool {
+	if claim.Attribute == evidence.AttrSerial && claim.Layer == "x509" {
+		return false // a copied certificate carries its serial number along
+	}
+	return claim.Value != "" && c.Method(claim.Observation) != evidence.Passive
+}
+
+func disjoint(a, b []string) bool {
+	return !slices.ContainsFunc(a, func(v string) bool { return slices.Contains(b, v) })
+}
+
+// declared returns the name of the shared identity of the policy that holds
+// every member, or "".
+func declared(p *lint.Policy, members []member) (string, bool) {
+	for _, s := range p.SharedIdentity {
+		if !slices.ContainsFunc(members, func(m member) bool {
+			return m.endpoint.Transport != evidence.File && !slices.Contains(s.Addresses, m.endpoint.Addr)
+		}) {
+			return s.Name, true
+		}
+	}
+	return "", false
+}
+
+// shared judges members on two or more holders: not at all when the site
+// declares the sharing, fail when two devices are proved, else warn. What names
+// the shared thing, such as "certificate".
+func shared(env *lint.Env, kind evidence.DuplicateKind, value, what string, members []member, without ...evidence.Attribute) (lint.GroupVerdict, bool) {
+	ids := holders(members)
+	if _, ok := declared(env.Policy, members); ok {
+		return lint.GroupVerdict{}, false
+	}
+	if p, ok := distinct(env.Corpus, ids, without...); ok {
+		return group(kind, value, members, confidenceProved, lint.Failf(
+			"The same %s is on %d devices; %s and %s are two, as they differ in %s.", what, len(ids), p.a, p.b, attributeText(p.attribute))), true
+	}
+	return group(kind, value, members, confidenceUnproved, lint.Warnf(
+		"The same %s is at %d assets (%s) that are not proved to be different devices.", what, len(ids), list(ids))), true
+}
+
+func attributeText(a evidence.Attribute) string {
+	switch a {
+	case evidence.AttrSSHHostKey:
+		return "their SSH host keys"
+	case evidence.AttrEngineID:
+		return "their SNMP engine ids"
+	case evidence.AttrMAC:
+		return "their MAC addresses"
+	default:
+		return "their serial numbers"
+	}
+}
+
+// list names at most twenty items.
+func list(items []string) string {
+	const most = 20
+	s := strings.Join(items[:min(len(items), most)], ", ")
+	if len(items) > most {
+		s += fmt.Sprintf(" and %d more", len(items)-most)
+	}
+	return s
+}

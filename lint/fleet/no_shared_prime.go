@@ -1,0 +1,74 @@
+package fleet
+
+import (
+	"maps"
+	"math/big"
+	"slices"
+
+	"probity/evidence"
+	"probity/lint"
+)
+
+// noSharedPrime asks that no two RSA moduli have a prime in common, which lets
+// anyone factor both.
+func noSharedPrime() lint.Check {
+	return lint.Check{
+		Name:   "fleet/no_shared_prime",
+		Source: "Heninger et al., Mining Your Ps and Qs, USENIX Security 2012; batch GCD (Bernstein 2004)",
+		Fleet: func(_ *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
+			owners := rsaOwners(c)
+			switch len(owners) {
+			case 0:
+				return fleetWide(lint.NotApplicablef("No RSA key was seen."))
+			case 1:
+				return fleetWide(lint.Inconclusivef("Only one RSA modulus was seen; a shared prime needs two."))
+			}
+			texts := slices.Sorted(maps.Keys(owners))
+			moduli := make([]*big.Int, len(texts))
+			for i, t := range texts {
+				moduli[i] = new(big.Int).SetBytes([]byte(t))
+			}
+			var out []lint.GroupVerdict
+			for text, indexes := range commonDivisors(moduli) {
+				d, _ := new(big.Int).SetString(text, 10)
+				var members []member
+				for _, i := range indexes {
+					members = append(members, owners[texts[i]]...)
+				}
+				kind := "prime"
+				if !d.ProbablyPrime(20) {
+					kind = "divisor"
+				}
+				out = append(out, group(evidence.DuplicatePrime, d.Text(16), members, confidenceOf(members), lint.Failf(
+					"%d RSA moduli share a %s of %d bits, so anyone can factor them.", len(indexes), kind, d.BitLen())))
+			}
+			return or(out, lint.Passf("The %d RSA moduli share no prime.", len(moduli)))
+		},
+	}
+}
+
+// rsaOwners maps each distinct RSA modulus, as big-endian bytes, to the places
+// at which it was seen, in certificates and as SSH host key.
+func rsaOwners(c *lint.Corpus) map[string][]member {
+	owners := make(map[string][]member)
+	add := func(n *big.Int, m member) {
+		if n != nil && n.Sign() > 0 {
+			owners[string(n.Bytes())] = append(owners[string(n.Bytes())], m)
+		}
+	}
+	for _, s := range c.Sightings() {
+		if k := s.Certificate.Key; k != nil {
+			add(k.N, memberOf(c, s))
+		}
+	}
+	for _, s := range c.Endpoints() {
+		for _, o := range s.Of(evidence.KindSSH) {
+			for _, k := range o.Keys {
+				if key := lint.ParseSSHKey(k.Blob); key != nil {
+					add(key.N, member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID})
+				}
+			}
+		}
+	}
+	return owners
+}

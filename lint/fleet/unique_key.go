@@ -1,0 +1,55 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+
+	"probity/evidence"
+	"probity/lint"
+)
+
+// uniqueKey asks that no two leafs hold the same key.
+func uniqueKey() lint.Check {
+	return lint.Check{
+		Name:   "fleet/unique_key",
+		Source: "IEEE 802.1AR-2018 section 6.2; NIST SP 800-57 part 1 rev. 5 section 5.3.6",
+		Fleet: func(env *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
+			groups := make(map[evidence.Digest][]member)
+			for _, s := range c.Leafs() {
+				if k := s.Certificate.Key; k != nil {
+					groups[k.SPKI] = append(groups[k.SPKI], memberOf(c, s))
+				}
+			}
+			if len(groups) == 0 {
+				return fleetWide(lint.NotApplicablef("No leaf certificate was seen."))
+			}
+			var out []lint.GroupVerdict
+			for spki, members := range groups {
+				certs := certificates(members)
+				if certs < 2 {
+					continue // the same certificate is fleet/unique_certificate's
+				}
+				what := fmt.Sprintf("key in %d certificates", certs)
+				if len(holders(members)) < 2 {
+					out = append(out, group(evidence.DuplicateKey, spki.String(), members, confidenceOne, lint.Warnf(
+						"The same %s is on one device, as after a renewal without a new key.", what)))
+					continue
+				}
+				if g, found := shared(env, evidence.DuplicateKey, spki.String(), what, members); found {
+					out = append(out, g)
+				}
+			}
+			return or(out, lint.Passf("Each of the %d keys is in one leaf certificate, or shared as declared.", len(groups)))
+		},
+	}
+}
+
+func certificates(members []member) int {
+	var all []evidence.Digest
+	for _, m := range members {
+		if !slices.Contains(all, m.certificate) {
+			all = append(all, m.certificate)
+		}
+	}
+	return len(all)
+}

@@ -1,0 +1,40 @@
+package key
+
+import (
+	"slices"
+
+	"probity/lint"
+)
+
+// ecCurve asks for a point on a named, approved curve.
+func ecCurve() lint.Check {
+	return lint.Check{
+		Name:   "key/ec_curve",
+		Source: "RFC 5480 section 2.1.1; NIST SP 800-186; RFC 8410",
+		Params: []lint.Param{
+			{Name: "min_bits", Doc: "smallest field in bits", Default: 224},
+			{Name: "allow", Doc: "names of further approved curves, such as brainpoolP256r1", Default: []string{}},
+		},
+		Certificate: lint.WithKey(func(env *lint.Env, _ *lint.CertificateSubject, k *lint.Key) lint.Verdict {
+			if k.Algorithm == lint.Ed25519 || k.Algorithm == lint.Ed448 {
+				return lint.Passf("The key is on the approved curve %s.", k.Algorithm)
+			}
+			approved := append([]string{"P-224", "P-256", "P-384", "P-521"}, env.Strings("allow")...)
+			switch {
+			case k.Algorithm != lint.EC:
+				return lint.NotApplicablef("The key is of kind %s.", k.Algorithm)
+			case k.Curve == "":
+				return lint.Warnf("The key states its curve by explicit parameters instead of a name.")
+			case k.Bits == 0:
+				return lint.Inconclusivef("The curve %s is not known.", k.Curve)
+			case k.Bits < env.Int("min_bits"):
+				return lint.Failf("The curve %s has %d bits, fewer than %d.", k.Curve, k.Bits, env.Int("min_bits"))
+			case k.Point == lint.PointInvalid:
+				return lint.Failf("The point of the key is not on the curve %s.", k.Curve)
+			case !slices.Contains(approved, k.Curve):
+				return lint.Warnf("The curve %s has %d bits but is not approved.", k.Curve, k.Bits)
+			}
+			return lint.Passf("The key is on the approved curve %s.", k.Curve)
+		}),
+	}
+}
