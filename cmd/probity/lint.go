@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"probity/evidence"
+	"probity/reports"
+	"probity/scanner/artefact"
+)
+
+// lintFlags are everything that lint takes.
+type lintFlags struct {
+	judge        judgeFlags
+	view         viewFlags
+	store        lintStore // empty in a build without cgo
+	passwordFile string
+}
+
+func (a *app) lintCommand() *cobra.Command {
+	var f lintFlags
+	cmd := &cobra.Command{
+		Use:   "lint FILE...",
+		Short: "Judge certificates and requests in files",
+		Long: "lint reads PEM, DER, PKCS #7, PKCS #12 and certification requests, and judges them\n" +
+			"alone and against each other. Private keys in the files are skipped and never kept.\n\n" +
+			"Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 a file could not be read.",
+		Example: "  probity lint device.pem request.csr --policy factory.yaml --fail-on medium",
+		Args:    cobra.MinimumNArgs(1),
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.lint(cmd.Context(), f, args) },
+	}
+	f.judge.register(cmd.Flags())
+	f.view.register(cmd.Flags())
+	f.store.register(cmd.Flags())
+	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "`FILE` whose first line is the password of PKCS #12 files")
+	return cmd
+}
+
+func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
+	if err := f.view.check(); err != nil {
+		return err
+	}
+	j, err := a.newJudgement(f.judge)
+	if err != nil {
+		return err
+	}
+	password, err := readPassword(f.passwordFile)
+	if err != nil {
+		return err
+	}
+	var obs []evidence.Observation
+	for _, name := range files {
+		data, err := readLimited(name, maxArtefactBytes)
+		if err != nil {
+			return err
+		}
+		found, err := artefact.Read(name, data, password)
+		if err != nil {
+			return err
+		}
+		obs = append(obs, found...)
+	}
+	for i := range obs {
+		obs[i].ID = int64(i + 1)
+		obs[i].At = j.at
+	}
+	if f.store.used() {
+		return a.lintIntoStore(ctx, f, j, obs)
+	}
+	if err := j.judge(obs); err != nil {
+		return err
+	}
+	if err := a.show(a.lintDocument(j, obs), f.view); err != nil {
+		return err
+	}
+	return verdict(j.negative(), false)
+}
+
+// lintDocument is a report on files alone: nothing was stored, so there is no
+// run and no log.
+func (a *app) lintDocument(j *judgement, obs []evidence.Observation) reports.Document {
+	return reports.Build(reports.Input{
+		Tool: toolName(), Generated: a.now().UTC(), AsOf: j.at, Profile: string(j.policy.Profile),
+		Policy: j.policy.Digest, Catalogue: j.catalogue, Findings: j.findings,
+		Observations: obs, Certificates: certificatesOf(obs),
+	})
+}
+
+func readPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("--password-file: %w", err)
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	return strings.TrimSuffix(line, "\r"), nil
+}

@@ -1,0 +1,123 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/user"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"probity/evidence"
+	"probity/evidence/store"
+)
+
+// commands are those of the full build.
+func (a *app) commands() []*cobra.Command {
+	return append(a.pureCommands(),
+		a.scanCommand(), a.readCommand(), a.lintCommand(), a.reportCommand(),
+		a.duplicatesCommand(), a.verifyCommand(), a.doctorCommand())
+}
+
+// storeFlags say where the evidence is kept.
+type storeFlags struct {
+	db            string
+	key           string
+	operator      string
+	authority     string
+	checkpointOut string
+}
+
+func (f *storeFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.db, "db", "probity.db", "evidence database `FILE`")
+}
+
+// registerWriter adds the flags of commands that add evidence.
+func (f *storeFlags) registerWriter(fs *pflag.FlagSet) {
+	f.register(fs)
+	fs.StringVar(&f.key, "key", "", "signing key `FILE`, made on first use (default: the database's name with .key)")
+	fs.StringVar(&f.operator, "operator", "", "who runs this (default: the user's name)")
+	fs.StringVar(&f.authority, "authority", "", "under which authority: ticket, contract, owner")
+	fs.StringVar(&f.checkpointOut, "checkpoint-out", "", "also write the signed checkpoint to `FILE`, to be kept elsewhere")
+}
+
+// openWriter opens the database for adding to it, or makes it.
+func (a *app) openWriter(ctx context.Context, f storeFlags) (*store.Store, error) {
+	return store.Open(ctx, f.db, store.Options{KeyFile: f.key, Now: a.now})
+}
+
+// openReader opens an existing database without writing to it.
+func (a *app) openReader(ctx context.Context, f storeFlags) (*store.Store, error) {
+	return store.Open(ctx, f.db, store.Options{ReadOnly: true, Now: a.now})
+}
+
+// newRun fills in what every run records about who made it and with what.
+func (a *app) newRun(mode evidence.Mode, f storeFlags, j *judgement) evidence.Run {
+	r := evidence.Run{
+		Mode: mode, Started: a.now(), Tool: toolName(), ToolHash: toolHash(),
+		Catalogue: j.catalogue.Digest(), Config: j.policy.Digest,
+		Operator: f.operator, Authority: f.authority,
+	}
+	if r.Operator == "" {
+		if u, err := user.Current(); err == nil {
+			r.Operator = u.Username
+		}
+	}
+	if host, err := os.Hostname(); err == nil {
+		r.Sensor = host
+	}
+	return r
+}
+
+// assess judges all that the store holds and records the findings as a run of
+// their own, sealed. The run is under way when the judgement begins, so that a
+// crash in between stays visible.
+func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judgement) error {
+	run := a.newRun(evidence.ModeAssess, f, j)
+	run.AsOf = j.at
+	run.Note = noteProfile + string(j.policy.Profile)
+	rules := make([]evidence.Rule, 0, len(j.catalogue.Rules()))
+	for _, r := range j.catalogue.Rules() {
+		rules = append(rules, r.Rule)
+	}
+	if err := st.SaveCatalogue(ctx, j.catalogue.Version(), j.catalogue.Digest(), rules); err != nil {
+		return err
+	}
+	run, err := st.BeginRun(ctx, run, nil)
+	if err != nil {
+		return err
+	}
+	obs, err := observations(ctx, st)
+	if err != nil {
+		return err
+	}
+	if err := j.judge(obs); err != nil {
+		return err
+	}
+	if err := st.SaveAssets(ctx, j.assets); err != nil {
+		return err
+	}
+	if err := st.SaveFindings(ctx, run.ID, j.findings); err != nil {
+		return err
+	}
+	end := evidence.RunEnd{Run: run.ID, Ended: a.now(), Status: evidence.StatusComplete}
+	ckpt, err := st.EndRun(ctx, end)
+	if err != nil {
+		return err
+	}
+	return a.giveOut(ckpt, f)
+}
+
+// giveOut hands the checkpoint to the operator, who keeps it elsewhere.
+func (a *app) giveOut(c store.Checkpoint, f storeFlags) error {
+	if f.checkpointOut == "" {
+		return nil
+	}
+	return a.writeOutput(f.checkpointOut, func(w io.Writer) error {
+		_, err := w.Write(c.Note)
+		return err
+	})
+}

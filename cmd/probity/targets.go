@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"probity/scanner"
+)
+
+// targetFlags say what may be touched, how much is sent and how fast.
+type targetFlags struct {
+	targetFile   string
+	exclude      []string
+	excludeFile  string
+	ports        string
+	level        string
+	allowPublic  bool
+	resolve      bool
+	maxAddresses int
+	rates        scanner.Rates
+}
+
+func (f *targetFlags) register(fs *pflag.FlagSet) {
+	f.rates = scanner.DefaultRates()
+	fs.StringVar(&f.targetFile, "targets", "", "`FILE` with one target a line (# begins a comment)")
+	fs.StringArrayVar(&f.exclude, "exclude", nil, "never touch this `TARGET`, whatever else is asked (repeatable)")
+	fs.StringVar(&f.excludeFile, "exclude-file", "", "`FILE` with one exclusion a line; text after # is the reason")
+	fs.StringVar(&f.ports, "ports", "clinical", "port `SET`: clinical, web, all-tls, numbers, ranges, udp/161, comma-separated")
+	fs.StringVar(&f.level, "probes", string(scanner.Gentle), "how much is sent: gentle, standard or exhaustive")
+	fs.BoolVar(&f.allowPublic, "allow-public", false, "allow public addresses; scan only what you may")
+	fs.BoolVar(&f.resolve, "resolve", false, "look names up in the DNS")
+	fs.IntVar(&f.maxAddresses, "max-addresses", scanner.DefaultMaxAddresses, "refuse targets of more addresses than this")
+	fs.Float64Var(&f.rates.Global, "rate", f.rates.Global, "connections a second, all devices together")
+	fs.Float64Var(&f.rates.Asset, "asset-rate", f.rates.Asset, "connections a second to one device")
+	fs.IntVar(&f.rates.Parallel, "parallel", f.rates.Parallel, "devices at a time; each has one connection at most")
+	fs.DurationVar(&f.rates.MaxTime, "timeout", f.rates.MaxTime, "bound of one connection")
+}
+
+// resolveTimeout bounds all name lookups of one command.
+const resolveTimeout = 30 * time.Second
+
+// plan turns targets and flags into a plan. It sends nothing, but for the name
+// lookups that --resolve asks for.
+func (f *targetFlags) plan(ctx context.Context, args []string) (*scanner.Plan, error) {
+	level, err := parseLevel(f.level)
+	if err != nil {
+		return nil, err
+	}
+	table, err := scanner.LoadPorts()
+	if err != nil {
+		return nil, err
+	}
+	set, err := table.Select(f.ports)
+	if err != nil {
+		return nil, fmt.Errorf("--ports: %w", err)
+	}
+	scope, err := f.scope(ctx, args)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := scanner.NewPlan(scope, table, set, level, f.rates, probers())
+	if errors.Is(err, scanner.ErrRefused) {
+		return nil, &statusError{exitRefused, err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(plan.Probes) == 0 {
+		return nil, &statusError{exitRefused, errors.New("every target is excluded; nothing to scan")}
+	}
+	return plan, nil
+}
+
+func (f *targetFlags) scope(ctx context.Context, args []string) (scanner.Scope, error) {
+	s := scanner.Scope{AllowPublic: f.allowPublic, MaxAddresses: f.maxAddresses}
+	if f.targetFile != "" {
+		args = append(args[:len(args):len(args)], "@"+f.targetFile)
+	}
+	if len(args) == 0 {
+		return s, errors.New("no targets: name an address, a prefix or --targets FILE; scope is never guessed")
+	}
+	exclusions := f.exclude
+	if f.excludeFile != "" {
+		exclusions = append(exclusions[:len(exclusions):len(exclusions)], "@"+f.excludeFile)
+	}
+	var resolver scanner.Resolver
+	if f.resolve {
+		resolver = net.DefaultResolver
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	for _, list := range []struct {
+		args []string
+		out  *[]scanner.Target
+	}{{args, &s.Targets}, {exclusions, &s.Exclusions}} {
+		targets, err := scanner.LoadTargets(list.args)
+		if err != nil {
+			return s, err
+		}
+		if *list.out, err = scanner.Resolve(ctx, targets, resolver); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func parseLevel(s string) (scanner.Level, error) {
+	for _, l := range []scanner.Level{scanner.Gentle, scanner.Standard, scanner.Exhaustive} {
+		if strings.EqualFold(s, string(l)) {
+			return l, nil
+		}
+	}
+	return "", fmt.Errorf("--probes %q: want gentle, standard or exhaustive", s)
+}
