@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +32,7 @@ import (
 	"probity/scanner"
 	"probity/scanner/active"
 	"probity/scanner/probe/dicomprobe"
+	"probity/scanner/probe/snmpprobe"
 	"probity/scanner/probe/sshprobe"
 	"probity/scanner/probe/tlsprobe"
 )
@@ -175,6 +178,9 @@ func start(t *testing.T, port, program string, args ...string) string {
 		}
 	})
 	address := net.JoinHostPort("127.0.0.1", port)
+	if strings.Contains(port, ":") { // an address of its own
+		address = port
+	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range 250 {
@@ -399,5 +405,250 @@ func TestPeer_openssl(t *testing.T) {
 				t.Log(l)
 			}
 		})
+	}
+}
+
+func TestPeer_nginx(t *testing.T) {
+	nginx := peer.Require(t, "nginx")["nginx"]
+	for _, tt := range []struct {
+		verify, protocols string
+		want              evidence.ClientAuth
+		version           uint16
+	}{
+		// nginx judges the client certificate in HTTP: the handshake completes.
+		{"on", "TLSv1.2", evidence.ClientAuthRequested, 0x303},
+		{"on", "TLSv1.2 TLSv1.3", evidence.ClientAuthRequested, 0x304},
+		{"optional", "TLSv1.2 TLSv1.3", evidence.ClientAuthRequested, 0x304},
+		{"off", "TLSv1.2 TLSv1.3", evidence.ClientAuthNotAsked, 0x304},
+		{"off", "TLSv1 TLSv1.1 TLSv1.2", evidence.ClientAuthNotAsked, 0x303},
+	} {
+		t.Run(tt.verify+"_"+strings.ReplaceAll(tt.protocols, " ", "_"), func(t *testing.T) {
+			p, port, dir := newPKI(t, rsaKey(t)), freePort(t), t.TempDir()
+			text := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
+events {}
+http { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+server { listen 127.0.0.1:%[2]s ssl; ssl_certificate %[3]s; ssl_certificate_key %[4]s; ssl_client_certificate %[5]s;
+ssl_verify_client %[6]s; ssl_protocols %[7]s; ssl_ciphers ALL:@SECLEVEL=0; } }`, dir, port, p.cert, p.key, p.ca, tt.verify, tt.protocols)
+			config := filepath.Join(dir, "nginx.conf")
+			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l := scan(t, scanner.Gentle, "", start(t, port, nginx, "-c", config, "-p", dir))
+			full, obs := l.offer(t, evidence.OfferFull)
+			if full.ClientAuth != tt.want || full.Version != tt.version || full.Handshake != evidence.StageComplete {
+				t.Errorf("client certificate %q, %s, stage %q:%s", full.ClientAuth, tlswire.VersionName(full.Version), full.Handshake, l)
+			}
+			p.wantChain(t, obs)
+			tls12, _ := l.offer(t, evidence.OfferTLS12)
+			if tls12.SecureRenegotiation == nil || !*tls12.SecureRenegotiation || tls12.ExtendedMasterSecret == nil || !*tls12.ExtendedMasterSecret {
+				t.Errorf("renegotiation %v, extended master secret %v, want both", tls12.SecureRenegotiation, tls12.ExtendedMasterSecret)
+			}
+			if tls10, _ := l.offer(t, evidence.OfferTLS11); (tls10.Version != 0) != strings.Contains(tt.protocols, "TLSv1.1") {
+				t.Errorf("at most TLS 1.1: %s", tlswire.VersionName(tls10.Version))
+			}
+		})
+	}
+}
+
+func TestPeer_nginxPlain(t *testing.T) {
+	nginx := peer.Require(t, "nginx")["nginx"]
+	port, dir := freePort(t), t.TempDir()
+	text := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
+events {}
+http { access_log off; client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+server { listen 127.0.0.1:%[2]s; } }`, dir, port)
+	config := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := scan(t, scanner.Exhaustive, "", start(t, port, nginx, "-c", config, "-p", dir))
+	full, _ := l.offer(t, evidence.OfferFull)
+	if !full.NotTLS || full.Spoke != "http" || l.rows[0].Connections != 1 {
+		t.Errorf("plain HTTP:%s", l)
+	}
+}
+
+func TestPeer_openssh(t *testing.T) {
+	paths := peer.Require(t, "sshd", "ssh-keygen")
+	dir := t.TempDir()
+	if os.Getuid() == 0 { // sshd wants the directory that its service unit makes
+		const separation = "/run/sshd"
+		if err := os.Mkdir(separation, 0o755); err == nil {
+			t.Cleanup(func() { os.Remove(separation) }) //nolint:errcheck // may be in use
+		}
+	}
+	var keys []string
+	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
+		name := filepath.Join(dir, kind)
+		if out, err := exec.CommandContext(t.Context(), paths["ssh-keygen"], "-q", "-t", kind, "-N", "", "-f", name).CombinedOutput(); err != nil {
+			t.Fatalf("ssh-keygen: %v: %s", err, out)
+		}
+		text, err := os.ReadFile(name + ".pub")
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, strings.Join(strings.Fields(string(text))[:2], " "))
+	}
+	port := freePort(t)
+	args := []string{"-D", "-e", "-f", "/dev/null", "-o", "ListenAddress=127.0.0.1", "-p", port, "-o", "PidFile=none"}
+	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
+		args = append(args, "-h", filepath.Join(dir, kind))
+	}
+	address := start(t, port, paths["sshd"], args...)
+	for level, want := range map[scanner.Level]int{scanner.Gentle: 1, scanner.Standard: 3} {
+		// Not an SSH port by its number: the server's own banner leads there.
+		l := scan(t, level, "", address)
+		if len(l.rows) != 2 || l.rows[0].Connections != 1 || l.rows[1].Probe != "ssh" || l.rows[1].Connections != int64(want) {
+			t.Errorf("%s: %s", level, l)
+		}
+		var got []string
+		for _, o := range l.obs {
+			for _, k := range o.Keys {
+				got = append(got, k.Algorithm+" "+base64.StdEncoding.EncodeToString(k.Blob))
+			}
+			if f := o.Facts.SSH; f != nil && (!strings.HasPrefix(f.Version, "SSH-2.0-OpenSSH") || len(f.KEX) < 3 || len(f.Ciphers) < 3 || len(f.MACs) < 3 || !slices.Contains(f.HostKeys, "ssh-ed25519")) {
+				t.Errorf("%s: facts %+v", level, f)
+			}
+		}
+		slices.Sort(got)
+		all := slices.Clone(keys)
+		slices.Sort(all)
+		if want == 1 && (len(got) != 1 || !slices.Contains(all, got[0])) || want == 3 && !slices.Equal(all, got) {
+			t.Errorf("%s: host keys %q, want %d of %q", level, got, want, all)
+		}
+	}
+}
+
+func TestPeer_dcmtk(t *testing.T) {
+	paths := peer.Require(t, "storescp", "dcmqrscp")
+	port := freePort(t)
+	t.Run("storescp", func(t *testing.T) {
+		l := scan(t, scanner.Gentle, scanner.ActionDICOM, start(t, port, paths["storescp"], "--output-directory", t.TempDir(), port))
+		o := l.obs[len(l.obs)-1]
+		if f := o.Facts.DICOM; f == nil || f.PDU != "ac" || !strings.HasPrefix(f.ImplementationUID, "1.2.276.0.7230010.3.0.3.6.") ||
+			!strings.HasPrefix(f.Implementation, "OFFIS_DCMTK_") || f.MaxPDU != 16384 || f.Accepted != 1 || o.Detail != "" {
+			t.Errorf("association:%s", l)
+		}
+		// It hangs up on the first hello, which might be too new for it, so it gets
+		// one in an older form.
+		if len(l.rows) != 2 || l.rows[0].Connections != 2 || l.rows[1].Connections != 1 {
+			t.Errorf("want two hellos and one association:%s", l)
+		}
+	})
+	t.Run("storescp_tls", func(t *testing.T) {
+		p, port := newPKI(t, rsaKey(t)), freePort(t)
+		address := start(t, port, paths["storescp"], "+tls", p.key, p.cert, "-ic", "--output-directory", t.TempDir(), port)
+		l := scan(t, scanner.Gentle, scanner.ActionDICOM, address)
+		full, obs := l.offer(t, evidence.OfferFull)
+		if full.Handshake != evidence.StageComplete || full.ClientAuth == evidence.ClientAuthUnknown {
+			t.Errorf("handshake:%s", l)
+		}
+		if len(obs.Certs) == 0 || !slices.Equal(obs.Certs[0].DER, p.leaf) {
+			t.Errorf("certificate:%s", l)
+		}
+		if last := l.rows[1]; last.Probe != "dicom" || last.Outcome != evidence.ProbeSkipped || !strings.Contains(last.Reason, "speaks TLS") {
+			t.Errorf("row of the second prober: %+v", last)
+		}
+	})
+	t.Run("dcmqrscp", func(t *testing.T) {
+		port, dir := freePort(t), t.TempDir()
+		config := filepath.Join(dir, "dcmqrscp.cfg")
+		text := fmt.Sprintf("NetworkTCPPort = %s\nMaxPDUSize = 16384\nMaxAssociations = 4\nHostTable BEGIN\nHostTable END\nVendorTable BEGIN\nVendorTable END\nAETable BEGIN\nWARD3 %s RW (9, 1024mb) ANY\nAETable END\n", port, dir)
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := scan(t, scanner.Gentle, scanner.ActionDICOM, start(t, port, paths["dcmqrscp"], "--single-process", "-c", config))
+		if f := l.obs[len(l.obs)-1].Facts.DICOM; f == nil || f.PDU != "rj" || f.RejectResult != 1 || f.RejectSource != 1 || f.RejectReason != 7 {
+			t.Errorf("rejection of an unknown title:%s", l)
+		}
+	})
+}
+
+// TestPeer_noHarm scans an archive that serves one association at a time, again
+// and again, while a modality uses it: the modality must not notice.
+func TestPeer_noHarm(t *testing.T) {
+	paths := peer.Require(t, "storescp", "echoscu")
+	port := freePort(t)
+	address := start(t, port, paths["storescp"], "--output-directory", t.TempDir(), port)
+	ctx, stop := context.WithCancel(t.Context())
+	var echoes, failures atomic.Int64
+	var worst atomic.Int64
+	modality := make(chan struct{})
+	go func() {
+		defer close(modality)
+		for ctx.Err() == nil {
+			began := time.Now()
+			out, err := exec.CommandContext(t.Context(), paths["echoscu"], "-to", "5", "-ta", "5", "127.0.0.1", port).CombinedOutput()
+			echoes.Add(1)
+			worst.Store(max(worst.Load(), int64(time.Since(began))))
+			if err != nil {
+				failures.Add(1)
+				t.Logf("echoscu: %v: %s", err, out)
+			}
+		}
+	}()
+	for echoes.Load() < 8 && failures.Load() == 0 {
+		l := scan(t, scanner.Gentle, scanner.ActionDICOM, address)
+		if f := l.obs[len(l.obs)-1].Facts.DICOM; f == nil || f.PDU != "ac" {
+			t.Errorf("association:%s", l)
+		}
+	}
+	stop()
+	<-modality
+	if failures.Load() > 0 {
+		t.Errorf("%d of %d echoes failed during the scans", failures.Load(), echoes.Load())
+	}
+	t.Logf("%d echoes, the slowest %v", echoes.Load(), time.Duration(worst.Load()))
+}
+
+func TestPeer_mosquitto(t *testing.T) {
+	mosquitto := peer.Require(t, "mosquitto")["mosquitto"]
+	for _, required := range []bool{true, false} {
+		p, port, dir := newPKI(t, ecKey(t)), freePort(t), t.TempDir()
+		text := fmt.Sprintf("listener %s 127.0.0.1\ncafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate %t\nallow_anonymous true\nuser root\n", port, p.ca, p.cert, p.key, required)
+		config := filepath.Join(dir, "mosquitto.conf")
+		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := scan(t, scanner.Gentle, "", start(t, port, mosquitto, "-c", config))
+		full, _ := l.offer(t, evidence.OfferFull)
+		want := map[bool]evidence.ClientAuth{true: evidence.ClientAuthRequired, false: evidence.ClientAuthNotAsked}[required]
+		if full.ClientAuth != want || full.Version != 0x304 {
+			t.Errorf("required %t:%s", required, l)
+		}
+	}
+}
+
+func TestPeer_snmpd(t *testing.T) {
+	snmpd := peer.Require(t, "snmpd")["snmpd"]
+	dir := t.TempDir()
+	config := filepath.Join(dir, "snmpd.conf")
+	if err := os.WriteFile(config, []byte("engineID ward-3-pump-7\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const address = "127.53.7.1:1161" // a port that is known to be SNMP
+	t.Setenv("SNMP_PERSISTENT_DIR", dir)
+	t.Setenv("MIBS", "")
+	// TCP is for the readiness only.
+	start(t, address, snmpd, "-f", "-Lo", "-C", "-c", config, "-p", filepath.Join(dir, "pid"), "udp:"+address, "tcp:"+address)
+	table, err := scanner.LoadPorts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, err := scanner.LoadTargets([]string{"udp/" + address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := append(probers(), snmpprobe.New())
+	plan, err := scanner.NewPlan(scanner.Scope{Targets: targets}, table, nil, scanner.Gentle, scanner.DefaultRates(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &ledger{}
+	if _, err := active.Run(t.Context(), plan, active.Options{Probers: all, Ledger: l, Now: time.Now}); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.obs) != 1 || l.obs[0].Facts.SNMP == nil || !strings.Contains(string(l.obs[0].Facts.SNMP.EngineID), "ward-3-pump-7") || l.obs[0].Facts.SNMP.EngineBoots == 0 {
+		t.Errorf("discovery:%s", l)
 	}
 }
