@@ -42,6 +42,7 @@ func Build(in Input) Document {
 	d.Summary = b.summary(d.Findings, d.Assets)
 	d.Actions = b.actions(d.Findings)
 	d.Rules = b.ruleList()
+	d.Sources = b.sources()
 	d.Clauses = b.clauses()
 	d.Limits, d.Catalogue = b.limits()
 	d.Coverage = b.coverage()

@@ -30,6 +30,26 @@ func (b *builder) ruleList() []Rule {
 	return out
 }
 
+// sources are the sources of the catalogue that clauses name, in its order.
+func (b *builder) sources() []Source {
+	named := map[string]bool{}
+	for _, r := range b.rules {
+		for _, c := range r.Clauses {
+			named[c.Source] = true
+		}
+	}
+	out := []Source{}
+	for _, s := range b.in.Catalogue.Sources() {
+		if named[s.ID] {
+			out = append(out, Source{
+				ID: s.ID, Title: s.Title, Edition: s.Edition, Publisher: s.Publisher,
+				Force: s.Force, Verified: s.Verified, Checked: s.Checked,
+			})
+		}
+	}
+	return out
+}
+
 // clauses is the index of every clause of the catalogue, by source in the order
 // of the catalogue and by the rules that bear on it.
 func (b *builder) clauses() []Clause {

@@ -59,6 +59,7 @@ type Document struct {
 	Duplicates   []Duplicate   `json:"duplicates"`
 	Assets       []Asset       `json:"assets"`
 	Coverage     Coverage      `json:"coverage"`
+	Sources      []Source      `json:"sources"`
 	Clauses      []Clause      `json:"clauses"`
 	Rules        []Rule        `json:"rules"`
 	Limits       Limits        `json:"limits"`
@@ -258,6 +259,17 @@ type Unreached struct {
 type Excluded struct {
 	Target string `json:"target"`
 	Reason string `json:"reason"`
+}
+
+// Source is a standard, law or guidance that clauses belong to.
+type Source struct {
+	ID        string `json:"id"`
+	Title     string `json:"title"`
+	Edition   string `json:"edition"`
+	Publisher string `json:"publisher"`
+	Force     string `json:"force"`
+	Verified  string `json:"verified"`
+	Checked   string `json:"checked"` // how the text was checked
 }
 
 // Clause is a place in a standard with the rules that bear on it and what they

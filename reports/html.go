@@ -19,7 +19,6 @@ import (
 	"unicode/utf8"
 
 	"probity/evidence"
-	"probity/rules/catalogue"
 )
 
 // The parts of the HTML page.
@@ -36,6 +35,7 @@ var (
 // besides, as data that the page's script shows.
 const (
 	plainFindings     = 500
+	plainActions      = 12 // further ones are folded
 	plainAssets       = 300
 	plainDuplicates   = 200
 	plainNotReached   = 200
@@ -54,7 +54,7 @@ type page struct {
 	Policy       string // of the content, as the meta element states it
 	Style        template.CSS
 	Script       template.JS
-	Data         template.JS // base64, holds no character that HTML knows
+	Data         template.HTML // base64, holds no character that HTML knows
 	DataDigest   string
 	Findings     []Finding
 	Assets       []Asset
@@ -66,7 +66,7 @@ type page struct {
 }
 
 type sourceGroup struct {
-	Source  catalogue.Source
+	Source  Source
 	Clauses []Clause
 	Fails   int
 }
@@ -75,7 +75,7 @@ type sourceGroup struct {
 // and runs no script but its own: a content security policy names the digests of
 // its one style and one script. Without JavaScript it shows the summary and the
 // first findings, with it all of them.
-func HTML(w io.Writer, d Document, sources []catalogue.Source) error {
+func HTML(w io.Writer, d Document) error {
 	data, err := embed(d)
 	if err != nil {
 		return fmt.Errorf("write HTML report: %w", err)
@@ -84,11 +84,11 @@ func HTML(w io.Writer, d Document, sources []catalogue.Source) error {
 		D: d, Style: template.CSS(pageStyle), Script: template.JS(pageScript), //nolint:gosec // our own embedded files
 		Policy: fmt.Sprintf("default-src 'none'; script-src '%s'; style-src '%s'; base-uri 'none'; form-action 'none'",
 			sourceDigest(pageScript), sourceDigest(pageStyle)),
-		Data:       template.JS(base64.StdEncoding.EncodeToString(data)), //nolint:gosec // base64
+		Data:       template.HTML(base64.StdEncoding.EncodeToString(data)), //nolint:gosec // base64
 		DataDigest: evidence.DigestOf(data).String(),
 		Findings:   first(d.Findings, plainFindings), Assets: first(d.Assets, plainAssets),
 		Duplicates: first(d.Duplicates, plainDuplicates), NotReached: first(d.Coverage.NotReached, plainNotReached),
-		Areas: areas(d.Rules), Sources: bySource(d.Clauses, sources),
+		Areas: areas(d.Rules), Sources: bySource(d),
 	}
 	p.Observations = observationsOf(d, p.Findings)
 	t, err := template.New("report").Funcs(functions(p)).Parse(pageTemplate)
@@ -120,11 +120,11 @@ func areas(rules []Rule) []string {
 	return out
 }
 
-func bySource(clauses []Clause, sources []catalogue.Source) []sourceGroup {
+func bySource(d Document) []sourceGroup {
 	var out []sourceGroup
-	for _, s := range sources {
+	for _, s := range d.Sources {
 		g := sourceGroup{Source: s}
-		for _, c := range clauses {
+		for _, c := range d.Clauses {
 			if c.Source != s.ID {
 				continue
 			}
@@ -282,7 +282,9 @@ func functions(p page) template.FuncMap {
 	}
 	return template.FuncMap{
 		"num": thousands, "time": moment, "short": short, "sentence": sentence, "anchor": anchor, "place": where,
-		"bars": bars, "verdicts": verdictRows,
+		"first": func(list []Action) []Action { return first(list, plainActions) },
+		"rest":  func(list []Action) []Action { return list[min(plainActions, len(list)):] },
+		"bars":  bars, "verdicts": verdictRows,
 		"label":   func(id string) string { return cmp.Or(labels[id], id) },
 		"subject": func(digest string) string { return subjects[digest] },
 		"clauses": func(rule string) string { return clauses[rule] },

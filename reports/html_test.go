@@ -2,20 +2,24 @@ package reports
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"html"
 	"io"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func renderHTML(t testing.TB, in Input) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := HTML(&b, Build(in), in.Catalogue.Sources()); err != nil {
+	if err := HTML(&b, Build(in)); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -140,10 +144,40 @@ func BenchmarkHTML(b *testing.B) {
 	var size int
 	for b.Loop() {
 		var page bytes.Buffer
-		if err := HTML(io.MultiWriter(&page), Build(in), in.Catalogue.Sources()); err != nil {
+		if err := HTML(io.MultiWriter(&page), Build(in)); err != nil {
 			b.Fatal(err)
 		}
 		size = page.Len()
 	}
 	b.ReportMetric(float64(size), "page-bytes")
+}
+
+// TestHTML_data reads the embedded findings back as the page's script does.
+func TestHTML_data(t *testing.T) {
+	d := Build(sample(t))
+	raw, err := base64.StdEncoding.DecodeString(between(t, renderHTML(t, sample(t)), `id="data">`, "<"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c columns
+	if err := json.NewDecoder(z).Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	if c.N != len(d.Findings) || len(c.K) != anchorDigits*c.N {
+		t.Fatalf("%d findings and %d digits of keys", c.N, len(c.K))
+	}
+	for i, f := range d.Findings {
+		got := []string{
+			c.Outcomes[c.O[i]], c.Severities[c.S[i]], c.Rules[c.R[i]][0], c.Assets[c.A[i]][0], c.Endpoints[c.E[i]],
+			c.Certificates[c.C[i]], c.Groups[c.G[i]], c.Details[c.D[i]],
+		}
+		want := []string{string(f.Outcome), string(f.Severity), f.Rule, f.Asset, f.Endpoint, f.Certificate, f.Group, f.Detail}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("finding %d (-want +got):\n%s", i, diff)
+		}
+	}
 }

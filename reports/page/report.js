@@ -73,8 +73,8 @@
     tr.append(
       cell("", make("span", outcome(i), "tag " + outcome(i)), make("span", severity(i), "sub")),
       cell("rule", open, make("span", rule(i)[1], "sub")),
-      cell("", make("span", a[1] || place(i)), a[1] ? make("span", place(i), "sub") : ""),
-      cell("", make("span", D.details[D.d[i]])));
+      cell("place", make("span", a[1] || place(i)), a[1] ? make("span", place(i), "sub") : ""),
+      cell("", make("span", (a[1] || place(i)) + ": " + rule(i)[0], "narrow"), make("span", D.details[D.d[i]])));
     return tr;
   };
   const draw = () => {
