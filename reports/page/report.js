@@ -47,10 +47,11 @@
   };
 
   const ROW = 56.5 * parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+  const narrow = matchMedia("(max-width:44rem)"); // two columns, as in the style
   let height = ROW, from = -1, to = -1;
   const gap = (px) => {
     const tr = make("tr", undefined, "gap"), td = make("td");
-    td.colSpan = 4;
+    td.colSpan = narrow.matches ? 2 : 4;
     td.style.height = px + "px";
     tr.setAttribute("aria-hidden", "true");
     tr.append(td);
@@ -106,7 +107,7 @@
       dd.append(...values);
       dl.append(make("dt", name), dd);
     };
-    const link = make("a", rule(i)[0] + ": what it tests, clauses, remedy");
+    const link = make("a", rule(i)[0] + " " + rule(i)[1]);
     link.href = "#r-" + rule(i)[0];
     link.addEventListener("click", () => dialog.close());
     put("Outcome", make("span", outcome(i), "tag " + outcome(i)), " severity " + severity(i));
