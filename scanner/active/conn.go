@@ -38,7 +38,9 @@ type conn struct {
 	sent     int64
 	received int64
 	failure  error // first error of a Read or Write
-	closed   bool
+
+	once   sync.Once
+	closed error // what closing said
 }
 
 func newConn(ctx context.Context, c net.Conn, deadline time.Time, limit int64, release func(*conn)) (*conn, error) {
@@ -111,22 +113,18 @@ func (c *conn) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadlin
 // SetWriteDeadline implements [net.Conn]; the budget stays in force.
 func (c *conn) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(c.earlier(t)) }
 
-// Close closes the connection; a second call does nothing.
+// Close closes the connection. Protocol libraries close it from goroutines of
+// their own: whoever comes second waits until the first is done, so that a
+// prober that has closed can dial again.
 func (c *conn) Close() error {
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return nil
-	}
-	c.closed = true
-	c.mu.Unlock()
-	c.stop()
-	err := c.Conn.Close()
-	c.release(c)
-	if errors.Is(err, net.ErrClosed) { // the context ended before
-		return nil
-	}
-	return err
+	c.once.Do(func() {
+		c.stop()
+		if err := c.Conn.Close(); !errors.Is(err, net.ErrClosed) { // closed before: the context ended
+			c.closed = err
+		}
+		c.release(c)
+	})
+	return c.closed
 }
 
 // fate says what became of a closed connection.

@@ -46,10 +46,10 @@ func (g *gate) newAsset() *asset {
 }
 
 // observe counts failures of an asset that worked before, and opens the breaker
-// at the limit. A closed port is no failure, and neither is a server that hangs
-// up on an odd hello after it answered an ordinary one (probeAnswered), nor an
-// unanswered datagram.
-func (a *asset) observe(ep evidence.Endpoint, f fate, probeAnswered bool, limit int) {
+// at the limit. A closed port is no failure, nor is an unanswered datagram. Hanging
+// up without a byte counts for the first connection of a probe only: what
+// follows is odder, and hanging up on it is an answer.
+func (a *asset) observe(ep evidence.Endpoint, f fate, followUp bool, limit int) {
 	failed := false
 	switch f {
 	case fateAnswered:
@@ -63,7 +63,7 @@ func (a *asset) observe(ep evidence.Endpoint, f fate, probeAnswered bool, limit 
 	case fateSilent:
 		failed = ep.Transport == evidence.TCP
 	case fateReset:
-		failed = a.answered && !probeAnswered
+		failed = a.answered && !followUp
 	case fateUnused:
 	}
 	if !failed {
@@ -82,7 +82,6 @@ type session struct {
 	budget   time.Duration
 
 	current  *conn
-	answered bool // some connection of this probe
 	dials    int64
 	sent     int64
 	received int64
@@ -113,7 +112,7 @@ func (s *session) Dial(ctx context.Context) (net.Conn, error) {
 		if ctx.Err() != nil { // ours, and no sign of the asset's health
 			return nil, fmt.Errorf("connect to %s: %w", s.endpoint, ctx.Err())
 		}
-		s.asset.observe(s.endpoint, dialFate(err), s.answered, s.gate.breaker)
+		s.asset.observe(s.endpoint, dialFate(err), s.dials > 1, s.gate.breaker)
 		return nil, err
 	}
 	s.asset.accepted[s.endpoint] = s.endpoint.Transport == evidence.TCP
@@ -161,9 +160,7 @@ func (s *session) closed(c *conn) {
 	s.current = nil
 	s.sent += c.sent
 	s.received += c.received
-	f := c.fate()
-	s.asset.observe(s.endpoint, f, s.answered, s.gate.breaker)
-	s.answered = s.answered || f == fateAnswered
+	s.asset.observe(s.endpoint, c.fate(), s.dials > 1, s.gate.breaker)
 }
 
 // end closes what the prober left open.

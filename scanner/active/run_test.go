@@ -298,7 +298,7 @@ func TestRun_breaker(t *testing.T) {
 		{name: "goes dark after two", serve: echo, dial: after(2, os.ErrDeadlineExceeded), want: 5, trips: true},
 		{name: "open ports close", serve: echo, dial: after(3, refused), want: 10},
 		{name: "accepts and says nothing", serve: silent, want: 3, trips: true},
-		{name: "resets everything after two", serve: hangUpAfter(2), want: 5, trips: true},
+		{name: "resets everything after two", serve: hangUpAfter(2), want: 7, trips: true},
 		{name: "hangs up on every second hello", serve: hangUpOdd(), want: 16},
 	}
 	for _, tt := range tests {

@@ -225,6 +225,11 @@ func concludeSSL2(obs *evidence.Observation, hello, received []byte, failure err
 		}
 		return
 	}
+	if failure != nil && len(received) > 0 && received[0]&0x80 != 0 {
+		obs.Raw = probe.Raw(mediaSent, hello, mediaReceived, received)
+		probe.Fail(obs, "the answer is cut off", failure)
+		return
+	}
 	a := newAnswer()
 	a.feed(received)
 	if a.spoke() {

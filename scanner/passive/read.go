@@ -1,0 +1,343 @@
+package passive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"probity/evidence"
+	"probity/scanner"
+	"probity/scanner/passive/capture"
+)
+
+// Limits bound what a reading keeps in memory. A zero field takes the default.
+type Limits struct {
+	Flows          int // connections at once; default 65,536
+	Segments       int // out-of-order segments of a direction; default 16
+	DirectionBytes int // out-of-order bytes of a direction; default 64 KiB
+	TotalBytes     int // bytes kept of all connections; default 64 MiB
+	Seen           int // observations remembered to tell repeats; default 65,536
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, f := range []struct {
+		field *int
+		value int
+	}{{&l.Flows, 65536}, {&l.Segments, 16}, {&l.DirectionBytes, 64 << 10}, {&l.TotalBytes, 64 << 20}, {&l.Seen, 65536}} {
+		if *f.field <= 0 {
+			*f.field = f.value
+		}
+	}
+	return l
+}
+
+// Options are the choices of a reading. The zero value is the default.
+type Options struct {
+	Limits Limits
+}
+
+// Read takes evidence out of src until its end and hands it to sink. An
+// observation of a conversation has the method passive, the server's side as
+// endpoint, the client's as peer and the time of the packet that completed it.
+//
+// Read returns the error of src, of sink or of ctx. The observations of what was
+// read until then have been recorded, but for an error of sink. Stats are valid
+// in every case.
+func Read(ctx context.Context, src capture.Source, sink scanner.Sink, o Options) (Stats, error) {
+	r := &reader{ctx: ctx, sink: sink, limits: o.Limits.withDefaults(), table: newFlowTable(), seen: make(map[evidence.Digest]struct{})}
+	r.decoder = newDecoder(&r.stats)
+	err := r.run(src)
+	if r.sinkErr == nil {
+		r.settleAll()
+	}
+	if r.sinkErr != nil {
+		err = fmt.Errorf("record observation: %w", r.sinkErr)
+	}
+	return r.stats, err
+}
+
+// reader is the state of one call of [Read].
+type reader struct {
+	ctx     context.Context //nolint:containedctx // lives as long as the call that got it
+	sink    scanner.Sink
+	sinkErr error
+	limits  Limits
+	stats   Stats
+	decoder *decoder
+	table   *flowTable
+	seen    map[evidence.Digest]struct{}
+	last    time.Time // of the newest packet that has a time
+}
+
+func (r *reader) run(src capture.Source) error {
+	for r.sinkErr == nil {
+		if r.stats.Packets%1024 == 0 && r.ctx.Err() != nil {
+			return r.ctx.Err()
+		}
+		p, err := src.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.stats.Packets++
+		r.stats.Bytes += int64(len(p.Data))
+		if p.Time.IsZero() {
+			p.Time = r.last
+		}
+		r.last = p.Time
+		r.packet(p)
+	}
+	return nil
+}
+
+// packet takes one packet. No bytes may stop the reading: a panic of a decoder or
+// dissector is counted and the packet dropped.
+func (r *reader) packet(p capture.Packet) {
+	defer func() {
+		if recover() != nil {
+			r.stats.Panics++
+		}
+	}()
+	if s, ok := r.decoder.decode(p); ok {
+		r.segment(&s, p.Time)
+	}
+}
+
+// segment adds a segment to its connection.
+func (r *reader) segment(s *segment, at time.Time) {
+	key, side := keyOf(s)
+	f := r.table.flows[key]
+	opens := s.syn && !s.ack
+	switch {
+	case f == nil && len(s.payload) == 0 && !s.syn:
+		return // an acknowledgement says nothing; the last one after FIN comes here too
+	case f != nil && opens && f.sides[side].begun && f.sides[side].isn != s.seq:
+		r.settle(f) // the ports are used again
+		r.table.remove(f)
+		f = nil
+	}
+	if f == nil {
+		f = r.newFlow(key, side, s)
+	}
+	f.last = at
+	h := &f.sides[side]
+	seq := s.seq
+	if s.syn {
+		if !h.begun {
+			h.isn, h.begun, h.next = s.seq, true, s.seq+1
+		}
+		if f.opener == unknownSide {
+			f.opener = side
+			if s.ack {
+				f.opener = 1 - side
+			}
+		}
+		seq++
+	}
+	if len(s.payload) > 0 && !h.done {
+		r.payload(f, side, seq, s.payload)
+	}
+	if s.rst && f.reset == unknownSide {
+		f.reset = side
+	}
+	h.fin = h.fin || s.fin || s.rst
+	if !f.settled && (s.rst || f.sides[0].finished() && f.sides[1].finished()) {
+		r.settle(f)
+	}
+	r.table.touch(f)
+	for r.table.held > r.limits.TotalBytes && r.table.busy.tail != nil {
+		r.evict(r.table.busy.tail) // only busy connections keep bytes
+	}
+}
+
+// finished reports whether nothing more can come from this direction: it is past
+// its cut-off, or closed with no hole before its end.
+func (h *half) finished() bool { return h.done || h.fin && len(h.pending) == 0 }
+
+func (r *reader) newFlow(key flowKey, side int, s *segment) *flow {
+	for len(r.table.flows) >= r.limits.Flows {
+		r.evict(r.table.oldest())
+	}
+	f := &flow{key: key, opener: unknownSide, reset: unknownSide}
+	f.ends[side], f.ends[1-side] = s.src, s.dst
+	r.table.add(f)
+	r.stats.Flows++
+	return f
+}
+
+// payload puts bytes in order and feeds them to the dissector.
+func (r *reader) payload(f *flow, side int, seq uint32, b []byte) {
+	h := &f.sides[side]
+	v := h.push(seq, b, r.limits, func(b []byte) { r.deliver(f, side, b) })
+	if v.ambiguous && !f.ambiguous {
+		f.ambiguous = true
+		r.stats.Ambiguous++
+	}
+	if v.overflow {
+		r.stats.Gaps++
+		h.stop()
+	}
+}
+
+// deliver takes the next bytes of one direction, in order.
+func (r *reader) deliver(f *flow, side int, b []byte) {
+	h := &f.sides[side]
+	if h.done {
+		return
+	}
+	h.spoke = true
+	if f.session == nil {
+		if len(h.head) > 0 {
+			h.head = append(h.head, b...)
+			b = h.head
+		}
+		start, more := classify(b)
+		if more {
+			if len(h.head) == 0 {
+				h.head = append(h.head, b...)
+			}
+			return
+		}
+		h.head = nil
+		if start == nil {
+			h.stop()
+			return
+		}
+		f.session = start()
+		r.replay(f, 1-side)
+	}
+	if f.session.feed(side, b) {
+		h.stop()
+	}
+}
+
+// replay feeds what the other direction said before the protocol was known.
+func (r *reader) replay(f *flow, side int) {
+	h := &f.sides[side]
+	if head := h.head; len(head) > 0 {
+		h.head = nil
+		if f.session.feed(side, head) {
+			h.stop()
+		}
+	}
+}
+
+// evict gives up a connection for want of room.
+func (r *reader) evict(f *flow) {
+	if !f.settled && (f.session != nil || f.held > 0) {
+		r.stats.Evictions++
+	}
+	r.settle(f)
+	r.table.remove(f)
+}
+
+// settleAll ends all connections, the oldest first.
+func (r *reader) settleAll() {
+	for _, list := range []*flowList{&r.table.busy, &r.table.idle} {
+		for f := list.tail; f != nil; f = f.prev {
+			r.settle(f)
+		}
+	}
+}
+
+// settle ends the reading of a connection and records what it showed. It runs
+// once a connection.
+func (r *reader) settle(f *flow) {
+	if f.settled {
+		return
+	}
+	f.settled = true
+	for i := range f.sides {
+		h := &f.sides[i]
+		if !h.done && (h.lost || len(h.pending) > 0) {
+			r.stats.Gaps++
+		}
+		h.stop()
+	}
+	if f.session == nil {
+		return
+	}
+	for _, o := range r.conclude(f) {
+		r.record(o)
+	}
+}
+
+// conclude takes what the dissector saw and ends it.
+func (r *reader) conclude(f *flow) (list []evidence.Observation) {
+	defer func() {
+		if recover() != nil {
+			r.stats.Panics++
+			list = nil
+		}
+	}()
+	session := f.session
+	f.session = nil
+	list = session.conclude(f)
+	server := session.server(f)
+	for i := range list {
+		o := &list[i]
+		o.Method, o.At = evidence.Passive, f.last
+		o.Endpoint, o.Peer = endpoint(f, server), endpoint(f, 1-server)
+		if o.Result == "" {
+			o.Result = evidence.ResultData
+		}
+	}
+	return list
+}
+
+func endpoint(f *flow, side int) evidence.Endpoint {
+	return evidence.Endpoint{Addr: f.ends[side].Addr(), Port: f.ends[side].Port(), Transport: evidence.TCP}
+}
+
+// record hands o to the sink, unless the same was observed before between the
+// same addresses.
+func (r *reader) record(o evidence.Observation) {
+	if r.sinkErr != nil {
+		return
+	}
+	d, err := contentDigest(o)
+	if err != nil {
+		r.sinkErr = err
+		return
+	}
+	if _, ok := r.seen[d]; ok {
+		r.stats.Repeats++
+		return
+	}
+	if len(r.seen) >= r.limits.Seen {
+		clear(r.seen) // repeats are then recorded again, which is only wasteful
+	}
+	r.seen[d] = struct{}{}
+	// What was read before an interruption is evidence too.
+	if r.sinkErr = r.sink.Record(context.WithoutCancel(r.ctx), o); r.sinkErr == nil {
+		r.stats.Observations++
+	}
+}
+
+// contentDigest is equal for observations that say the same: not the time, not
+// the client's port and not the random values in the raw bytes.
+func contentDigest(o evidence.Observation) (evidence.Digest, error) {
+	content := struct {
+		Endpoint evidence.Endpoint
+		Peer     string
+		Kind     evidence.Kind
+		Result   evidence.Result
+		Detail   string
+		Certs    []evidence.Digest
+		Roles    []evidence.Role
+		Facts    evidence.Facts
+	}{Endpoint: o.Endpoint, Peer: o.Peer.Addr.String(), Kind: o.Kind, Result: o.Result, Detail: o.Detail, Facts: o.Facts}
+	for _, c := range o.Certs {
+		content.Certs, content.Roles = append(content.Certs, evidence.DigestOf(c.DER)), append(content.Roles, c.Role)
+	}
+	b, err := json.Marshal(content)
+	if err != nil {
+		return evidence.Digest{}, fmt.Errorf("digest of observation: %w", err)
+	}
+	return evidence.DigestOf(b), nil
+}

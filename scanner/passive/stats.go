@@ -1,0 +1,66 @@
+package passive
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"probity/scanner/passive/capture"
+)
+
+// Stats say how much was read, and how much of it was lost on the way.
+type Stats struct {
+	Packets      int   // read from the capture
+	Bytes        int64 // in them, as captured
+	Segments     int   // TCP segments among them
+	Flows        int   // TCP connections with payload or a beginning
+	Observations int   // handed to the sink
+	// Repeats are observations like one made before between the same two
+	// addresses. They are counted and not handed on.
+	Repeats int
+
+	DecodeErrors     map[string]int           // packets with damaged headers, by the place of the damage
+	UnsupportedLinks map[capture.LinkType]int // packets of link types that are not read
+	Fragments        int                      // IP fragments of TCP; they are not put together
+	CutPackets       int                      // shorter in the capture than on the wire
+	Panics           int                      // packets that a decoder failed on
+	Evictions        int                      // connections given up for want of room before their handshake ended
+	Gaps             int                      // directions given up because bytes are missing
+	Ambiguous        int                      // connections whose overlapping bytes disagree
+}
+
+// Lost returns how many packets were read and not understood.
+func (s Stats) Lost() int {
+	n := s.Fragments + s.CutPackets + s.Panics
+	for _, v := range s.DecodeErrors {
+		n += v
+	}
+	for _, v := range s.UnsupportedLinks {
+		n += v
+	}
+	return n
+}
+
+// Incomplete says why the observations may not be all that the traffic held. It
+// is empty for a complete reading. The reasons are in a fixed order.
+func (s Stats) Incomplete() []string {
+	var out []string
+	add := func(n int, format string, args ...any) {
+		if n > 0 {
+			out = append(out, fmt.Sprintf("%d ", n)+fmt.Sprintf(format, args...))
+		}
+	}
+	for _, where := range slices.Sorted(maps.Keys(s.DecodeErrors)) {
+		add(s.DecodeErrors[where], "packets cannot be decoded %s", where)
+	}
+	for _, link := range slices.Sorted(maps.Keys(s.UnsupportedLinks)) {
+		add(s.UnsupportedLinks[link], "packets have link type %d, which is not read", link)
+	}
+	add(s.Fragments, "packets are IP fragments, which are not put together")
+	add(s.CutPackets, "packets were cut by the capture (capture with a snap length of 0)")
+	add(s.Panics, "packets made a decoder fail")
+	add(s.Evictions, "connections were given up for want of room")
+	add(s.Gaps, "directions of connections have missing bytes")
+	add(s.Ambiguous, "connections have overlapping bytes that disagree")
+	return out
+}

@@ -1,0 +1,264 @@
+package passive
+
+import (
+	"errors"
+	"slices"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+	"probity/internal/wire/tlswire"
+)
+
+const (
+	mediaTLSClient = "application/x-probity-tls-client-handshake"
+	mediaTLSServer = "application/x-probity-tls-server-handshake"
+
+	maxOfferedSuites = 256
+	maxTLSRaw        = 512 << 10 // bytes of handshake messages kept of a side
+)
+
+// tlsSession reads a handshake. The two sides are told apart by their hellos.
+type tlsSession struct {
+	sides [2]tlsSide
+}
+
+// tlsSide is one direction: what it said, as far as it is in clear.
+type tlsSide struct {
+	stream    *tlswire.Stream
+	fed       bool
+	client    *tlswire.ClientHello // the last one
+	server    *tlswire.ServerHello // the last one
+	certs     [][]byte
+	presented bool // a Certificate message came, perhaps an empty one
+	request   []byte
+	asked     bool
+	helloDone bool
+	kex       []byte
+	staple    bool
+	alert     *uint8 // of a fatal alert in clear
+	finished  bool   // encrypted handshake bytes came
+	notTLS    bool
+	spoke     string
+	detail    string // why reading ended early
+	raw       []byte
+}
+
+func newTLSSession() session {
+	s := &tlsSession{}
+	for i := range s.sides {
+		s.sides[i].stream = tlswire.NewStream(tlswire.Limits{})
+	}
+	return s
+}
+
+func (s *tlsSession) held() int {
+	n := 0
+	for i := range s.sides {
+		n += s.sides[i].stream.Buffered() + len(s.sides[i].raw)
+	}
+	return n
+}
+
+func (s *tlsSession) feed(side int, b []byte) (done bool) {
+	t := &s.sides[side]
+	list, err := t.stream.Feed(b)
+	for _, m := range list {
+		if t.message(m) {
+			return true
+		}
+	}
+	if err != nil {
+		t.notTLS = errors.Is(err, tlswire.ErrNotTLS) && !t.fed
+		if t.notTLS {
+			t.spoke = spoken(b)
+		} else {
+			t.detail = "reading ended early: " + err.Error()
+		}
+		return true
+	}
+	t.fed = true
+	return len(t.raw) > maxTLSRaw
+}
+
+// message takes one message and reports whether the side's part in clear is over.
+func (t *tlsSide) message(m tlswire.Message) (done bool) {
+	t.fed = true
+	switch m.Kind {
+	case tlswire.ApplicationData: // in TLS 1.3 everything after the hellos comes as this
+		return true
+	case tlswire.Alert:
+		level, description, err := tlswire.ParseAlert(m.Body)
+		if m.Encrypted || err != nil {
+			return true
+		}
+		if level == tlswire.AlertFatal {
+			t.alert = &description
+			return true
+		}
+	case tlswire.ChangeCipherSpec:
+	case tlswire.Handshake:
+		if m.Encrypted {
+			t.finished = true
+			return true
+		}
+		if t.handshake(m) {
+			t.raw = append(t.raw, m.Raw...)
+		}
+	}
+	return false
+}
+
+// handshake takes one handshake message and reports whether its bytes are kept as
+// evidence.
+func (t *tlsSide) handshake(m tlswire.Message) (keep bool) {
+	var err error
+	switch m.Type {
+	case tlswire.TypeClientHello:
+		var h tlswire.ClientHello
+		if h, err = tlswire.ParseClientHello(m.Body); err == nil {
+			t.client = &h
+		}
+	case tlswire.TypeServerHello:
+		var h tlswire.ServerHello
+		if h, err = tlswire.ParseServerHello(m.Body); err == nil {
+			t.server = &h
+		}
+	case tlswire.TypeCertificate:
+		t.presented = true
+		t.certs, err = tlswire.ParseCertificate(m.Body)
+	case tlswire.TypeCertificateStatus:
+		_, err = tlswire.ParseCertificateStatus(m.Body)
+		t.staple = err == nil
+	case tlswire.TypeServerKeyExchange:
+		t.kex = m.Body
+	case tlswire.TypeCertificateRequest:
+		t.asked, t.request = true, m.Body
+	case tlswire.TypeServerHelloDone:
+		t.helloDone = true
+	default:
+		return false
+	}
+	if err != nil {
+		t.detail = err.Error()
+	}
+	return true
+}
+
+func (s *tlsSession) server(f *flow) int {
+	for i := range s.sides {
+		switch {
+		case s.sides[i].server != nil:
+			return i
+		case s.sides[i].client != nil:
+			return 1 - i
+		}
+	}
+	return serverOf(f, unknownSide)
+}
+
+func (s *tlsSession) conclude(f *flow) []evidence.Observation {
+	server := s.server(f)
+	answer, offer := &s.sides[server], &s.sides[1-server]
+	if answer.server == nil && offer.client == nil && answer.alert == nil {
+		return nil // bytes that looked like TLS
+	}
+	facts := &evidence.TLSFacts{Offer: evidence.OfferPassive, Handshake: evidence.StageNone, Ambiguous: f.ambiguous}
+	offer.describeOffer(facts)
+	answer.describeAnswer(facts)
+	answer.describeAuth(facts)
+	facts.Handshake = stage(answer, offer)
+
+	o := evidence.Observation{Kind: evidence.KindTLS, Facts: evidence.Facts{TLS: facts}}
+	for _, p := range []struct {
+		side  *tlsSide
+		role  evidence.Role
+		media string
+	}{{answer, evidence.RoleServer, mediaTLSServer}, {offer, evidence.RoleClient, mediaTLSClient}} {
+		for i, der := range p.side.certs {
+			o.Certs = append(o.Certs, evidence.Presented{Role: p.role, Position: i, DER: der})
+		}
+		if len(p.side.raw) > 0 {
+			o.Raw = append(o.Raw, evidence.Blob{Media: p.media, Data: p.side.raw})
+		}
+	}
+	switch {
+	case answer.detail != "" || offer.detail != "":
+		o.Detail = safetext.Clean(answer.detail + offer.detail)
+	case !f.sides[server].spoke && f.reset == server:
+		o.Result, o.Detail = evidence.ResultReset, "the server reset the connection after the hello"
+	case !f.sides[server].spoke:
+		o.Detail = "no answer of the server was captured"
+	case !f.sides[1-server].spoke:
+		o.Detail = "no byte of the client was captured"
+	}
+	return []evidence.Observation{o}
+}
+
+// describeOffer fills in what the client offered.
+func (t *tlsSide) describeOffer(f *evidence.TLSFacts) {
+	if t.client == nil {
+		return
+	}
+	f.OfferedMax = t.client.MaxVersion()
+	for _, s := range t.client.Suites {
+		if len(f.OfferedSuites) < maxOfferedSuites && !tlswire.IsGREASE(s) {
+			f.OfferedSuites = append(f.OfferedSuites, s)
+		}
+	}
+	f.ServerName = safetext.Clean(t.client.ServerName)
+	for _, name := range t.client.ALPN[:min(len(t.client.ALPN), 32)] {
+		f.ClientALPN = append(f.ClientALPN, safetext.Clean(name))
+	}
+}
+
+// describeAnswer fills in what the server chose.
+func (t *tlsSide) describeAnswer(f *evidence.TLSFacts) {
+	f.Alert, f.NotTLS, f.Spoke = t.alert, t.notTLS, t.spoke
+	h := t.server
+	if h == nil {
+		return
+	}
+	f.Version, f.CipherSuite, f.Group = h.Version, h.CipherSuite, h.Group
+	f.ALPN, f.DowngradeSentinel = safetext.Clean(h.ALPN), h.DowngradeSentinel
+	f.CertificateHidden = h.Version >= tlswire.VersionTLS13
+	f.OCSPStaple = t.staple
+	if f.CertificateHidden {
+		return
+	}
+	f.Compression = h.Compression
+	f.SecureRenegotiation, f.ExtendedMasterSecret = &h.SecureRenegotiation, &h.ExtendedMasterSecret
+	if k, err := tlswire.ParseServerKeyExchange(t.kex, h.CipherSuite, h.Version); err == nil {
+		f.Group, f.DHBits, f.SignatureScheme = k.Group, k.DHBits, k.SignatureScheme
+	}
+}
+
+// describeAuth says whether the server asked for a client certificate. A resumed
+// session and TLS 1.3 do not show it.
+func (t *tlsSide) describeAuth(f *evidence.TLSFacts) {
+	if t.server == nil {
+		return
+	}
+	switch {
+	case t.asked:
+		f.ClientAuth = evidence.ClientAuthRequested
+		if r, err := tlswire.ParseCertificateRequest(t.request, t.server.Version); err == nil {
+			f.Authorities = slices.Clone(r.Authorities)
+		}
+	case t.helloDone:
+		f.ClientAuth = evidence.ClientAuthNotAsked
+	}
+}
+
+// stage says how far the handshake got.
+func stage(answer, offer *tlsSide) evidence.HandshakeStage {
+	switch {
+	case answer.server == nil || answer.server.HelloRetryRequest:
+		return evidence.StageNone
+	case answer.finished && (offer.finished || answer.presented):
+		// In a full handshake the server finishes last.
+		return evidence.StageComplete
+	case len(answer.certs) > 0:
+		return evidence.StageCertificate
+	}
+	return evidence.StageServerHello
+}
