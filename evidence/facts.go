@@ -125,6 +125,7 @@ type DICOMFacts struct {
 // HL7Facts are the header fields of one HL7 v2 message. Segments holds the
 // names of the segments that followed (three characters each), never a value.
 type HL7Facts struct {
+	Sender               Role     `json:"sender,omitzero"`                // side of the connection that sent it
 	SendingApplication   string   `json:"sending_application,omitzero"`   // MSH-3
 	SendingFacility      string   `json:"sending_facility,omitzero"`      // MSH-4
 	ReceivingApplication string   `json:"receiving_application,omitzero"` // MSH-5

@@ -107,8 +107,7 @@ func TestGolden_captures(t *testing.T) {
 	for _, tt := range []struct {
 		file string
 		want []string
-	}{
-	} {
+	}{} {
 		t.Run(tt.file, func(t *testing.T) {
 			list, stats := readFile(t, ours(tt.file))
 			var got []string
@@ -132,7 +131,9 @@ func TestPrint(t *testing.T) {
 		l, s := readFile(t, f)
 		fmt.Println(filepath.Base(f), s, s.Incomplete())
 		for i, o := range l {
-			if i < 12 { fmt.Println("   ", summary(o)) }
+			if i < 12 {
+				fmt.Println("   ", summary(o))
+			}
 		}
 	}
 	_ = hex.EncodeToString

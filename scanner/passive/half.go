@@ -8,10 +8,10 @@ type half struct {
 	next    uint32 // sequence number of the next byte to hand on
 	begun   bool   // next is known
 	isn     uint32 // of the SYN, if one was seen
-	fin     bool // FIN or RST was seen
-	done    bool // past the cut-off, or given up: nothing more is kept
-	lost    bool // bytes beyond the window came: there is a hole
-	spoke   bool // payload was handed on
+	fin     bool   // FIN or RST was seen
+	done    bool   // past the cut-off, or given up: nothing more is kept
+	lost    bool   // bytes beyond the window came: there is a hole
+	spoke   bool   // payload was handed on
 	head    []byte
 	pending []piece // out of order, by sequence number, not overlapping
 	bytes   int     // in pending

@@ -55,6 +55,8 @@ const (
 	itemMaximumLength         = 0x51
 	itemImplementationUID     = 0x52
 	itemImplementationVersion = 0x55
+	itemUserIdentity          = 0x58
+	itemUserIdentityAnswer    = 0x59
 )
 
 // Identifiers of PS3.6 and PS3.7 that an association needs.
@@ -248,4 +250,38 @@ func ParseAbort(body []byte) (source, reason uint8, err error) {
 		return 0, 0, fmt.Errorf("A-ABORT of %d bytes: %w", len(body), errMalformed)
 	}
 	return body[2], body[3], nil
+}
+
+// Redact returns a copy of the body of an A-ASSOCIATE-RQ or -AC in which the
+// content of every user identity item is zero: such an item may hold a user name,
+// a password or a token (PS3.7 annex D.3.3.7).
+func Redact(body []byte) []byte {
+	out := append([]byte(nil), body...)
+	if len(out) < fixedSize {
+		return out
+	}
+	// A body that [ParseAssociate] refuses is zero from the damage on.
+	walk(out[fixedSize:], func(kind uint8, value []byte) {
+		if kind == itemUserInformation {
+			walk(value, func(kind uint8, value []byte) {
+				if kind == itemUserIdentity || kind == itemUserIdentityAnswer {
+					clear(value)
+				}
+			})
+		}
+	})
+	return out
+}
+
+// walk calls take for every whole item and clears what is left.
+func walk(b []byte, take func(kind uint8, value []byte)) {
+	for len(b) >= 4 {
+		n := int(binary.BigEndian.Uint16(b[2:]))
+		if n > len(b)-4 {
+			break
+		}
+		take(b[0], b[4:4+n])
+		b = b[4+n:]
+	}
+	clear(b)
 }

@@ -157,3 +157,18 @@ func FuzzHeader(f *testing.F) {
 		_, _, _ = ParseAbort(b)
 	})
 }
+
+func TestRedact(t *testing.T) {
+	body := make([]byte, fixedSize)
+	body = append(body, 0x50, 0, 0, 20, 0x58, 0, 0, 6, 's', 'e', 'c', 'r', 'e', 't', 0x52, 0, 0, 2, '1', '2', 0x59, 0, 0, 0)
+	got := Redact(body)
+	if bytes.Contains(got, []byte("secret")) || !bytes.Contains(got, []byte{0x52, 0, 0, 2, '1', '2'}) || len(got) != len(body) {
+		t.Errorf("got %q", got)
+	}
+	if !bytes.Contains(body, []byte("secret")) {
+		t.Error("the input was changed")
+	}
+	if got := Redact(append(make([]byte, fixedSize), 0x50, 0, 0, 9, 's', 'e', 'c')); bytes.Contains(got, []byte("sec")) {
+		t.Errorf("damaged item kept: %q", got)
+	}
+}

@@ -69,7 +69,7 @@ type ClientHello struct {
 func (h ClientHello) MaxVersion() uint16 {
 	highest := uint16(0)
 	for _, v := range h.SupportedVersions {
-		if !isGREASE(v) {
+		if !IsGREASE(v) {
 			highest = max(highest, v)
 		}
 	}
@@ -79,8 +79,9 @@ func (h ClientHello) MaxVersion() uint16 {
 	return highest
 }
 
-// isGREASE reports whether v is one of the reserved values of RFC 8701.
-func isGREASE(v uint16) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
+// IsGREASE reports whether v is one of the reserved values of RFC 8701, which a
+// client sends at random and which mean nothing.
+func IsGREASE(v uint16) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
 
 // ParseClientHello reads the body of a ClientHello. Unknown extensions are
 // passed over; a hello that ends after the compression methods (SSL 3.0) is
