@@ -1,6 +1,7 @@
 package passive
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/google/gopacket"
@@ -107,7 +108,13 @@ func (d *decoder) segment() (segment, bool) {
 			found = true
 		}
 	}
-	if !found || !src.IsValid() || !dst.IsValid() {
+	if !found {
+		if d.encapsulated() {
+			d.stats.Encapsulated++
+		}
+		return segment{}, false
+	}
+	if !src.IsValid() || !dst.IsValid() {
 		return segment{}, false
 	}
 	d.stats.Segments++
@@ -117,6 +124,36 @@ func (d *decoder) segment() (segment, bool) {
 		seq: d.tcp.Seq, syn: d.tcp.SYN, ack: d.tcp.ACK, fin: d.tcp.FIN, rst: d.tcp.RST,
 		payload: d.tcp.Payload,
 	}, true
+}
+
+// encapsulated reports whether the packet carries others in a way that is not
+// read: MPLS, GRE (with ERSPAN), VXLAN or Geneve.
+func (d *decoder) encapsulated() bool {
+	const vxlan, geneve = 4789, 6081 // RFC 7348 section 5, RFC 8926 section 3.3
+	if len(d.decoded) == 0 {
+		return false
+	}
+	var protocol layers.IPProtocol
+	var payload []byte
+	switch d.decoded[len(d.decoded)-1] {
+	case layers.LayerTypeEthernet:
+		return mpls(d.ethernet.EthernetType)
+	case layers.LayerTypeDot1Q:
+		return mpls(d.vlan.Type)
+	case layers.LayerTypeIPv4:
+		protocol, payload = d.ip4.Protocol, d.ip4.Payload
+	case layers.LayerTypeIPv6:
+		protocol, payload = d.ip6.NextHeader, d.ip6.Payload
+	}
+	if protocol == layers.IPProtocolUDP && len(payload) >= 4 {
+		port := binary.BigEndian.Uint16(payload[2:])
+		return port == vxlan || port == geneve
+	}
+	return protocol == layers.IPProtocolGRE
+}
+
+func mpls(t layers.EthernetType) bool {
+	return t == layers.EthernetTypeMPLSUnicast || t == layers.EthernetTypeMPLSMulticast
 }
 
 // count adds one to m[k].

@@ -26,6 +26,10 @@ type piece struct {
 // before reports whether sequence number a comes before b (RFC 9293 section 3.4).
 func before(a, b uint32) bool { return int32(a-b) < 0 }
 
+// finished reports whether nothing more can come: h is past its cut-off, or
+// closed and everything before the end was handed on.
+func (h *half) finished() bool { return h.done || h.fin && h.begun && !before(h.next, h.end) }
+
 // held returns how many bytes h keeps.
 func (h *half) held() int { return h.bytes + len(h.head) }
 

@@ -116,7 +116,7 @@ func (r *reader) segment(s *segment, at time.Time) {
 	switch {
 	case f == nil && len(s.payload) == 0 && !s.syn:
 		return // an acknowledgement says nothing; the last one after FIN comes here too
-	case f != nil && opens && f.sides[side].begun && f.sides[side].isn != s.seq:
+	case f != nil && opens && (f.settled || f.sides[side].begun && f.sides[side].isn != s.seq):
 		r.settle(f) // the ports are used again
 		r.table.remove(f)
 		f = nil
@@ -142,11 +142,14 @@ func (r *reader) segment(s *segment, at time.Time) {
 	if len(s.payload) > 0 && !h.done {
 		r.payload(f, side, seq, s.payload)
 	}
-	if s.rst && f.reset == unknownSide {
+	rst := s.rst && h.takesReset(s.seq)
+	if rst && f.reset == unknownSide {
 		f.reset = side
 	}
-	h.fin = h.fin || s.fin || s.rst
-	if !f.settled && (s.rst || f.sides[0].finished() && f.sides[1].finished()) {
+	if s.fin && !h.fin {
+		h.fin, h.end = true, seq+uint32(len(s.payload))
+	}
+	if !f.settled && (rst || f.sides[0].finished() && f.sides[1].finished()) {
 		r.settle(f)
 	}
 	r.table.touch(f)
@@ -155,9 +158,13 @@ func (r *reader) segment(s *segment, at time.Time) {
 	}
 }
 
-// finished reports whether nothing more can come from this direction: it is past
-// its cut-off, or closed with no hole before its end.
-func (h *half) finished() bool { return h.done || h.fin && len(h.pending) == 0 }
+// takesReset reports whether a peer would take a RST with this sequence number
+// for valid (RFC 9293 section 3.10.7.4), so that one forged or left over from
+// another connection does not end the reading.
+func (h *half) takesReset(seq uint32) bool {
+	const window = 1 << 20
+	return !h.begun || seq-h.next < window
+}
 
 func (r *reader) newFlow(key flowKey, side int, s *segment) *flow {
 	for len(r.table.flows) >= r.limits.Flows {

@@ -21,6 +21,7 @@ type Stats struct {
 
 	DecodeErrors     map[string]int           // packets with damaged headers, by the place of the damage
 	UnsupportedLinks map[capture.LinkType]int // packets of link types that are not read
+	Encapsulated     int                      // carry other packets (MPLS, GRE, VXLAN, Geneve), which are not read
 	Fragments        int                      // IP fragments of TCP; they are not put together
 	CutPackets       int                      // shorter in the capture than on the wire
 	Panics           int                      // packets that a decoder failed on
@@ -31,7 +32,7 @@ type Stats struct {
 
 // Lost returns how many packets were read and not understood.
 func (s Stats) Lost() int {
-	n := s.Fragments + s.CutPackets + s.Panics
+	n := s.Encapsulated + s.Fragments + s.CutPackets + s.Panics
 	for _, v := range s.DecodeErrors {
 		n += v
 	}
@@ -56,6 +57,7 @@ func (s Stats) Incomplete() []string {
 	for _, link := range slices.Sorted(maps.Keys(s.UnsupportedLinks)) {
 		add(s.UnsupportedLinks[link], "packets have link type %d, which is not read", link)
 	}
+	add(s.Encapsulated, "packets carry others (MPLS, GRE, VXLAN or Geneve), which are not read")
 	add(s.Fragments, "packets are IP fragments, which are not put together")
 	add(s.CutPackets, "packets were cut by the capture (capture with a snap length of 0)")
 	add(s.Panics, "packets made a decoder fail")
