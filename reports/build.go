@@ -34,7 +34,10 @@ func Build(in Input) Document {
 	d := Document{
 		Schema: Schema, Tool: safetext.Clean(in.Tool), Generated: in.Generated.UTC(), AsOf: in.AsOf.UTC(),
 		Profile: in.Profile, ProfileNote: profileNote(in.Profile), Policy: digestText(in.Policy),
-		Verify: in.Verify, Checkpoint: in.Checkpoint,
+		Verify: []string{}, Checkpoint: checkpoint(in.Checkpoint),
+	}
+	for _, step := range in.Verify {
+		d.Verify = append(d.Verify, safetext.Clean(step))
 	}
 	d.Assets = b.assets()
 	d.Findings = b.findings()
@@ -50,6 +53,21 @@ func Build(in Input) Document {
 	d.Observations = b.observations()
 	d.Certificates = b.certificates()
 	return d
+}
+
+// checkpoint cleans a checkpoint; the lines of its note stay apart.
+func checkpoint(c *Checkpoint) *Checkpoint {
+	if c == nil {
+		return nil
+	}
+	x := *c
+	x.Origin, x.Root, x.State = safetext.Clean(c.Origin), safetext.Clean(c.Root), safetext.Clean(c.State)
+	lines := strings.Split(c.Note, "\n")
+	for i := range lines {
+		lines[i] = safetext.Clean(lines[i])
+	}
+	x.Note = strings.Join(lines, "\n")
+	return &x
 }
 
 func profileNote(p string) string {

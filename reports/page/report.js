@@ -30,7 +30,8 @@
     const words = String(form.get("q")).toLowerCase().split(/\s+/).filter(Boolean);
     const outcomes = new Set(form.getAll("outcome").map((x) => D.outcomes.indexOf(x)));
     const least = D.severities.indexOf(String(form.get("severity"))), area = String(form.get("area"));
-    const hits = words.map((w) => Object.fromEntries(Object.entries(low).map(([k, l]) => [k, l.map((x) => x.includes(w))])));
+    const hits = words.map((w) => Object.fromEntries(Object.entries(low).map(([k, l]) =>
+      [k, l.map((x) => (k !== "c" && k !== "g" || w.length > 5) && x.includes(w))]))); // short words would hit any digest
     const inArea = D.rules.map((r) => !area || r[0].startsWith("MD-" + area + "-"));
     shown = [];
     next: for (let i = 0; i < D.n; i++) {
