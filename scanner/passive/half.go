@@ -8,7 +8,8 @@ type half struct {
 	next    uint32 // sequence number of the next byte to hand on
 	begun   bool   // next is known
 	isn     uint32 // of the SYN, if one was seen
-	fin     bool   // FIN or RST was seen
+	fin     bool   // FIN was seen
+	end     uint32 // sequence number after the last byte, if fin
 	done    bool   // past the cut-off, or given up: nothing more is kept
 	lost    bool   // bytes beyond the window came: there is a hole
 	spoke   bool   // payload was handed on
