@@ -27,6 +27,9 @@ type Corpus struct {
 	requests  map[evidence.Digest]*Certificate
 	endpoints []*EndpointSubject
 	sightings []Sighting
+	leafs     []Sighting
+	subjects  []*CertificateSubject
+	byAsset   map[string][]*EndpointSubject
 	assets    []evidence.Asset
 	methods   map[int64]evidence.Method
 	byPlace   map[evidence.Endpoint]string
@@ -58,6 +61,7 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 		byIssuer:   make(map[string][]*Certificate),
 		methods:    make(map[int64]evidence.Method),
 		requests:   make(map[evidence.Digest]*Certificate),
+		byAsset:    make(map[string][]*EndpointSubject),
 		byPlace:    make(map[evidence.Endpoint]string),
 		byAddr:     make(map[netip.Addr]string),
 		signatures: make(map[[2]evidence.Digest]error),
@@ -83,6 +87,12 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 		}
 	}
 	c.addSightings(seen)
+	for _, s := range c.sightings {
+		if s.Leaf() {
+			c.leafs = append(c.leafs, s)
+		}
+	}
+	c.addSubjects()
 	c.addEndpoints(sorted, currentObservations(sorted))
 	for _, o := range sorted {
 		c.methods[o.ID] = o.Method
@@ -126,21 +136,16 @@ func (c *Corpus) Certificates() []*Certificate { return c.order }
 // Endpoints returns every network endpoint with an answer to judge.
 func (c *Corpus) Endpoints() []*EndpointSubject { return c.endpoints }
 
+// EndpointsOf returns the endpoints of an asset that have an answer to judge.
+func (c *Corpus) EndpointsOf(asset string) []*EndpointSubject { return c.byAsset[asset] }
+
 // Sightings returns the current sightings, by endpoint, role, position and
 // certificate.
 func (c *Corpus) Sightings() []Sighting { return c.sightings }
 
 // Leafs returns the current sightings of leafs: position 0 of a presented chain,
 // and certificates read from files that are no CA.
-func (c *Corpus) Leafs() []Sighting {
-	var out []Sighting
-	for _, s := range c.sightings {
-		if s.Leaf() {
-			out = append(out, s)
-		}
-	}
-	return out
-}
+func (c *Corpus) Leafs() []Sighting { return c.leafs }
 
 // Leaf reports whether the sighting is of a leaf. In a file the position says
 // nothing, so the certificate itself decides.
@@ -377,6 +382,9 @@ func (c *Corpus) addEndpoints(sorted, current []*evidence.Observation) {
 		}
 	}
 	slices.SortFunc(c.endpoints, func(a, b *EndpointSubject) int { return a.Endpoint.Compare(b.Endpoint) })
+	for _, s := range c.endpoints {
+		c.byAsset[s.Asset] = append(c.byAsset[s.Asset], s)
+	}
 }
 
 // Holder is the asset of an endpoint or, where none is known, its address; empty

@@ -61,7 +61,9 @@ func (s *CertificateSubject) observations() []int64 {
 // CertificateSubjects returns the subjects of certificate checks, ordered by
 // endpoint and certificate, CA certificates first. A certification request
 // counts as a leaf.
-func (c *Corpus) CertificateSubjects() []*CertificateSubject {
+func (c *Corpus) CertificateSubjects() []*CertificateSubject { return c.subjects }
+
+func (c *Corpus) addSubjects() {
 	type key struct {
 		endpoint evidence.Endpoint
 		cert     evidence.Digest
@@ -91,7 +93,7 @@ func (c *Corpus) CertificateSubjects() []*CertificateSubject {
 		}
 		return compareCertificates(a.Certificate, b.Certificate)
 	})
-	return out
+	c.subjects = out
 }
 
 // EndpointSubject is what an endpoint check judges: one network endpoint with

@@ -14,8 +14,8 @@ func uniformLevel() lint.Check {
 			others := 0
 			best, strict := highestVersion(s), takesLegacy(s)
 			var bestAt, strictAt string
-			for _, o := range env.Corpus.Endpoints() {
-				if o.Asset != s.Asset || o == s || !o.SpeaksTLS() || highestVersion(o) == 0 {
+			for _, o := range env.Corpus.EndpointsOf(s.Asset) {
+				if o == s || !o.SpeaksTLS() || highestVersion(o) == 0 {
 					continue
 				}
 				others++
