@@ -13,7 +13,7 @@ import (
 	"probity/evidence"
 )
 
-// maxPlanned bounds a plan.
+// maxPlanned bounds the endpoints of a plan.
 const maxPlanned = 1 << 20
 
 // Rates are the limits of speed of a scan.
@@ -109,17 +109,31 @@ func NewPlan(scope Scope, ports *Ports, set []Port, level Level, rates Rates, pr
 	for _, pr := range probers {
 		p.Exchanges[pr.Name()] = pr.Exchanges(level)
 	}
+	if asked(places, len(set)) > maxPlanned {
+		return nil, fmt.Errorf("more than %d endpoints; narrow the targets or the ports", maxPlanned)
+	}
 	b := builder{plan: p, ports: ports, excluded: map[Exclusion]map[netip.Addr]bool{}}
 	for _, at := range spread(places) {
-		if err := b.add(at, set); err != nil {
-			return nil, err
-		}
+		b.add(at, set)
 	}
 	b.finish()
 	if len(p.Probes) == 0 && len(p.Exclusions) == 0 {
 		return nil, fmt.Errorf("nothing to scan: give at least one target")
 	}
 	return p, nil
+}
+
+// asked counts the endpoints of places with a port set of the given size.
+func asked(places []place, ports int) int {
+	n := 0
+	for _, pl := range places {
+		if pl.port != 0 {
+			n++
+		} else {
+			n += ports
+		}
+	}
+	return n
 }
 
 // spread orders places so that neighbours in the plan are in different subnets
@@ -164,7 +178,7 @@ type builder struct {
 }
 
 // add plans all that is asked of one address.
-func (b *builder) add(at []place, set []Port) error {
+func (b *builder) add(at []place, set []Port) {
 	type key struct {
 		port Port
 		name string
@@ -191,11 +205,7 @@ func (b *builder) add(at []place, set []Port) error {
 			continue
 		}
 		b.plan.Probes = append(b.plan.Probes, b.probesOf(ep, w.port)...)
-		if len(b.plan.Probes) > maxPlanned {
-			return fmt.Errorf("more than %d probes; narrow the targets or the ports", maxPlanned)
-		}
 	}
-	return nil
 }
 
 // exclude notes why ep is left out, once for each reason.

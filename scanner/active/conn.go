@@ -34,6 +34,12 @@ type conn struct {
 	release  func(*conn)
 	stop     func() bool // ends the watch on the context
 
+	// inFlight is held for reading by every Read and Write, so that Close can
+	// wait for those that goroutines of a protocol library left behind: the counts
+	// of a closed connection are final.
+	inFlight sync.RWMutex
+	ended    bool
+
 	mu       sync.Mutex
 	sent     int64
 	received int64
@@ -56,6 +62,11 @@ func newConn(ctx context.Context, c net.Conn, deadline time.Time, limit int64, r
 
 // Read implements [io.Reader] within the byte budget.
 func (c *conn) Read(p []byte) (int, error) {
+	c.inFlight.RLock()
+	defer c.inFlight.RUnlock()
+	if c.ended {
+		return 0, net.ErrClosed
+	}
 	c.mu.Lock()
 	left := c.limit - c.received
 	c.mu.Unlock()
@@ -71,6 +82,11 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // Write implements [io.Writer] within the byte budget.
 func (c *conn) Write(p []byte) (int, error) {
+	c.inFlight.RLock()
+	defer c.inFlight.RUnlock()
+	if c.ended {
+		return 0, net.ErrClosed
+	}
 	c.mu.Lock()
 	left := c.limit - c.sent
 	c.mu.Unlock()
@@ -122,6 +138,9 @@ func (c *conn) Close() error {
 		if err := c.Conn.Close(); !errors.Is(err, net.ErrClosed) { // closed before: the context ended
 			c.closed = err
 		}
+		c.inFlight.Lock()
+		c.ended = true
+		c.inFlight.Unlock()
 		c.release(c)
 	})
 	return c.closed

@@ -7,11 +7,13 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/netip"
@@ -20,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -651,4 +654,97 @@ func TestPeer_snmpd(t *testing.T) {
 	if len(l.obs) != 1 || l.obs[0].Facts.SNMP == nil || !strings.Contains(string(l.obs[0].Facts.SNMP.EngineID), "ward-3-pump-7") || l.obs[0].Facts.SNMP.EngineBoots == 0 {
 		t.Errorf("discovery:%s", l)
 	}
+}
+
+// meter is a proxy that counts what passes through it.
+type meter struct {
+	connections, toServer, toClient atomic.Int64
+	carrying                        sync.WaitGroup
+}
+
+func (m *meter) listen(t *testing.T, server string) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() }) //nolint:errcheck // test
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			m.connections.Add(1)
+			m.carrying.Go(func() { m.carry(c, server) })
+		}
+	}()
+	return l.Addr().String()
+}
+
+// carry counts in both directions until the client is gone. What the server says
+// after that reaches nobody, and is not counted.
+func (m *meter) carry(client net.Conn, server string) {
+	defer client.Close()                                  //nolint:errcheck // test
+	c, err := net.DialTimeout("tcp", server, time.Second) //nolint:noctx // test
+	if err != nil {
+		return
+	}
+	m.carrying.Go(func() {
+		n, _ := io.Copy(client, c)
+		m.toClient.Add(n)
+		client.(*net.TCPConn).CloseWrite() //nolint:errcheck // test
+	})
+	n, _ := io.Copy(c, client)
+	m.toServer.Add(n)
+	c.Close() //nolint:errcheck // test
+}
+
+// TestLedger_agreesWithProxy holds the ledger against what a third party counted.
+func TestLedger_agreesWithProxy(t *testing.T) {
+	cert, err := tls.X509KeyPair(pemOf(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// TLS 1.2 and a client that is always the one to end: every byte that the
+	// server sends is read.
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS12, SessionTicketsDisabled: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // test
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				io.Copy(io.Discard, c)          //nolint:errcheck // test
+				c.(*tls.Conn).NetConn().Close() //nolint:errcheck // test
+			}()
+		}
+	}()
+	var m meter
+	got := scan(t, scanner.Gentle, "", m.listen(t, l.Addr().String()))
+	row := got.rows[0]
+	m.carrying.Wait() // all were answered, so all were accepted
+	if row.Connections != m.connections.Load() || row.BytesSent != m.toServer.Load() || row.BytesReceived != m.toClient.Load() {
+		t.Errorf("ledger: %d connections, %d bytes sent, %d received; proxy: %d, %d, %d",
+			row.Connections, row.BytesSent, row.BytesReceived, m.connections.Load(), m.toServer.Load(), m.toClient.Load())
+	}
+}
+
+func pemOf(t *testing.T) (cert, key []byte) {
+	t.Helper()
+	p := newPKI(t, ecKey(t))
+	cert, err := os.ReadFile(p.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err = os.ReadFile(p.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
 }

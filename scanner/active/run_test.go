@@ -219,6 +219,7 @@ func TestRun_keepsRates(t *testing.T) {
 			host := fmt.Sprintf("10.0.0.%d:", i)
 			checkSpacing(t, host, n.to(host), time.Second/2)
 		}
+		synctest.Wait()
 		for host, most := range n.maxOpen {
 			if most != 1 {
 				t.Errorf("%s: %d connections at the same time", host, most)

@@ -179,9 +179,11 @@ func (b *bench) run(ctx context.Context, p scanner.Prober) ([]evidence.Observati
 		}
 		// What is sent on any connection is bounded by the largest that is planned.
 		most := slices.MaxFunc(exchanges, func(x, y scanner.Exchange) int { return int(x.MaxBytes - y.MaxBytes) }).MaxBytes
+		c.mu.Lock()
 		if c.sent > most {
 			b.t.Errorf("connection %d sent %d bytes, %d planned", i+1, c.sent, most)
 		}
+		c.mu.Unlock()
 	}
 	for _, o := range obs {
 		if o.Method != evidence.Active || o.Endpoint != b.endpoint || o.Result == "" || o.Kind == "" || o.At.IsZero() {

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,9 +230,9 @@ func TestProbe_serverName(t *testing.T) {
 // TestProbe_stopsOddHellos: a server that no longer answers is left alone.
 func TestProbe_stopsOddHellos(t *testing.T) {
 	cert := certificate(t, 0)
-	served := 0
+	var served atomic.Int64
 	d := serve(t, func(c net.Conn) {
-		if served++; served <= 2 {
+		if served.Add(1) <= 2 {
 			io.Copy(io.Discard, tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})) //nolint:errcheck // test
 			return
 		}
