@@ -27,8 +27,10 @@ type batch struct {
 	tx    *sql.Tx
 	stmts [numKinds]*sql.Stmt
 	entry *sql.Stmt
-	blob  *sql.Stmt // id of a blob by digest
-	known *sql.Stmt // whether a certificate is projected
+	blob  *sql.Stmt                 // id of a blob by digest
+	known *sql.Stmt                 // whether a certificate is projected
+	blobs map[evidence.Digest]int64 // ids of blobs of this batch
+	certs map[int64]bool            // blobs that are known to be projected
 	head  head
 	line  []byte
 	err   error
@@ -48,7 +50,7 @@ func (s *Store) write(ctx context.Context, do func(*batch) error) error {
 	if err != nil {
 		return explain(s.path, err)
 	}
-	b := &batch{s: s, tx: tx, head: s.head}
+	b := &batch{s: s, tx: tx, head: s.head, blobs: make(map[evidence.Digest]int64), certs: make(map[int64]bool)}
 	b.head.tree = s.head.tree.Clone()
 	err = b.checkHead(ctx)
 	if err == nil {
@@ -142,15 +144,17 @@ func (b *batch) insertBlob(data []byte) (id int64) {
 		data = []byte{} // a nil slice would be NULL
 	}
 	sum := evidence.DigestOf(data)
-	err := b.find(&b.blob, b.s.blob).QueryRowContext(context.Background(), sum[:]).Scan(&id)
-	switch {
-	case err == nil:
+	if id, ok := b.blobs[sum]; ok {
 		return id
-	case !errors.Is(err, sql.ErrNoRows):
-		b.err = err
-		return 0
 	}
-	return b.insert(kindBlob, sum[:], int64(len(data)), data)
+	err := b.find(&b.blob, b.s.blob).QueryRowContext(context.Background(), sum[:]).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		id = b.insert(kindBlob, sum[:], int64(len(data)), data)
+	} else if err != nil {
+		b.err = err
+	}
+	b.blobs[sum] = id
+	return id
 }
 
 // ms is the form of a time in the tables; the zero time is NULL.

@@ -203,9 +203,10 @@ func isCA(tbs cryptobyte.String) any {
 
 // projectCertificate writes the projection of a presented certificate once.
 func (b *batch) projectCertificate(blob int64, der []byte) {
-	if b.err != nil {
+	if b.err != nil || b.certs[blob] {
 		return
 	}
+	b.certs[blob] = true
 	var known bool
 	if b.err = b.find(&b.known, b.s.known).QueryRowContext(context.Background(), blob).Scan(&known); b.err != nil || known {
 		return

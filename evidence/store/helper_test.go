@@ -240,7 +240,7 @@ func verifyT(t testing.TB, path string, o VerifyOptions) VerifyReport {
 // way, no constraints checked.
 func attack(t testing.TB, path string, do func(ctx context.Context, db *sql.Conn)) {
 	t.Helper()
-	db := sql.OpenDB(connector{dsn: "file:" + path + "?mode=rw&_foreign_keys=off&_ignore_check_constraints=on", access: unguarded})
+	db := sql.OpenDB(connector{dsn: "file:" + path + "?mode=rw&_foreign_keys=off&_synchronous=off&_journal_mode=memory&_ignore_check_constraints=on", access: unguarded})
 	defer db.Close()
 	ctx := t.Context()
 	c, err := db.Conn(ctx)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -224,7 +225,7 @@ func mutations(t *testing.T, path string) []mutation {
 				case i == 0:
 					add("UPDATE %s SET %s=%s+1000000 WHERE %s", name, id, id, where)
 				case c.typ == "INTEGER":
-					add("UPDATE %s SET %s=coalesce(%s,0)+1 WHERE %s", name, c.name, c.name, where)
+					add("UPDATE %s SET %s=coalesce(%s,0)+1000 WHERE %s", name, c.name, c.name, where)
 				case c.typ == "TEXT":
 					add("UPDATE %s SET %s=coalesce(%s,'')||' ' WHERE %s", name, c.name, c.name, where)
 				case c.typ == "BLOB":
@@ -384,6 +385,9 @@ func TestVerify_damage(t *testing.T) {
 		r, err := Verify(t.Context(), victim, o)
 		switch {
 		case err != nil:
+			if _, ok := errors.AsType[*FileError](err); !ok {
+				t.Errorf("untyped error: %v", err)
+			}
 			verdicts["error"]++
 		case r.Status == StatusTampered:
 			verdicts["tampered"]++
