@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) labCommand() *cobra.Command {
-	var devices int
+	var devices, offset int
 	var seed uint64
 	var dir, at string
 	cmd := &cobra.Command{
@@ -30,7 +30,7 @@ func (a *app) labCommand() *cobra.Command {
 					return fmt.Errorf("--at %q: want a time such as 2026-11-23T10:00:00Z", at)
 				}
 			}
-			l, err := lab.New(lab.Config{Devices: devices, Seed: seed, At: when})
+			l, err := lab.New(lab.Config{Devices: devices, Seed: seed, At: when, PortOffset: offset})
 			if err != nil {
 				return err
 			}
@@ -48,6 +48,7 @@ func (a *app) labCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&devices, "devices", 60, "number of devices, at most 10,000")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of everything that varies")
+	cmd.Flags().IntVar(&offset, "port-offset", 0, "add this to every port, where the usual ones are taken")
 	cmd.Flags().StringVar(&dir, "dir", "lab", "folder for the lab's files")
 	cmd.Flags().StringVar(&at, "at", "", "make the certificates as of this RFC 3339 `TIME` (default: this hour)")
 	return cmd
