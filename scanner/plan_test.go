@@ -73,7 +73,7 @@ func rows(p *Plan) []string {
 }
 
 func TestNewPlan_probersOfPorts(t *testing.T) {
-	p, err := makePlan(t, "22,104,443,2575,9100,udp/161,udp/9", Scope{Targets: targets(t, "192.0.2.1", "192.0.2.1:8000")})
+	p, err := makePlan(t, "22,104,443,2575,9100,udp/161,udp/24105", Scope{Targets: targets(t, "192.0.2.1", "192.0.2.1:8000")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestNewPlan_probersOfPorts(t *testing.T) {
 	}
 	excluded := []Exclusion{
 		{"port tcp/9100", "whatever is sent is printed: never touch", 1},
-		{"port udp/9", "no prober for this UDP port", 1},
+		{"port udp/24105", "a packet would open a data session: never touch", 1},
 	}
 	if diff := cmp.Diff(excluded, p.Exclusions); diff != "" {
 		t.Errorf("exclusions (-want +got):\n%s", diff)

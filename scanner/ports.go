@@ -85,8 +85,9 @@ func LoadPorts() (*Ports, error) {
 // Profiles lists the names of the port sets.
 func (p *Ports) Profiles() []string { return slices.Clone(p.profiles) }
 
-// Lookup returns what is known of a port. An unknown TCP port gets TLS hellos;
-// an unknown UDP port has no prober and is never touched.
+// Lookup returns what is known of a port. An unknown TCP port gets TLS hellos.
+// An unknown UDP port is in no port set; an operator who names it gets the one
+// datagram that the probers have for UDP.
 func (p *Ports) Lookup(transport evidence.Transport, number uint16) Port {
 	for _, k := range p.known {
 		if k.Number == number && k.Transport == transport {
@@ -94,8 +95,8 @@ func (p *Ports) Lookup(transport evidence.Transport, number uint16) Port {
 		}
 	}
 	unknown := Port{Number: number, Transport: transport, Action: ActionTLS}
-	if transport != evidence.TCP {
-		unknown.Action, unknown.Note = ActionNever, "no prober for this UDP port"
+	if transport == evidence.UDP {
+		unknown.Action = ActionSNMP
 	}
 	return unknown
 }

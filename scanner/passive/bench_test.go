@@ -1,0 +1,51 @@
+package passive
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"probity/scanner/passive/capture"
+)
+
+// bulk is a capture of n connections, each a DICOM association followed by data,
+// interleaved.
+func bulk(b *testing.B, n, segments int) []capture.Packet {
+	b.Helper()
+	hello := load(b, ours("live_dicom_echo_dcmtk.pcap"))
+	request := string(hello[3].Data[14+20+32:])
+	data := "\x04\x00\x00\x10\x00\x00" + strings.Repeat("x", 1394)
+	talks := make([]*talk, n)
+	for i := range talks {
+		talks[i] = newTalk(b, fmt.Sprintf("10.0.%d.%d:40000", i/250, i%250), "10.9.0.1:104").open().say(fromClient, request)
+		for range segments {
+			talks[i].say(fromClient, data)
+		}
+	}
+	var out []capture.Packet
+	for at := range talks[0].list {
+		for _, k := range talks {
+			out = append(out, k.list[at])
+		}
+	}
+	return out
+}
+
+func BenchmarkRead(b *testing.B) {
+	list := bulk(b, 200, 100)
+	size := 0
+	for _, p := range list {
+		size += len(p.Data)
+	}
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		_, stats, err := read(b, &packets{list: list}, Options{})
+		if err != nil || stats.Observations != 200 {
+			b.Fatalf("%+v, %v", stats, err)
+		}
+		n += stats.Packets
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "packets/s")
+}
