@@ -92,7 +92,20 @@ func decode(der []byte) (c *x509.Certificate, err error) {
 			c, err = nil, fmt.Errorf("the decoder gave up: %v", r)
 		}
 	}()
-	return x509.ParseCertificate(der)
+	c, err = x509.ParseCertificate(der)
+	if err != nil {
+		return nil, errors.New(plainError(err.Error()))
+	}
+	return c, nil
+}
+
+// plainError cuts what encoding/asn1 says for its own developers: the two sets
+// of field parameters that it compared.
+func plainError(s string) string {
+	if at := strings.IndexAny(s, "({"); at > 0 {
+		s = strings.TrimSpace(s[:at])
+	}
+	return s
 }
 
 // span is a range of bytes of a certificate.

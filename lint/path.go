@@ -238,7 +238,7 @@ func Constrains(path []*Certificate, issuer *Certificate) error {
 			}
 		}
 		if below > limit {
-			return fmt.Errorf("%q allows %d intermediate certificates below it, and there are %d", issuer.Subject(), limit, below)
+			return fmt.Errorf("%q allows %s below it, and the path has %d", issuer.Subject(), Count(limit, "intermediate certificate"), below)
 		}
 	}
 	for i, c := range path {

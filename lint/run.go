@@ -120,3 +120,11 @@ func WithKey(check func(*Env, *CertificateSubject, *Key) Verdict) func(*Env, *Ce
 		return check(env, s, s.Key)
 	}
 }
+
+// Count renders a number with its noun in the right form: "1 key", "2 keys".
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

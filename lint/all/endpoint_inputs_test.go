@@ -2,6 +2,8 @@ package all_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ed25519"
 	"encoding/binary"
 	"net/netip"
 
@@ -32,6 +34,14 @@ func sshObservation(addr, key string) evidence.Observation {
 		Keys:     []evidence.HostKey{{Algorithm: name, Blob: blob}},
 		Facts:    evidence.Facts{SSH: &evidence.SSHFacts{Version: "SSH-2.0-OpenSSH_9.2", HostKeys: []string{name}}},
 	}
+}
+
+// sshWith is an answer with an Ed25519 host key.
+func sshWith(key crypto.PublicKey) evidence.Observation {
+	o := sshObservation("192.0.2.10", "ssh-ed25519")
+	o.ID = 9
+	copy(o.Keys[0].Blob[len(o.Keys[0].Blob)-ed25519.PublicKeySize:], key.(ed25519.PublicKey))
+	return o
 }
 
 const (

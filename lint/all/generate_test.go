@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"probity/evidence"
 	"probity/fixtures/pki"
@@ -347,7 +349,7 @@ func keyInputs(w *world) []input {
 
 	with("ec_curve/p256", w.ec("leaf").Public(), nil)
 	with("ec_curve/rsa", rsa2048.Public(), nil)
-	in = append(in, w.served("key/ec_curve/secp256k1", replaceCurve(w.leaf(nil))))
+	in = append(in, w.served("key/ec_curve/p192", replaceCurve(w.leaf(nil))))
 
 	with("rsa_exponent/65537", rsa2048.Public(), nil)
 	with("rsa_exponent/3", &rsa.PublicKey{N: rsa2048.N, E: 3}, nil)
@@ -355,6 +357,10 @@ func keyInputs(w *world) []input {
 	with("rsa_exponent/ec", w.ec("leaf").Public(), nil)
 
 	with("no_dsa/ec", w.ec("leaf").Public(), nil)
+	in = append(in,
+		input{name: "key/no_dsa/request", pem: requestPEM(dsaSPKI())},
+		input{name: "key/no_dsa/unreadable", pem: requestPEM([]byte{0x30, 0})},
+		input{name: "key/not_publicly_known/unreadable", pem: requestPEM([]byte{0x30, 0})})
 
 	with("no_structural_weakness/sound", rsa2048.Public(), nil)
 	with("no_structural_weakness/roca", must[*rsa.PrivateKey](w.t)(pki.ROCAKey(pki.NewSeed(7))).Public(), nil)
@@ -390,14 +396,53 @@ func keyInputs(w *world) []input {
 
 func publishedSigner() (crypto.Signer, error) { return pki.PublishedP256() }
 
-// replaceCurve turns the P-256 key of a certificate into one that claims
-// secp256k1. The signature no longer fits, which key checks do not look at.
+// replaceCurve turns the P-256 key of a certificate into one that claims P-192.
+// The signature no longer fits, which the checks of keys do not look at.
 func replaceCurve(der []byte) []byte {
 	p256 := []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07}
-	// The same length: the object identifier is padded by a longer arc, 1.3.132.0.10
-	// being shorter, so the last arc of ansi-X9-62 prime curves is changed to P-192.
 	p192 := []byte{0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x01}
 	return bytes.Replace(der, p256, p192, 1)
+}
+
+// requestPEM wraps a SubjectPublicKeyInfo in a certification request with an
+// empty subject and a signature of no worth.
+func requestPEM(spki []byte) []byte {
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1Int64(0)
+			b.AddASN1(cbasn1.SEQUENCE, func(*cryptobyte.Builder) {})
+			b.AddBytes(spki)
+			b.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(*cryptobyte.Builder) {})
+		})
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2})
+		})
+		b.AddASN1BitString([]byte{0})
+	})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: b.BytesOrPanic(), Headers: map[string]string{
+		"Endpoint": "file/pump.csr", "Role": "file", "Position": "0",
+	}})
+}
+
+// dsaSPKI is a key of 1,024 bits with arbitrary numbers.
+func dsaSPKI() []byte {
+	p := new(big.Int).SetBit(big.NewInt(1), 1023, 1)
+	q := new(big.Int).SetBit(big.NewInt(1), 159, 1)
+	var y, b cryptobyte.Builder
+	y.AddASN1BigInt(big.NewInt(4))
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{1, 2, 840, 10040, 4, 1})
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1BigInt(p)
+				b.AddASN1BigInt(q)
+				b.AddASN1BigInt(big.NewInt(2))
+			})
+		})
+		b.AddASN1BitString(y.BytesOrPanic())
+	})
+	return b.BytesOrPanic()
 }
 
 // closePrimes is the product of two primes of 1,024 bits that differ by little.
@@ -504,6 +549,7 @@ func fleetInputs(w *world) []input {
 	}
 	rsaLeaf := w.leafOf(1, pKey.Public(), nil)
 	code := w.leafOf(2, w.ec("leaf").Public(), func(t *pki.Template) { t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning} })
+	ed := pki.Ed25519Key(pki.NewSeed(7))
 	noID := w.leaf(func(t *pki.Template) { t.Subject.SerialNumber = "" })
 	lonely := input{name: "fleet/known_roots/one_device", pem: chainPEM(host1, "server", a, w.site.DER), policy: w.anchors()}
 	in := []input{
@@ -525,7 +571,11 @@ func fleetInputs(w *world) []input {
 		two("no_shared_prime/shared", rsaLeaf, w.leafOf(2, qKey.Public(), nil), "", ""),
 		two("no_shared_prime/one", rsaLeaf, rsaLeaf, "", ""), two("no_shared_prime/none", a, b, "", ""),
 
-		two("role_separated/apart", a, b, "", ""), two("role_separated/code_signing", a, code, "", ""),
+		two("role_separated/apart", a, b, "", ""),
+		{name: "fleet/role_separated/code_signing", policy: w.anchors(), pem: slicesConcat(
+			chainPEM(host1, "server", a, w.site.DER), chainPEM("file/sign.pem", "file", code))},
+		{name: "fleet/role_separated/ssh", policy: w.anchors(), pem: chainPEM(host1, "server", w.leafOf(1, ed.Public(), nil), w.site.DER),
+			obs: []evidence.Observation{sshWith(ed.Public())}},
 		{name: "fleet/role_separated/none", pem: chainPEM("file/a.pem", "file", a)},
 
 		two("known_roots/all", a, b, "", ""), two("known_roots/self_signed", a, w.selfSigned(nil), "", ""), lonely,

@@ -17,7 +17,7 @@ func Checks() []lint.Check {
 		outsideRenewalWindow(),
 		indefiniteValidityRole(),
 		lifetimePolicy(),
-		publicWebValidity(),
+		publicWebValidity(publicRoots),
 		leafNotCA(),
 		caConstraints(),
 		keyUsage(),

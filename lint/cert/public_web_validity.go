@@ -19,8 +19,8 @@ const publicListDate = "2026-10-30"
 // publicWebValidity asks that a certificate under a public web root keeps the
 // maximum validity of its date of issue. Under any other root the rules of the
 // CA/Browser Forum do not apply, and the check says so.
-func publicWebValidity() lint.Check {
-	roots := sync.OnceValue(publicRoots)
+func publicWebValidity(list func() map[string][][]byte) lint.Check {
+	roots := sync.OnceValue(list)
 	return lint.Check{
 		Name:   "cert/public_web_validity",
 		Source: "CA/Browser Forum TLS Baseline Requirements section 6.3.2; ballot SC-081",

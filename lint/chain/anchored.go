@@ -29,7 +29,7 @@ func anchored() lint.Check {
 			if len(p.Repaired) > 0 && presented {
 				return lint.Warnf("The path to the anchor %q needs %s not presented; it was found elsewhere.", root.Subject(), missing(p.Repaired))
 			}
-			return lint.Passf("A path of %d certificates leads to the anchor %q.", len(p.Certs), root.Subject())
+			return lint.Passf("A path of %s leads to the anchor %q.", lint.Count(len(p.Certs), "certificate"), root.Subject())
 		}),
 	}
 }

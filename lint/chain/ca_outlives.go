@@ -33,11 +33,11 @@ func caOutlives() lint.Check {
 			}
 			switch {
 			case live > 0 && env.At.After(end):
-				return lint.Failf("The CA certificate expired at %s, above %d certificates that are still valid.", lint.Time(end), live)
+				return lint.Failf("The CA certificate expired at %s, while certificates below it are still valid (%d).", lint.Time(end), live)
 			case longer > 0:
 				return lint.Warnf("The CA certificate ends at %s, before %d of the %d valid certificates below it; the last of them ends at %s.", lint.Time(end), longer, live, lint.Time(last))
 			}
-			return lint.Passf("The CA certificate ends at %s, not before any of the %d valid certificates seen below it.", lint.Time(end), live)
+			return lint.Passf("The CA certificate ends at %s, not before any valid certificate seen below it (%d).", lint.Time(end), live)
 		}),
 	}
 }

@@ -33,7 +33,7 @@ func constraints() lint.Check {
 			if _, limited := lint.PathLength(s.Certificate); !limited && !s.SelfIssued() && s.IsCA() {
 				return lint.Warnf("The subordinate CA certificate has no path length constraint.")
 			}
-			return lint.Passf("The constraints hold in the %d chains seen.", chains)
+			return lint.Passf("The constraints hold in every chain seen (%d).", chains)
 		}),
 	}
 }

@@ -36,7 +36,7 @@ func uniformLevel() lint.Check {
 			case strictAt != "":
 				return lint.Warnf("The endpoint accepts versions below TLS 1.2, but %s of the same device does not.", strictAt)
 			}
-			return lint.Passf("The endpoint is not weaker than the %d other TLS endpoints of the device.", others)
+			return lint.Passf("The endpoint is not weaker than any other TLS endpoint of the device (%d).", others)
 		}),
 	}
 }

@@ -43,10 +43,10 @@ func knownRoots() lint.Check {
 				return fleetWide(lint.NotApplicablef("Fewer than two devices present a certificate."))
 			}
 			if len(outside) == 0 {
-				return fleetWide(lint.Passf("The %d devices authenticate under %d anchors: %s.", len(assets), len(roots), counted(roots)))
+				return fleetWide(lint.Passf("The %d devices authenticate under %s: %s.", len(assets), lint.Count(len(roots), "anchor"), counted(roots)))
 			}
 			slices.Sort(outside)
-			v := lint.Warnf("%d leaf certificates lead to no anchor: %s; under the anchors: %s.", len(outside), list(slices.Compact(outside)), counted(roots))
+			v := lint.Warnf("Without a path to an anchor: %s (%s); under the anchors: %s.", lint.Count(len(outside), "leaf certificate"), list(slices.Compact(outside)), counted(roots))
 			v.Observations = seen
 			return fleetWide(v)
 		},

@@ -53,7 +53,7 @@ func oneKeyPerIdentifier() lint.Check {
 				out = append(out, group(evidence.DuplicateIdentifier, text, members, confidenceOne, lint.Warnf(
 					"The device identifier %q stands for %d keys on one asset (%s), as during a renewal.", text, len(keys), ids[0])))
 			}
-			return or(out, lint.Passf("Each of the %d device identifiers stands for one key.", len(groups)))
+			return or(out, lint.Passf("Each device identifier (%d) stands for one key.", len(groups)))
 		},
 	}
 }

@@ -22,8 +22,9 @@ func roleSeparated() lint.Check {
 			}
 			var out []lint.GroupVerdict
 			for spki, members := range tls {
+				// One certificate with both purposes is cert/no_code_signing's.
 				others := slices.DeleteFunc(slices.Clone(code[spki]), func(m member) bool {
-					return slices.ContainsFunc(members, func(t member) bool { return t.certificate == m.certificate })
+					return !slices.ContainsFunc(members, func(t member) bool { return t.certificate != m.certificate })
 				})
 				switch {
 				case len(others) > 0:
@@ -34,7 +35,7 @@ func roleSeparated() lint.Check {
 						lint.Warnf("The same key authenticates TLS and SSH.")))
 				}
 			}
-			return or(out, lint.Passf("None of the %d TLS keys is an SSH host key or signs code.", len(tls)))
+			return or(out, lint.Passf("No TLS key (%d) is an SSH host key or signs code.", len(tls)))
 		},
 	}
 }

@@ -27,7 +27,7 @@ func uniqueCertificate() lint.Check {
 					out = append(out, g)
 				}
 			}
-			return or(out, lint.Passf("Each of the %d leaf certificates is on one device, or shared as declared.", len(groups)))
+			return or(out, lint.Passf("Each leaf certificate (%d) is on one device, or shared as declared.", len(groups)))
 		},
 	}
 }

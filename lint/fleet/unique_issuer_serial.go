@@ -47,7 +47,7 @@ func uniqueIssuerSerial() lint.Check {
 				out = append(out, group(evidence.DuplicateIssuerSerial, value, members, confidenceOf(members), lint.Failf(
 					"%d different certificates of the issuer %q have the serial number %s.", len(certs), certs[0].Issuer(), serial)))
 			}
-			return or(out, lint.Passf("Each of the %d pairs of issuer and serial number names one certificate.", len(groups)))
+			return or(out, lint.Passf("Each pair of issuer and serial number (%d) names one certificate.", len(groups)))
 		},
 	}
 }

@@ -39,7 +39,7 @@ func uniqueKey() lint.Check {
 					out = append(out, g)
 				}
 			}
-			return or(out, lint.Passf("Each of the %d keys is in one leaf certificate, or shared as declared.", len(groups)))
+			return or(out, lint.Passf("Each key (%d) is in one leaf certificate, or shared as declared.", len(groups)))
 		},
 	}
 }

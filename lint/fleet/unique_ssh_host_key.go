@@ -33,7 +33,7 @@ func uniqueSSHHostKey() lint.Check {
 					out = append(out, g)
 				}
 			}
-			return or(out, lint.Passf("Each of the %d SSH host keys is on one device, or shared as declared.", len(groups)))
+			return or(out, lint.Passf("Each SSH host key (%d) is on one device, or shared as declared.", len(groups)))
 		},
 	}
 }

@@ -32,7 +32,7 @@ func caStrength() lint.Check {
 			if strongest > k.Strength {
 				return lint.Warnf("The CA key has %d bits of strength and certifies a key of %d bits of strength, of %q.", k.Strength, strongest, below[stronger].Subject())
 			}
-			return lint.Passf("The CA key has %d bits of strength, no fewer than the %d keys seen below it.", k.Strength, len(below))
+			return lint.Passf("The CA key has %d bits of strength, no fewer than any key seen below it (%d).", k.Strength, len(below))
 		}),
 	}
 }

@@ -29,7 +29,7 @@ func noStructuralWeakness() lint.Check {
 				return lint.Failf("The RSA modulus is divisible by %d.", f)
 			}
 			if rounds := fermat(k.N); rounds >= 0 {
-				return lint.Failf("The RSA modulus was factored: its primes are close together (Fermat, %d rounds).", rounds)
+				return lint.Failf("The RSA modulus was factored: its primes are close together (Fermat, %s).", lint.Count(rounds, "round"))
 			}
 			if roca.matches(k.N) {
 				return lint.Warnf("The RSA modulus of %d bits has the fingerprint of keys of the Infineon library (ROCA, CVE-2017-15361).", k.Bits)
