@@ -195,7 +195,7 @@ func TestFormats_deterministic(t *testing.T) {
 		}
 		return b.String()
 	}
-	if render() != render() {
+	if first, second := render(), render(); first != second {
 		t.Error("the same input gives different bytes")
 	}
 }

@@ -306,7 +306,7 @@ func grid(b *bytes.Buffer, head []string, rows [][]string, width int) error {
 func wrap(s string, width int) string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(s) {
+	for word := range strings.FieldsSeq(s) {
 		switch {
 		case line == "":
 			line = word

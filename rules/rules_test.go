@@ -114,11 +114,13 @@ func TestAssess_profiles(t *testing.T) {
 		{"legacy", Policy{Profile: Legacy}, map[string]evidence.Outcome{"MD-TLS-010": evidence.Warn, "MD-TLS-004": evidence.Warn}},
 		{"premarket", Policy{Profile: Premarket}, map[string]evidence.Outcome{"MD-TLS-010": evidence.Fail, "MD-TLS-004": evidence.Warn}},
 		{
-			"premarket_off", Policy{Profile: Premarket, Rules: map[string]Setting{"MD-TLS-010": {Strict: &off}}},
+			"premarket_off",
+			Policy{Profile: Premarket, Rules: map[string]Setting{"MD-TLS-010": {Strict: &off}}},
 			map[string]evidence.Outcome{"MD-TLS-010": evidence.Warn, "MD-TLS-004": evidence.Warn},
 		},
 		{
-			"hospital_on", Policy{Rules: map[string]Setting{"MD-TLS-010": {Strict: &on}}},
+			"hospital_on",
+			Policy{Rules: map[string]Setting{"MD-TLS-010": {Strict: &on}}},
 			map[string]evidence.Outcome{"MD-TLS-010": evidence.Fail, "MD-TLS-004": evidence.Warn},
 		},
 	} {

@@ -1,7 +1,7 @@
 // Package strictyaml decodes YAML that people write and that decides verdicts:
 // the rule catalogue and site policies. A key that nobody reads is an error, so
 // that a misspelt threshold cannot be ignored in silence; so are duplicate keys,
-// anchors, aliases and a second document. Every error names file, line and
+// tags, anchors, aliases and a second document. Every error names file, line and
 // column.
 //
 // The package knows no schema of its own and does no I/O.
@@ -59,7 +59,14 @@ func (v *Value[T]) UnmarshalYAML(n ast.Node) error {
 
 // Decode reads one YAML document into out, a pointer to a struct with yaml tags.
 // name stands for the document in errors, which are of type [*Error].
-func Decode(name string, data []byte, out any) error {
+func Decode(name string, data []byte, out any) (err error) {
+	// The YAML library panics on some malformed documents that its parser lets
+	// through; a policy file is input and must not end the program.
+	defer func() {
+		if r := recover(); r != nil {
+			err = &Error{File: name, Msg: fmt.Sprintf("not readable as YAML (%v)", r)}
+		}
+	}()
 	if len(data) > MaxBytes {
 		return &Error{File: name, Msg: fmt.Sprintf("%d bytes of YAML: at most %d are read", len(data), MaxBytes)}
 	}
@@ -83,7 +90,7 @@ func Decode(name string, data []byte, out any) error {
 	var refs references
 	ast.Walk(&refs, docs[0])
 	if refs.found != nil {
-		return Errorf(name, position(refs.found), "anchors, aliases and merge keys are not read: write the value out")
+		return Errorf(name, position(refs.found), "tags, anchors, aliases and merge keys are not read: write the value out")
 	}
 	if err := yaml.NodeToValue(docs[0], out, yaml.Strict()); err != nil {
 		return describe(name, err, out)
@@ -91,8 +98,8 @@ func Decode(name string, data []byte, out any) error {
 	return nil
 }
 
-// references finds the first anchor, alias or merge key: they let a small file
-// expand without bound.
+// references finds the first tag, anchor, alias or merge key: they let a small
+// file expand without bound or change the type of what is written.
 type references struct{ found *token.Token }
 
 // Visit implements [ast.Visitor].
@@ -101,7 +108,7 @@ func (r *references) Visit(n ast.Node) ast.Visitor {
 		return nil
 	}
 	switch n.Type() {
-	case ast.AnchorType, ast.AliasType, ast.MergeKeyType:
+	case ast.TagType, ast.AnchorType, ast.AliasType, ast.MergeKeyType:
 		r.found = n.GetToken()
 		return nil
 	default:
