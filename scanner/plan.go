@@ -69,6 +69,12 @@ const (
 	WhenSpoke  = "only if the peer answers in this protocol"
 )
 
+// AliveProbe is the name under which the scan itself may connect once to each
+// asset, without sending anything: after several connections that were lost, to
+// the endpoint that answered last. It tells a packet filter from an asset that
+// went down, which is then left alone.
+const AliveProbe = "alive"
+
 // Exclusion is a target, or a port of the port set, that the plan leaves out.
 type Exclusion struct {
 	Target    string `json:"target"` // as the operator gave it, or an endpoint
@@ -106,6 +112,10 @@ func NewPlan(scope Scope, ports *Ports, set []Port, level Level, rates Rates, pr
 		return nil, err
 	}
 	p := &Plan{Level: level, Rates: rates, Exchanges: map[string][]Exchange{}, Exclusions: left, deny: deny}
+	p.Exchanges[AliveProbe] = []Exchange{{
+		What: "TCP connection, closed at once", When: "only after several lost connections to an asset that answered before",
+		Why: "whether the asset still answers",
+	}}
 	for _, pr := range probers {
 		p.Exchanges[pr.Name()] = pr.Exchanges(level)
 	}
@@ -301,6 +311,9 @@ func (p *Plan) Totals() Totals {
 					t.MaxBytes += x.MaxBytes
 				}
 			}
+		}
+		if len(probes) > 1 {
+			hi += int64(len(p.Exchanges[AliveProbe]))
 		}
 		t.Assets++
 		t.Probes += len(probes)

@@ -103,8 +103,8 @@ func TestNewPlan_probersOfPorts(t *testing.T) {
 	}
 	tot := p.Totals()
 	wantTotals := Totals{
-		Assets: 1, Endpoints: 6, Probes: 7, MinConnections: 6, MaxConnections: 3 + 6 + 9 + 5 + 9 + 1, MaxBytes: 3300,
-		MinDuration: 3 * time.Second, MaxDuration: 16500 * time.Millisecond,
+		Assets: 1, Endpoints: 6, Probes: 7, MinConnections: 6, MaxConnections: 3 + 6 + 9 + 5 + 9 + 1 + 1, MaxBytes: 3300,
+		MinDuration: 3 * time.Second, MaxDuration: 17 * time.Second,
 	}
 	if diff := cmp.Diff(wantTotals, tot); diff != "" {
 		t.Errorf("totals (-want +got):\n%s", diff)

@@ -34,10 +34,18 @@ type gate struct {
 // asset is the state of one asset while it is scanned. One goroutine has it.
 type asset struct {
 	limiter  *rate.Limiter
-	answered bool // some connection brought at least a byte
-	failures int  // in a row
-	open     string
+	answered bool                       // some connection brought at least a byte
+	failures int                        // in a row
+	open     string                     // why the breaker is open; empty: it is closed
 	accepted map[evidence.Endpoint]bool // endpoints that accepted a connection
+
+	// A packet filter drops what is sent to closed ports, and so does an asset
+	// that went down: lost counts in a row the unanswered attempts to reach
+	// endpoints never reached before, and at the limit the last endpoint that
+	// answered is asked whether it is still there.
+	lost   int
+	alive  evidence.Endpoint // the last TCP endpoint that answered
+	filter bool              // it was still there: losses say nothing here
 }
 
 func (g *gate) newAsset() *asset {
@@ -53,13 +61,18 @@ func (a *asset) observe(ep evidence.Endpoint, f fate, followUp bool, limit int) 
 	failed := false
 	switch f {
 	case fateAnswered:
-		a.answered, a.failures = true, 0
+		a.answered, a.failures, a.lost = true, 0, 0
+		if ep.Transport == evidence.TCP {
+			a.alive = ep
+		}
 	case fateRefused:
 		if failed = a.accepted[ep]; !failed {
-			a.failures = 0 // its stack answers
+			a.failures, a.lost = 0, 0 // its stack answers
 		}
 	case fateUnconnected:
-		failed = a.answered
+		if failed = a.accepted[ep]; !failed {
+			a.lost++
+		}
 	case fateSilent:
 		failed = ep.Transport == evidence.TCP
 	case fateReset:
@@ -71,6 +84,18 @@ func (a *asset) observe(ep evidence.Endpoint, f fate, followUp bool, limit int) 
 	}
 	if a.failures++; a.failures >= limit && a.open == "" {
 		a.open = fmt.Sprintf("breaker open: %d failed connections in a row, the last to %s", a.failures, ep)
+	}
+}
+
+// suspect reports whether the asset has to be asked if it is still there.
+func (a *asset) suspect(limit int) bool {
+	return a.lost >= limit && !a.filter && a.alive.Addr.IsValid() && a.open == ""
+}
+
+// judge takes the answer of the last endpoint that answered before.
+func (a *asset) judge(there bool) {
+	if a.filter = there; !there && a.open == "" {
+		a.open = fmt.Sprintf("breaker open: %d connections unanswered, the last to %s, which had answered before", a.lost+1, a.alive)
 	}
 }
 

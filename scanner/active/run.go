@@ -22,8 +22,8 @@ import (
 const DefaultBreakerAfter = 3
 
 // Ledger keeps what a scan did. RecordProbe is called by one goroutine at a
-// time, once for every planned probe, sent or not, and for every probe that
-// followed from an answer; its context does not end with the scan's. An error
+// time, once for every planned probe, sent or not, for every probe that followed
+// from an answer, and for every check that an asset is still there; its context does not end with the scan's. An error
 // stops the scan.
 type Ledger interface {
 	RecordProbe(ctx context.Context, rec evidence.ProbeRecord, obs []evidence.Observation) error
@@ -164,6 +164,9 @@ func (r *runner) runAsset(ctx context.Context, addr netip.Addr, probes []scanner
 	a := r.gate.newAsset()
 	prior := map[evidence.Endpoint][]evidence.Observation{}
 	for _, p := range probes {
+		if ctx.Err() == nil && a.suspect(r.gate.breaker) {
+			r.checkAlive(ctx, a)
+		}
 		outcome := skip{}
 		switch {
 		case ctx.Err() != nil:
@@ -191,6 +194,31 @@ func (r *runner) runAsset(ctx context.Context, addr netip.Addr, probes []scanner
 		r.summary.Tripped = append(r.summary.Tripped, addr)
 		r.mu.Unlock()
 	}
+}
+
+// checkAlive connects to the endpoint of an asset that answered last, and closes
+// at once: nothing is sent, and the socket is never idle.
+func (r *runner) checkAlive(ctx context.Context, a *asset) {
+	rec := evidence.ProbeRecord{
+		Endpoint: a.alive, Probe: scanner.AliveProbe, Started: r.opts.Now(), Outcome: evidence.ProbeSent,
+		Reason: "whether the asset still answers, after connections that were lost",
+	}
+	s := &session{gate: r.gate, asset: a, endpoint: a.alive, budget: connectTime}
+	c, err := s.Dial(ctx)
+	if c != nil {
+		err = c.Close()
+	}
+	if ctx.Err() == nil {
+		a.judge(err == nil)
+	}
+	if err != nil {
+		rec.Reason += ": " + safetext.Clean(err.Error())
+	}
+	rec.Ended, rec.Connections = r.opts.Now(), s.dials
+	if s.dials == 0 {
+		rec.Outcome = evidence.ProbeSkipped
+	}
+	r.record(ctx, rec, nil, false, false)
 }
 
 func interruption(ctx context.Context) string {

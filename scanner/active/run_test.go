@@ -291,12 +291,15 @@ func TestRun_breaker(t *testing.T) {
 		serve func(string, net.Conn)
 		dial  func(string, int) error
 		want  int // connections
+		alive int // rows of the check that it is still there
 		trips bool
 	}{
 		{name: "closed ports are cheap", dial: func(string, int) error { return refused }, want: 8},
 		{name: "healthy", serve: echo, want: 16},
 		{name: "never answered", dial: func(string, int) error { return os.ErrDeadlineExceeded }, want: 8},
-		{name: "goes dark after two", serve: echo, dial: after(2, os.ErrDeadlineExceeded), want: 5, trips: true},
+		{name: "goes dark after two", serve: echo, dial: after(2, os.ErrDeadlineExceeded), want: 6, alive: 1, trips: true},
+		{name: "filters all ports but one", serve: echo, dial: only("10.0.0.1:1001"), want: 2 + 3 + 1 + 4, alive: 1},
+		{name: "goes dark within a probe", serve: echo, dial: after(3, os.ErrDeadlineExceeded), want: 8, alive: 1, trips: true},
 		{name: "open ports close", serve: echo, dial: after(3, refused), want: 10},
 		{name: "accepts and says nothing", serve: silent, want: 3, trips: true},
 		{name: "resets everything after two", serve: hangUpAfter(2), want: 7, trips: true},
@@ -315,11 +318,11 @@ func TestRun_breaker(t *testing.T) {
 				if len(n.attempts) != tt.want || (len(sum.Tripped) == 1) != tt.trips {
 					t.Errorf("%d connections, tripped %v; want %d, %v", len(n.attempts), sum.Tripped, tt.want, tt.trips)
 				}
-				if len(b.rows) != 8 {
-					t.Errorf("%d rows of the ledger for 8 planned probes", len(b.rows))
+				if len(b.rows) != 8+tt.alive {
+					t.Errorf("%d rows of the ledger for 8 planned probes and %d checks", len(b.rows), tt.alive)
 				}
 				last := b.rows[len(b.rows)-1]
-				if tt.trips != (last.Outcome == evidence.ProbeSkipped && strings.Contains(last.Reason, "breaker open: 3 failed")) {
+				if tt.trips != (last.Outcome == evidence.ProbeSkipped && strings.Contains(last.Reason, "breaker open: ")) {
 					t.Errorf("last row %+v", last)
 				}
 			})
@@ -331,6 +334,16 @@ func after(n int, err error) func(string, int) error {
 	return func(_ string, nth int) error {
 		if nth > n {
 			return err
+		}
+		return nil
+	}
+}
+
+// only drops what is sent anywhere else.
+func only(address string) func(string, int) error {
+	return func(a string, _ int) error {
+		if a != address {
+			return os.ErrDeadlineExceeded
 		}
 		return nil
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"probity/evidence"
+	"probity/fixtures/peer"
 	"probity/scanner/passive/capture"
 )
 
@@ -72,7 +73,8 @@ func summary(o evidence.Observation) string {
 	}
 	switch f := o.Facts; {
 	case f.TLS != nil:
-		fmt.Fprintf(&b, " %#04x suite %#04x group %#04x %s", f.TLS.Version, f.TLS.CipherSuite, f.TLS.Group, f.TLS.Handshake)
+		fmt.Fprintf(&b, " 0x%04x suite 0x%04x group 0x%04x dh %d scheme 0x%04x %s",
+			f.TLS.Version, f.TLS.CipherSuite, f.TLS.Group, f.TLS.DHBits, f.TLS.SignatureScheme, f.TLS.Handshake)
 		if f.TLS.CertificateHidden {
 			b.WriteString(" hidden")
 		}
@@ -93,7 +95,9 @@ func summary(o evidence.Observation) string {
 			fmt.Fprintf(&b, " %s %s %d", d.ImplementationUID, d.Implementation, d.MaxPDU)
 		}
 	case f.HL7 != nil:
-		fmt.Fprintf(&b, " from %s: %+v", f.HL7.Sender, *f.HL7)
+		h := f.HL7
+		fmt.Fprintf(&b, " %s %s|%s > %s|%s %s %s %s %s", h.Sender, h.SendingApplication, h.SendingFacility,
+			h.ReceivingApplication, h.ReceivingFacility, h.MessageType, h.ProcessingID, h.VersionID, h.Segments)
 	case f.SSH != nil:
 		fmt.Fprintf(&b, " %s", f.SSH.Version)
 	}
@@ -107,7 +111,66 @@ func TestGolden_captures(t *testing.T) {
 	for _, tt := range []struct {
 		file string
 		want []string
-	}{} {
+	}{
+		{"live_dicom_echo_dcmjs.pcap", []string{
+			"dicom tcp/127.0.0.1:21108 rq ECHOSCU>X 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:21108 ac ECHOSCU>X 1.2.826.0.1.3680043.10.854 DCMJS-DIMSE-V0.2 16384",
+		}},
+		{"live_dicom_echo_dcmtk.pcap", []string{ // storescp takes any called title
+			"dicom tcp/127.0.0.1:21104 rq ECHOSCU>STORESCP 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:21104 ac ECHOSCU>STORESCP 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:21104 rq ECHOSCU>WRONGAE 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:21104 ac ECHOSCU>WRONGAE 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+		}},
+		{"live_dicom_echo_pynet_to_orthanc.pcap", []string{
+			"dicom tcp/127.0.0.1:24242 rq ECHOSCU>ORTHANC 1.2.826.0.1.3680043.9.3811.3.1.0 PYNETDICOM_310 16382",
+			"dicom tcp/127.0.0.1:24242 ac ECHOSCU>ORTHANC 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+		}},
+		{"live_dicom_echo_pynetdicom.pcap", []string{
+			"dicom tcp/127.0.0.1:21107 rq ECHOSCU>PYNET 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:21107 ac ECHOSCU>PYNET 1.2.826.0.1.3680043.9.3811.3.1.0 PYNETDICOM_310 16382",
+		}},
+		{"live_dicom_orthanc.pcap", []string{
+			"dicom tcp/127.0.0.1:24242 rq ECHOSCU>ORTHANC 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:24242 ac ECHOSCU>ORTHANC 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:24242 rq ECHOSCU>WRONG 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:24242 rj ECHOSCU>WRONG 1/1/7",
+		}},
+		{"live_dicom_qr_dcmqrscp.pcap", []string{
+			"dicom tcp/127.0.0.1:21106 rq ECHOSCU>QRAE 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:21106 ac ECHOSCU>QRAE 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:21106 rq ECHOSCU>NOPE 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:21106 rj ECHOSCU>NOPE 1/1/7",
+		}},
+		{"live_dicom_reject_dcmtk.pcap", []string{
+			"dicom tcp/127.0.0.1:21105 rq ECHOSCU>ANY 1.2.276.0.7230010.3.0.3.6.7 OFFIS_DCMTK_367 16384",
+			"dicom tcp/127.0.0.1:21105 rj ECHOSCU>ANY 1/1/1",
+		}},
+		{"live_dicom_tls12_dcmtk_mtls.pcap", []string{
+			"tls tcp/127.0.0.1:22762 0x0303 suite 0x009f group 0x0000 dh 2048 scheme 0x0804 complete client-auth requested (0 authorities) certs 2+2",
+		}},
+		{"live_dicom_tls12_orthanc_mtls.pcap", []string{
+			"tls tcp/127.0.0.1:24243 0x0303 suite 0x009f group 0x0000 dh 2048 scheme 0x0804 complete client-auth requested (0 authorities) certs 2+2",
+		}},
+		{"live_dicom_tls_dcmtk_bcp195.pcap", []string{
+			"tls tcp/127.0.0.1:22763 0x0304 suite 0x1302 group 0x0017 dh 0 scheme 0x0000 server-hello hidden certs 0+0",
+		}},
+		{"live_dicom_tls_dcmtk_mtls.pcap", []string{
+			"tls tcp/127.0.0.1:22762 0x0304 suite 0x1302 group 0x0017 dh 0 scheme 0x0000 server-hello hidden certs 0+0",
+		}},
+		{"live_dicom_tls_orthanc_mtls.pcap", []string{ // two connections; TLS 1.3 does not show that one was refused
+			"tls tcp/127.0.0.1:24243 0x0304 suite 0x1302 group 0x0017 dh 0 scheme 0x0000 server-hello hidden certs 0+0",
+		}},
+		{"live_hl7_mllp_simplehl7.pcap", []string{
+			"hl7 tcp/127.0.0.1:22575 client MONITOR|ICU > EHR|HOSP ORU^R01^ORU_R01 P 2.6 [PID OBR OBX]",
+			"hl7 tcp/127.0.0.1:22575 server EHR|HOSP > MONITOR|ICU ACK P 2.3 [MSA]",
+		}},
+		{"live_mqtt_tls12_mtls.pcap", []string{
+			"tls tcp/127.0.0.1:28883 0x0303 suite 0xc030 group 0x001d dh 0 scheme 0x0804 complete client-auth requested (0 authorities) certs 2+2",
+		}},
+		{"live_sdc_ws_discovery.pcap", nil},
+		{"live_snmp_monitor_sysgroup.pcap", nil},
+	} {
 		t.Run(tt.file, func(t *testing.T) {
 			list, stats := readFile(t, ours(tt.file))
 			var got []string
@@ -124,19 +187,72 @@ func TestGolden_captures(t *testing.T) {
 	}
 }
 
-func TestPrint(t *testing.T) {
-	m, _ := filepath.Glob(ours("*.pcap"))
-	m2, _ := filepath.Glob("/work/shared/captures/*.pcap")
-	for _, f := range append(m, m2...) {
-		l, s := readFile(t, f)
-		fmt.Println(filepath.Base(f), s, s.Incomplete())
-		for i, o := range l {
-			if i < 12 {
-				fmt.Println("   ", summary(o))
-			}
+// certificates returns the SHA-256 of all certificates, sorted and each once.
+func certificates(list []evidence.Observation) []string {
+	var out []string
+	for _, o := range list {
+		for _, c := range o.Certs {
+			out = append(out, evidence.DigestOf(c.DER).String())
 		}
 	}
-	_ = hex.EncodeToString
-	_ = slices.Sort[[]int]
-	_ = io.EOF
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// TestCertificates_tshark compares the certificates of every capture with those
+// that tshark finds in it.
+func TestCertificates_tshark(t *testing.T) {
+	tshark := peer.Require(t, "tshark")["tshark"]
+	files, err := filepath.Glob(ours("*tls*.pcap"))
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%d captures of ours, %v", len(files), err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) { compareWithTshark(t, tshark, path) })
+	}
+	for _, name := range []string{"zeek_client-certificate.pcap", "zeek_google-cert-repeat.pcap", "zeek_missing-intermediate.pcap", "suricata_tls_input.pcap"} {
+		t.Run(name, func(t *testing.T) { compareWithTshark(t, tshark, theirs(t, name)) })
+	}
+}
+
+func compareWithTshark(t *testing.T, tshark, path string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), tshark, "-r", path, "-o", "tcp.reassemble_out_of_order:TRUE",
+		"-Y", "tls.handshake.certificate", "-T", "fields", "-e", "tls.handshake.certificate").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, field := range strings.FieldsFunc(string(out), func(r rune) bool { return r == ',' || r == '\n' }) {
+		der, err := hex.DecodeString(field)
+		if err != nil {
+			t.Fatalf("tshark: %v", err)
+		}
+		want = append(want, evidence.DigestOf(der).String())
+	}
+	slices.Sort(want)
+	want = slices.Compact(want)
+	list, _ := readFile(t, path)
+	if diff := cmp.Diff(want, certificates(list)); diff != "" {
+		t.Errorf("certificates (-tshark +ours):\n%s", diff)
+	}
+}
+
+func TestGolden_others(t *testing.T) {
+	for _, tt := range []struct {
+		file                         string
+		certs, observations, repeats int
+	}{
+		{"zeek_client-certificate.pcap", 5, 1, 0},
+		{"zeek_google-cert-repeat.pcap", 4, 2, 6},
+		{"zeek_missing-intermediate.pcap", 4, 2, 1},
+		{"suricata_tls_input.pcap", 29, 21, 19},
+	} {
+		t.Run(tt.file, func(t *testing.T) {
+			list, stats := readFile(t, theirs(t, tt.file))
+			if got := len(certificates(list)); got != tt.certs || len(list) != tt.observations || stats.Repeats != tt.repeats {
+				t.Errorf("%d certificates, %d observations, %d repeats; want %d, %d, %d", got, len(list), stats.Repeats, tt.certs, tt.observations, tt.repeats)
+			}
+		})
+	}
 }
