@@ -19,8 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files in the scripts")
 
-// realClock is what the commands of scripts run on unless the script sets
-// PROBITY_TEST_NOW.
+// testClock is the real clock, unless PROBITY_TEST_NOW names an instant.
 func testClock() func() time.Time {
 	s := os.Getenv("PROBITY_TEST_NOW")
 	if s == "" {
@@ -34,15 +33,23 @@ func testClock() func() time.Time {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"probity": func() {
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: testClock()}
-			code := a.run(ctx, os.Args[1:])
-			stop()
-			os.Exit(code)
-		},
-	})
+	if os.Getenv(asCommand) != "" {
+		command()
+	}
+	testscript.Main(m, map[string]func(){"probity": command})
+}
+
+// asCommand in the environment makes the test binary the program itself, for
+// tests that need a process of its own.
+const asCommand = "PROBITY_TEST_AS_COMMAND"
+
+// command is main with the clock of the tests.
+func command() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: testClock()}
+	code := a.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
 }
 
 func TestScripts(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,9 +57,6 @@ func (a *app) verify(ctx context.Context, f storeFlags, pubkey string, checkpoin
 		}
 		o.Checkpoints = append(o.Checkpoints, b)
 	}
-	if _, err := os.Stat(f.db); err != nil {
-		return fmt.Errorf("--db: %w", err)
-	}
 	report, err := store.Verify(ctx, f.db, o)
 	if err != nil {
 		return err
@@ -75,7 +71,7 @@ func writeVerify(w io.Writer, db string, r store.VerifyReport, asJSON bool) erro
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		return enc.Encode(r)
+		return enc.Encode(verifyDocument(r))
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", safetext.Clean(db), r.Status)
@@ -98,4 +94,35 @@ func writeVerify(w io.Writer, db string, r store.VerifyReport, asJSON bool) erro
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// verifyJSON is the JSON form of a verification.
+type verifyJSON struct {
+	Status       store.Status `json:"status"`
+	Origin       string       `json:"origin"`
+	PublicKey    string       `json:"public_key"`
+	KeyPinned    bool         `json:"key_pinned"`
+	Entries      int64        `json:"entries"`
+	Checkpoints  int          `json:"checkpoints"`
+	Sealed       int64        `json:"sealed"`
+	Root         string       `json:"root"`
+	Checkpoint   string       `json:"checkpoint"` // signed note
+	Unsealed     int64        `json:"unsealed"`
+	Anchored     int64        `json:"anchored"`
+	Problems     []string     `json:"problems"`
+	ProblemCount int          `json:"problem_count"`
+	Limits       []string     `json:"limits"`
+}
+
+func verifyDocument(r store.VerifyReport) verifyJSON {
+	problems := make([]string, 0, len(r.Problems))
+	for _, p := range r.Problems {
+		problems = append(problems, safetext.Clean(p.String()))
+	}
+	return verifyJSON{
+		Status: r.Status, Origin: r.Origin, PublicKey: r.PublicKey, KeyPinned: r.KeyPinned,
+		Entries: r.Entries, Checkpoints: r.Checkpoints, Sealed: r.Sealed.Size, Root: r.Sealed.Root.String(),
+		Checkpoint: string(r.Sealed.Note), Unsealed: r.Unsealed, Anchored: r.Anchored,
+		Problems: problems, ProblemCount: r.ProblemCount, Limits: r.Limits,
+	}
 }
