@@ -43,7 +43,7 @@ func Build(in Input) Document {
 	d.Findings = b.findings()
 	d.Duplicates = b.duplicates()
 	d.Summary = b.summary(d.Findings, d.Assets)
-	d.Actions = b.actions(d.Findings)
+	d.Actions = b.actions()
 	d.Rules = b.ruleList()
 	d.Sources = b.sources()
 	d.Clauses = b.clauses()
@@ -116,19 +116,35 @@ func (b *builder) assets() []Asset {
 		byAsset[out[i].ID] = &out[i]
 	}
 	for _, f := range b.in.Findings {
-		a := byAsset[safetext.Clean(f.Asset)]
-		if a == nil {
-			continue
-		}
-		a.Outcomes.add(f.Outcome)
-		if f.Outcome == evidence.Fail && f.Severity.Compare(a.Worst) > 0 {
-			a.Worst = f.Severity
+		for _, id := range concerns(f) {
+			a := byAsset[id]
+			if a == nil {
+				continue
+			}
+			a.Outcomes.add(f.Outcome)
+			if f.Outcome == evidence.Fail && f.Severity.Compare(a.Worst) > 0 {
+				a.Worst = f.Severity
+			}
 		}
 	}
 	slices.SortStableFunc(out, func(x, y Asset) int {
 		return cmp.Or(y.Worst.Compare(x.Worst), cmp.Compare(y.Outcomes.Fail, x.Outcomes.Fail),
 			cmp.Compare(y.Outcomes.Warn, x.Outcomes.Warn), cmp.Compare(x.ID, y.ID))
 	})
+	return out
+}
+
+// concerns lists the assets of a finding: its own, or all that a group shares.
+func concerns(f evidence.Finding) []string {
+	var out []string
+	if f.Asset != "" {
+		out = append(out, safetext.Clean(f.Asset))
+	}
+	if g := f.Subject.Group; g != nil {
+		for _, id := range g.Assets {
+			out = append(out, safetext.Clean(id))
+		}
+	}
 	return out
 }
 
@@ -296,10 +312,10 @@ func count(n int, one string, many ...string) string {
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-func (b *builder) actions(findings []Finding) []Action {
+func (b *builder) actions() []Action {
 	byRule := map[string]*Action{}
 	assets := map[string]map[string]bool{}
-	for _, f := range findings {
+	for _, f := range b.in.Findings {
 		if f.Outcome != evidence.Fail && f.Outcome != evidence.Warn {
 			continue
 		}
@@ -307,7 +323,7 @@ func (b *builder) actions(findings []Finding) []Action {
 		if a == nil {
 			r := b.rules[f.Rule]
 			a = &Action{
-				Rule: f.Rule, Title: f.Title, Severity: f.Severity,
+				Rule: f.Rule, Title: safetext.Clean(f.Title), Severity: f.Severity,
 				Remediation: r.Remediation, Why: r.Rationale, FalsePositives: r.FalsePositives,
 			}
 			byRule[f.Rule], assets[f.Rule] = a, map[string]bool{}
@@ -317,15 +333,8 @@ func (b *builder) actions(findings []Finding) []Action {
 		} else {
 			a.Warn++
 		}
-		if f.Asset != "" {
-			assets[f.Rule][f.Asset] = true
-		}
-	}
-	for _, f := range b.in.Findings {
-		if g := f.Subject.Group; g != nil && assets[f.Rule] != nil {
-			for _, id := range g.Assets {
-				assets[f.Rule][safetext.Clean(id)] = true
-			}
+		for _, id := range concerns(f) {
+			assets[f.Rule][id] = true
 		}
 	}
 	out := make([]Action, 0, len(byRule))

@@ -101,3 +101,19 @@ func TestRulesTable(t *testing.T) {
 		}
 	}
 }
+
+// TestBuild_groupCountsForMembers holds that a finding about a group counts for
+// every asset of it: each member is a device that has the fail.
+func TestBuild_groupCountsForMembers(t *testing.T) {
+	d := Build(sample(t))
+	fails := map[string]int{}
+	for _, a := range d.Assets {
+		fails[a.ID] = a.Outcomes.Fail
+	}
+	if diff := cmp.Diff(map[string]int{"asset-1": 2, "asset-2": 1, "asset-3": 0}, fails); diff != "" {
+		t.Errorf("fails by asset (-want +got):\n%s", diff)
+	}
+	if d.Summary.AssetsWithFail != 2 {
+		t.Errorf("%d assets with a fail, want 2", d.Summary.AssetsWithFail)
+	}
+}

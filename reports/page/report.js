@@ -74,8 +74,8 @@
     const a = asset(i);
     tr.append(
       cell("", make("span", outcome(i), "tag " + outcome(i)), make("span", severity(i), "sub")),
-      cell("rule", open, make("span", rule(i)[1], "sub")),
-      cell("place", make("span", a[1] || place(i)), a[1] ? make("span", place(i), "sub") : ""),
+      cell("rule", open, make("span", rule(i)[1], "sub one")),
+      cell("place", make("span", a[1] || place(i), "one"), a[1] ? make("span", place(i), "sub one") : ""),
       cell("", make("span", (a[1] || place(i)) + ": " + rule(i)[0], "narrow"), make("span", D.details[D.d[i]])));
     return tr;
   };
