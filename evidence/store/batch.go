@@ -63,7 +63,8 @@ func (s *Store) write(ctx context.Context, do func(*batch) error) error {
 		err = b.err
 	}
 	if err != nil {
-		return explain(s.path, errors.Join(err, tx.Rollback()))
+		_ = tx.Rollback() // fails only where SQLite has undone it already, as on a full disk
+		return explain(s.path, err)
 	}
 	if err := tx.Commit(); err != nil {
 		return explain(s.path, err)
@@ -182,7 +183,7 @@ func address(a netip.Addr) any {
 	return clean(a.String())
 }
 
-func flag(v bool) int64 {
+func bit(v bool) int64 {
 	if v {
 		return 1
 	}

@@ -193,10 +193,10 @@ func isCA(tbs cryptobyte.String) any {
 			continue
 		}
 		var ca bool
-		if !value.ReadASN1(&bc, cbasn1.SEQUENCE) || !bc.ReadOptionalASN1Boolean(&ca, cbasn1.BOOLEAN, false) {
+		if !value.ReadASN1(&bc, cbasn1.SEQUENCE) || bc.PeekASN1Tag(cbasn1.BOOLEAN) && !bc.ReadASN1Boolean(&ca) {
 			return nil
 		}
-		return flag(ca)
+		return bit(ca)
 	}
 	return int64(0)
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -124,12 +123,21 @@ func TestOpen_errors(t *testing.T) {
 			}
 			t.Run(tt.name+"/"+mode.name, func(t *testing.T) {
 				path := tt.make(t)
-				before, _ := os.ReadFile(path)
+				// A file of ours may have been opened and closed again: then what
+				// counts is what it holds.
+				state := func() string {
+					if errors.Is(tt.want, ErrKeyMissing) || errors.Is(tt.want, tlog.ErrKeyMode) || errors.Is(tt.want, ErrKeyForeign) || errors.Is(tt.want, ErrInconsistent) {
+						return dump(t, path)
+					}
+					b, _ := os.ReadFile(path)
+					return string(b)
+				}
+				before := state()
 				err := mode.do(path)
 				if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), filepath.Dir(path)) || !strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "\n") {
 					t.Errorf("got %v, want %v", err, tt.want)
 				}
-				if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+				if state() != before {
 					t.Error("the file was changed")
 				}
 				if _, err := os.Stat(path + ".lock"); err == nil {
@@ -198,7 +206,9 @@ func TestOpen_secondWriter(t *testing.T) {
 func TestStore_locked(t *testing.T) {
 	path, _ := filled(t)
 	s := openT(t, path)
-	exec(t, mustConn(t, s.w), "PRAGMA busy_timeout=1")
+	if _, err := s.w.ExecContext(t.Context(), "PRAGMA busy_timeout=1"); err != nil {
+		t.Fatal(err)
+	}
 	other := sql.OpenDB(connector{dsn: "file:" + path + "?mode=rw", access: unguarded})
 	defer other.Close()
 	c := mustConn(t, other)

@@ -40,7 +40,7 @@ func (s *Store) BeginRun(ctx context.Context, r evidence.Run, scope []evidence.S
 			digest(r.Catalogue), digest(r.Config), clean(r.Operator), clean(r.Authority), clean(r.Sensor), clean(r.Note),
 			ms(r.AsOf), version+" "+source)
 		for _, e := range scope {
-			b.insert(kindScope, r.ID, clean(e.Target), flag(e.Allowed), clean(e.Reason))
+			b.insert(kindScope, r.ID, clean(e.Target), bit(e.Allowed), clean(e.Reason))
 		}
 		return b.err
 	})

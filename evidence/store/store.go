@@ -268,7 +268,8 @@ func (s *Store) inTx(ctx context.Context, do func(*sql.Tx) error) error {
 		return err
 	}
 	if err := do(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
+		_ = tx.Rollback() // fails only where SQLite has undone it already, as on a full disk
+		return err
 	}
 	return tx.Commit()
 }

@@ -75,7 +75,7 @@ func TestFingerprint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "9447216169d74eb4f3063d43625c6be1af917ed75a2bad70b0480ab200041b41"
+	const want = "89f00c6a6b63d98a05066c9c6b30a1ccac218b8447ebb0b73332bc4a0c85e557"
 	if got := fingerprint(all).String(); got != want {
 		t.Errorf("schema version %d has fingerprint %s, want %s", schemaVersion, got, want)
 	}

@@ -25,9 +25,10 @@ FROM proj_asset a;
 
 CREATE VIEW v_endpoint AS
 SELECT
-  (SELECT a.asset FROM proj_asset_endpoint p JOIN proj_asset a ON a.id=p.asset
-    WHERE p.address=e.address AND p.port=e.port AND p.transport=e.transport
-    ORDER BY p.server_name<>e.server_name, p.id LIMIT 1) AS asset,
+  coalesce((SELECT min(a.asset) FROM proj_asset_endpoint p JOIN proj_asset a ON a.id=p.asset
+      WHERE p.address=e.address AND p.port=e.port AND p.transport=e.transport AND p.server_name=e.server_name),
+    (SELECT min(a.asset) FROM proj_asset_endpoint p JOIN proj_asset a ON a.id=p.asset
+      WHERE p.address=e.address AND p.port=e.port AND p.transport=e.transport)) AS asset,
   e.address, e.port, e.transport,
   CASE WHEN e.dicom THEN 'dicom' WHEN e.hl7 THEN 'hl7' WHEN e.ssh THEN 'ssh' WHEN e.snmp THEN 'snmp'
     WHEN e.tls THEN 'tls' ELSE coalesce(e.spoke,'unknown') END AS protocol,
