@@ -149,7 +149,7 @@ func freePort(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // test
+	defer l.Close()
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -171,9 +171,9 @@ func start(t *testing.T, port, program string, args ...string) string {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
-	go func() { cmd.Wait(); close(done) }() //nolint:errcheck // killed at the end
+	go func() { cmd.Wait(); close(done) }()
 	t.Cleanup(func() {
-		cmd.Process.Kill() //nolint:errcheck // may be gone
+		cmd.Process.Kill()
 		<-done
 		if t.Failed() {
 			text, _ := os.ReadFile(output.Name())
@@ -187,9 +187,9 @@ func start(t *testing.T, port, program string, args ...string) string {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for range 250 {
-		c, err := net.DialTimeout("tcp", address, time.Second) //nolint:noctx // readiness of a local peer
+		c, err := net.DialTimeout("tcp", address, time.Second)
 		if err == nil {
-			c.Close() //nolint:errcheck // test
+			c.Close()
 			return address
 		}
 		select {
@@ -477,7 +477,7 @@ func TestPeer_openssh(t *testing.T) {
 	if os.Getuid() == 0 { // sshd wants the directory that its service unit makes
 		const separation = "/run/sshd"
 		if err := os.Mkdir(separation, 0o755); err == nil {
-			t.Cleanup(func() { os.Remove(separation) }) //nolint:errcheck // may be in use
+			t.Cleanup(func() { os.Remove(separation) })
 		}
 	}
 	var keys []string
@@ -662,14 +662,15 @@ type meter struct {
 	carrying                        sync.WaitGroup
 }
 
-func (m *meter) listen(t *testing.T, server string) string {
+// listen returns the address to connect to, and a function that ends the proxy
+// and waits until all that passed is counted.
+func (m *meter) listen(t *testing.T, server string) (address string, end func()) {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() }) //nolint:errcheck // test
-	go func() {
+	m.carrying.Go(func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
@@ -678,26 +679,29 @@ func (m *meter) listen(t *testing.T, server string) string {
 			m.connections.Add(1)
 			m.carrying.Go(func() { m.carry(c, server) })
 		}
-	}()
-	return l.Addr().String()
+	})
+	return l.Addr().String(), func() {
+		l.Close()
+		m.carrying.Wait()
+	}
 }
 
 // carry counts in both directions until the client is gone. What the server says
 // after that reaches nobody, and is not counted.
 func (m *meter) carry(client net.Conn, server string) {
-	defer client.Close()                                  //nolint:errcheck // test
-	c, err := net.DialTimeout("tcp", server, time.Second) //nolint:noctx // test
+	defer client.Close()
+	c, err := net.DialTimeout("tcp", server, time.Second)
 	if err != nil {
 		return
 	}
 	m.carrying.Go(func() {
 		n, _ := io.Copy(client, c)
 		m.toClient.Add(n)
-		client.(*net.TCPConn).CloseWrite() //nolint:errcheck // test
+		client.(*net.TCPConn).CloseWrite()
 	})
 	n, _ := io.Copy(c, client)
 	m.toServer.Add(n)
-	c.Close() //nolint:errcheck // test
+	c.Close()
 }
 
 // TestLedger_agreesWithProxy holds the ledger against what a third party counted.
@@ -712,7 +716,7 @@ func TestLedger_agreesWithProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close() //nolint:errcheck // test
+	defer l.Close()
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -720,15 +724,16 @@ func TestLedger_agreesWithProxy(t *testing.T) {
 				return
 			}
 			go func() {
-				io.Copy(io.Discard, c)          //nolint:errcheck // test
-				c.(*tls.Conn).NetConn().Close() //nolint:errcheck // test
+				io.Copy(io.Discard, c)
+				c.(*tls.Conn).NetConn().Close()
 			}()
 		}
 	}()
 	var m meter
-	got := scan(t, scanner.Gentle, "", m.listen(t, l.Addr().String()))
+	address, end := m.listen(t, l.Addr().String())
+	got := scan(t, scanner.Gentle, "", address)
+	end()
 	row := got.rows[0]
-	m.carrying.Wait() // all were answered, so all were accepted
 	if row.Connections != m.connections.Load() || row.BytesSent != m.toServer.Load() || row.BytesReceived != m.toClient.Load() {
 		t.Errorf("ledger: %d connections, %d bytes sent, %d received; proxy: %d, %d, %d",
 			row.Connections, row.BytesSent, row.BytesReceived, m.connections.Load(), m.toServer.Load(), m.toClient.Load())

@@ -62,7 +62,7 @@ func (n *network) DialContext(ctx context.Context, _, address string) (net.Conn,
 	n.count(host, 1)
 	go func() {
 		defer n.count(host, -1)
-		defer server.Close() //nolint:errcheck // test
+		defer server.Close()
 		if n.serve != nil {
 			n.serve(address, server)
 		}
@@ -92,12 +92,12 @@ func echo(_ string, c net.Conn) {
 		return
 	}
 	if _, err := c.Write([]byte{'x'}); err == nil {
-		io.Copy(io.Discard, c) //nolint:errcheck // test
+		io.Copy(io.Discard, c)
 	}
 }
 
 // silent waits for the end without a byte.
-func silent(_ string, c net.Conn) { io.Copy(io.Discard, c) } //nolint:errcheck // test
+func silent(_ string, c net.Conn) { io.Copy(io.Discard, c) }
 
 // knocker connects dials times, writes, reads a byte and closes.
 type knocker struct {
@@ -122,7 +122,7 @@ func (k knocker) Probe(ctx context.Context, s scanner.Session, _ []evidence.Obse
 		}
 		if err != nil {
 			o.Result = evidence.ResultRefused
-			return append(out, o), nil
+			return append(out, o), nil //nolint:nilerr // a refusal is an observation
 		}
 		if _, err = c.Write([]byte("hi")); err == nil {
 			_, err = c.Read(make([]byte, 8))
@@ -499,7 +499,7 @@ func flood(_ string, c net.Conn) {
 }
 
 func drip(_ string, c net.Conn) {
-	go io.Copy(io.Discard, c) //nolint:errcheck // test
+	go io.Copy(io.Discard, c)
 	for {
 		time.Sleep(990 * time.Millisecond)
 		if _, err := c.Write([]byte{1}); err != nil {
@@ -519,7 +519,7 @@ func (g glutton) Probe(ctx context.Context, s scanner.Session, _ []evidence.Obse
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close() //nolint:errcheck // test
+	defer c.Close()
 	if err := c.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}

@@ -94,8 +94,9 @@ func (c *benchConn) earlier(t time.Time) time.Time {
 	return t
 }
 
-func (c *benchConn) SetDeadline(t time.Time) error      { return c.Conn.SetDeadline(c.earlier(t)) }
-func (c *benchConn) SetReadDeadline(t time.Time) error  { return c.Conn.SetReadDeadline(c.earlier(t)) }
+func (c *benchConn) SetDeadline(t time.Time) error     { return c.Conn.SetDeadline(c.earlier(t)) }
+func (c *benchConn) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(c.earlier(t)) }
+
 func (c *benchConn) SetWriteDeadline(t time.Time) error { return c.Conn.SetWriteDeadline(c.earlier(t)) }
 
 func (c *benchConn) Close() error {
@@ -140,10 +141,10 @@ func (b *bench) Dial(ctx context.Context) (net.Conn, error) {
 	if err := client.SetDeadline(c.deadline); err != nil {
 		return nil, err
 	}
-	context.AfterFunc(ctx, func() { client.Close() }) //nolint:errcheck // test
+	context.AfterFunc(ctx, func() { client.Close() })
 	b.conns = append(b.conns, c)
 	go func() {
-		defer server.Close() //nolint:errcheck // test
+		defer server.Close()
 		b.peer(server)
 	}()
 	return c, nil
@@ -155,9 +156,9 @@ func link() (client, server net.Conn) {
 	client, near := net.Pipe()
 	far, server := net.Pipe()
 	carry := func(to, from net.Conn) {
-		io.Copy(to, from)         //nolint:errcheck // test
-		to.Close()                //nolint:errcheck // test
-		io.Copy(io.Discard, from) //nolint:errcheck // test
+		io.Copy(to, from)
+		to.Close()
+		io.Copy(io.Discard, from)
 	}
 	go carry(far, near)
 	go carry(near, far)
@@ -175,7 +176,7 @@ func (b *bench) run(ctx context.Context, p scanner.Prober) ([]evidence.Observati
 	for i, c := range b.conns {
 		if !c.isClosed() {
 			b.t.Errorf("connection %d was left open", i+1)
-			c.Close() //nolint:errcheck // test
+			c.Close()
 		}
 		// What is sent on any connection is bounded by the largest that is planned.
 		most := slices.MaxFunc(exchanges, func(x, y scanner.Exchange) int { return int(x.MaxBytes - y.MaxBytes) }).MaxBytes
@@ -231,7 +232,7 @@ func goodTLS(t *testing.T) func(net.Conn) {
 	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, ClientAuth: tls.RequestClientCert}
 	return func(c net.Conn) {
 		server := tls.Server(c, config)
-		io.Copy(io.Discard, server) //nolint:errcheck // test
+		io.Copy(io.Discard, server)
 	}
 }
 
@@ -250,7 +251,7 @@ func goodSSH(t *testing.T) func(net.Conn) {
 		server, _, _, err := ssh.NewServerConn(c, config)
 		if err == nil {
 			t.Error("the prober authenticated")
-			server.Close() //nolint:errcheck // test
+			server.Close()
 		}
 	}
 }
@@ -276,7 +277,7 @@ func goodDICOM(t *testing.T) func(net.Conn) {
 		if release != 5 {
 			t.Errorf("the association ends with a protocol data unit of type %d, want a release", release)
 		}
-		c.Write([]byte{6, 0, 0, 0, 0, 4, 0, 0, 0, 0}) //nolint:errcheck // test
+		c.Write([]byte{6, 0, 0, 0, 0, 4, 0, 0, 0, 0})
 	}
 }
 
@@ -312,7 +313,7 @@ func goodSNMP(c net.Conn) {
 		tlv(0x30, id, tlv(2, []byte{5, 0xdc}), tlv(4, []byte{0}), tlv(2, []byte{3})),
 		tlv(4, tlv(0x30, engine, tlv(2, []byte{7}), tlv(2, []byte{2, 0}), empty, empty, empty)),
 		tlv(0x30, engine, empty, tlv(0xa8, id, zero, zero, tlv(0x30, counter))))
-	c.Write(report) //nolint:errcheck // test
+	c.Write(report)
 }
 
 func (s subject) bench(t *testing.T, peer func(net.Conn)) *bench {
@@ -386,7 +387,7 @@ func TestContract_vetoed(t *testing.T) {
 func TestContract_silent(t *testing.T) {
 	each(t, func(t *testing.T, s subject) {
 		start := time.Now()
-		b := s.bench(t, func(c net.Conn) { io.Copy(io.Discard, c) }) //nolint:errcheck // test
+		b := s.bench(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 		obs, err := b.run(t.Context(), s.prober)
 		if err != nil || len(obs) != 1 || obs[0].Result != evidence.ResultTimeout {
 			t.Errorf("observations %+v, error %v; want one time-out", obs, err)
@@ -402,7 +403,7 @@ func TestContract_cancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		b := s.bench(t, func(c net.Conn) { io.Copy(io.Discard, c) }) //nolint:errcheck // test
+		b := s.bench(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 		_, err := b.run(ctx, s.prober)
 		if !errors.Is(err, context.Canceled) || time.Since(start) != time.Second || len(b.conns) != 1 {
 			t.Errorf("%d connections and error %v, %v after the start", len(b.conns), err, time.Since(start))
@@ -418,7 +419,7 @@ func TestContract_cancelled(t *testing.T) {
 func TestContract_hostile(t *testing.T) {
 	forever := func(unit []byte) func(net.Conn) {
 		return func(c net.Conn) {
-			go io.Copy(io.Discard, c) //nolint:errcheck // test
+			go io.Copy(io.Discard, c)
 			for {
 				if _, err := c.Write(unit); err != nil {
 					return
@@ -427,7 +428,7 @@ func TestContract_hostile(t *testing.T) {
 		}
 	}
 	drip := func(c net.Conn) {
-		go io.Copy(io.Discard, c) //nolint:errcheck // test
+		go io.Copy(io.Discard, c)
 		for {
 			if _, err := c.Write([]byte{0x16}); err != nil {
 				return
@@ -451,7 +452,7 @@ func TestContract_hostile(t *testing.T) {
 		"terminal escapes":          forever([]byte("\x1b]0;pwned\x07\x1b[31m\r\n")),
 		"one byte after the other":  drip,
 		"closes at once":            func(net.Conn) {},
-		"closes after the question": func(c net.Conn) { c.Read(make([]byte, 4096)) }, //nolint:errcheck // test
+		"closes after the question": func(c net.Conn) { c.Read(make([]byte, 4096)) },
 	}
 	for name, peer := range peers {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
@@ -495,10 +496,10 @@ func record(t *testing.T, s subject) []byte {
 			}
 			client, server := net.Pipe()
 			go func() {
-				defer server.Close() //nolint:errcheck // test
+				defer server.Close()
 				s.good(server)
 			}()
-			go io.Copy(client, c) //nolint:errcheck // test
+			go io.Copy(client, c)
 			buf := make([]byte, 1<<16)
 			for {
 				n, err := client.Read(buf)
@@ -509,7 +510,7 @@ func record(t *testing.T, s subject) []byte {
 					return
 				}
 				if _, err := c.Write(buf[:n]); err != nil {
-					client.Close() //nolint:errcheck // test
+					client.Close()
 					return
 				}
 			}
@@ -528,7 +529,7 @@ func record(t *testing.T, s subject) []byte {
 // replay says text on every connection, then closes.
 func replay(text []byte, piece int) func(net.Conn) {
 	return func(c net.Conn) {
-		go io.Copy(io.Discard, c) //nolint:errcheck // test
+		go io.Copy(io.Discard, c)
 		for chunk := range slices.Chunk(text, piece) {
 			if _, err := c.Write(chunk); err != nil {
 				return

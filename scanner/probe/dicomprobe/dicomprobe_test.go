@@ -30,7 +30,7 @@ func (line) Now() time.Time       { return time.Now() }
 func (l line) Dial(context.Context) (net.Conn, error) {
 	client, server := net.Pipe()
 	go func() {
-		defer server.Close() //nolint:errcheck // test
+		defer server.Close()
 		l.serve(server)
 	}()
 	return client, nil
@@ -83,7 +83,7 @@ func TestProbe_answers(t *testing.T) {
 				serve := func(c net.Conn) {
 					defer close(done)
 					last, request = next(c)
-					go c.Write(tt.answer) //nolint:errcheck // test
+					go c.Write(tt.answer)
 					for {
 						kind, _ := next(c)
 						if kind == 0 {

@@ -242,7 +242,7 @@ func (a *answer) certificateRequest13(body cryptobyte.String) {
 func (a *answer) certificate13(body cryptobyte.String) error {
 	var context, list cryptobyte.String
 	if !body.ReadUint8LengthPrefixed(&context) || !body.ReadUint24LengthPrefixed(&list) {
-		return errors.New("Certificate is malformed")
+		return errors.New("certificate message is malformed")
 	}
 	a.certs = nil
 	for !list.Empty() {

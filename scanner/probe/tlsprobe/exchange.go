@@ -69,7 +69,8 @@ func read(c net.Conn, a *answer, now func() time.Time) error {
 	for {
 		n, err := c.Read(buf)
 		if a.feed(buf[:n]) {
-			return readName(c, a, now)
+			readName(c, a, now)
+			return nil
 		}
 		if err != nil {
 			return err
@@ -78,20 +79,19 @@ func read(c net.Conn, a *answer, now func() time.Time) error {
 }
 
 // readName reads a little more of a peer that does not speak TLS, so that its
-// protocol can be named.
-func readName(c net.Conn, a *answer, now func() time.Time) error {
+// protocol can be named. The answer is there: an error ends the reading only.
+func readName(c net.Conn, a *answer, now func() time.Time) {
 	if !a.notTLS() || c.SetReadDeadline(now().Add(time.Second)) != nil {
-		return nil
+		return
 	}
 	buf := make([]byte, enoughToName)
 	for len(a.received) < enoughToName {
 		n, err := c.Read(buf[:enoughToName-len(a.received)])
 		a.received = append(a.received, buf[:n]...)
 		if err != nil {
-			return nil //nolint:nilerr // the answer is there; its name may be short
+			return
 		}
 	}
-	return nil
 }
 
 // conclude writes what became of the exchange.

@@ -69,7 +69,7 @@ func handshake(ctx context.Context, s scanner.Session) (evidence.Observation, *a
 		a.readSealed(received, keyLog.Bytes())
 	}
 	if a.notTLS() {
-		failure = errors.Join(failure, readName(c, a, s.Now))
+		readName(c, a, s.Now)
 	}
 	if complete {
 		// close_notify, without waiting for the answer; Close reports only that

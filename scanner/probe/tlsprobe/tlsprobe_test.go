@@ -57,7 +57,7 @@ func serve(t testing.TB, accept func(net.Conn)) *direct {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() }) //nolint:errcheck // test
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
@@ -65,7 +65,7 @@ func serve(t testing.TB, accept func(net.Conn)) *direct {
 				return
 			}
 			go func() {
-				defer c.Close() //nolint:errcheck // test
+				defer c.Close()
 				accept(c)
 			}()
 		}
@@ -76,7 +76,7 @@ func serve(t testing.TB, accept func(net.Conn)) *direct {
 func serveTLS(t testing.TB, config *tls.Config) *direct {
 	t.Helper()
 	return serve(t, func(c net.Conn) {
-		io.Copy(io.Discard, tls.Server(c, config)) //nolint:errcheck // test
+		io.Copy(io.Discard, tls.Server(c, config))
 	})
 }
 
@@ -233,10 +233,10 @@ func TestProbe_stopsOddHellos(t *testing.T) {
 	var served atomic.Int64
 	d := serve(t, func(c net.Conn) {
 		if served.Add(1) <= 2 {
-			io.Copy(io.Discard, tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})) //nolint:errcheck // test
+			io.Copy(io.Discard, tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}}))
 			return
 		}
-		io.Copy(io.Discard, c) //nolint:errcheck // test
+		io.Copy(io.Discard, c)
 	})
 	s := &hasty{d}
 	obs, err := New().Probe(t.Context(), s, nil)
@@ -277,8 +277,8 @@ func TestProbe_ssl2(t *testing.T) {
 		"longer than it has": {[]byte{0xff, 0xff, 4}, 0, evidence.ResultReset},
 	} {
 		d := serve(t, func(c net.Conn) {
-			c.Read(make([]byte, 256)) //nolint:errcheck // test
-			c.Write(tt.answer)        //nolint:errcheck // test
+			c.Read(make([]byte, 256))
+			c.Write(tt.answer)
 		})
 		obs, err := askSSL2(t.Context(), d)
 		if err != nil {
