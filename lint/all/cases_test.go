@@ -55,6 +55,7 @@ func TestCases(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no cases: %v", err)
 	}
+	checks := all.Checks()
 	for _, file := range files {
 		name := checkName(file)
 		t.Run(name+"/"+strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
@@ -63,7 +64,7 @@ func TestCases(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := readCase(t, archive)
-			got := report(t, name, c)
+			got := report(t, checks, name, c)
 			if *update || *generate {
 				writeWant(t, file, archive, got)
 				return
@@ -197,11 +198,11 @@ func endpointOf(t *testing.T, s string) evidence.Endpoint {
 }
 
 // run applies every check; params are those of the named check.
-func run(t testing.TB, c testCase, name string) []lint.Result {
+func run(t testing.TB, checks []lint.Check, c testCase, name string) []lint.Result {
 	t.Helper()
 	corpus := lint.NewCorpus(c.obs, c.assets)
 	var out []lint.Result
-	for _, check := range all.Checks() {
+	for _, check := range checks {
 		var params map[string]any
 		if check.Name == name {
 			params = c.params
@@ -217,11 +218,11 @@ func run(t testing.TB, c testCase, name string) []lint.Result {
 
 // report lists, for each subject, the checks by outcome, and then the details of
 // the check that the case is about.
-func report(t *testing.T, name string, c testCase) string {
+func report(t *testing.T, checks []lint.Check, name string, c testCase) string {
 	t.Helper()
 	bySubject := make(map[string]map[evidence.Outcome][]string)
 	var details []string
-	for _, r := range run(t, c, name) {
+	for _, r := range run(t, checks, c, name) {
 		locus := shorten(r.Subject.Locus())
 		if bySubject[locus] == nil {
 			bySubject[locus] = make(map[evidence.Outcome][]string)

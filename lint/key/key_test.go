@@ -1,0 +1,207 @@
+package key
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"probity/evidence"
+	"probity/fixtures/pki"
+)
+
+// TestROCA_subgroups compares with the published fingerprint: for these primes
+// 65537 does not generate the whole group; for the others any modulus passes.
+func TestROCA_subgroups(t *testing.T) {
+	r := newROCA()
+	var proper []uint64
+	for _, p := range r.primes {
+		if uint64(len(r.powers[p])) < p-1 {
+			proper = append(proper, p)
+		}
+	}
+	want := []uint64{11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157}
+	if diff := cmp.Diff(want, proper); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	// M of the keys of 512 to 960 bits, as in the detection tool of the authors.
+	m, _ := new(big.Int).SetString("924CBA6AE99DFA084537FACC54948DF0C23DA044D8CABE0EDD75BC6", 16)
+	if product := new(big.Int).Lsh(r.product, 1); product.Cmp(m) != 0 {
+		t.Errorf("the product of the primes is %x, want %x", product, m)
+	}
+}
+
+func TestROCA_matches(t *testing.T) {
+	r := newROCA()
+	weak, err := pki.ROCAKey(pki.NewSeed(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.matches(weak.N) {
+		t.Error("a ROCA key is not found")
+	}
+	for i := range uint64(4) {
+		sound, err := pki.RSAKey(pki.NewSeed(i), 1024)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.matches(sound.N) {
+			t.Errorf("key %d is taken for a ROCA key", i)
+		}
+	}
+}
+
+func nextPrime(n *big.Int) *big.Int {
+	p := new(big.Int).SetBit(new(big.Int).Set(n), 0, 1)
+	for p.Add(p, big.NewInt(2)); !p.ProbablyPrime(20); p.Add(p, big.NewInt(2)) {
+	}
+	return p
+}
+
+// TestFermat places the second prime so that the search ends in a given round:
+// n = a² - b² is found after a - ⌈√n⌉ + 1 rounds, which is about b²/(2√n).
+func TestFermat(t *testing.T) {
+	p := nextPrime(new(big.Int).Lsh(big.NewInt(0xC0FFEE), 232)) // 256 bits
+	for _, tt := range []struct {
+		name  string
+		shift uint // distance of the second prime as a power of two
+		found bool
+	}{
+		{"neighbours", 4, true},
+		{"128 bits apart", 128, true},
+		{"131 bits apart", 131, true},
+		{"140 bits apart", 140, false},
+		{"200 bits apart", 200, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			q := nextPrime(new(big.Int).Add(p, new(big.Int).Lsh(big.NewInt(1), tt.shift)))
+			rounds := fermat(new(big.Int).Mul(p, q))
+			if (rounds >= 0) != tt.found {
+				t.Errorf("got %d rounds, want found %v", rounds, tt.found)
+			}
+		})
+	}
+	if got := fermat(new(big.Int).Mul(p, p)); got != 0 {
+		t.Errorf("a square: got %d rounds, want 0", got)
+	}
+}
+
+func TestMaybeSquare(t *testing.T) {
+	for i := range int64(5000) {
+		root := new(big.Int).Sqrt(big.NewInt(i))
+		if root.Mul(root, root).Int64() == i && !maybeSquare(big.NewInt(i)) {
+			t.Errorf("%d is a square", i)
+		}
+	}
+}
+
+func TestSmallFactor(t *testing.T) {
+	products := smallPrimes()
+	p := nextPrime(new(big.Int).Lsh(big.NewInt(1), 200))
+	for _, tt := range []struct {
+		factor int64
+		want   uint64
+	}{{1, 0}, {2, 2}, {3, 3}, {15, 3}, {251 * 257, 251}, {65521, 65521}, {65537, 0}} {
+		if got := smallFactor(new(big.Int).Mul(p, big.NewInt(tt.factor)), products); got != tt.want {
+			t.Errorf("factor %d: got %d, want %d", tt.factor, got, tt.want)
+		}
+	}
+	if got := smallFactor(big.NewInt(65521), products); got != 0 {
+		t.Errorf("a prime divides itself only: got %d", got)
+	}
+}
+
+func TestKnown_rows(t *testing.T) {
+	lines := strings.Split(strings.TrimSuffix(knownTSV, "\n"), "\n")
+	if got, want := len(readKnown(knownTSV)), len(lines)-1; got != want {
+		t.Errorf("%d of %d rows are read: one is malformed or there twice", got, want)
+	}
+	for _, line := range lines[1:] {
+		if f := strings.Split(line, "\t"); len(f) != 4 || slices.Contains(f, "") {
+			t.Errorf("malformed row %q", line)
+		}
+	}
+}
+
+func TestKnown_rfc9500(t *testing.T) {
+	known := Known()
+	rsa, err := pki.PublishedRSA2048()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ec, err := pki.PublishedP256()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, pub := range map[string]any{"testRSA2048": rsa.Public(), "testECCP256": ec.Public()} {
+		der, err := x509.MarshalPKIXPublicKey(pub)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row, ok := known(evidence.DigestOf(der)); !ok || !strings.HasPrefix(row.Source, "RFC 9500") {
+			t.Errorf("%s: got %v, %v", name, row, ok)
+		}
+	}
+}
+
+// TestKnown_goSource computes the digests of the test keys of the Go
+// distribution anew.
+func TestKnown_goSource(t *testing.T) {
+	pattern := regexp.MustCompile(`-----BEGIN [A-Z ]*KEY-----[^-]+-----END [A-Z ]*KEY-----`)
+	found := make(map[evidence.Digest]bool)
+	files := make(map[string]bool)
+	for _, row := range readKnown(knownTSV) {
+		if row.Source == "Go source" {
+			file, _, _ := strings.Cut(row.Where, ",")
+			files[file] = true
+		}
+	}
+	for file := range files {
+		src, err := os.ReadFile(filepath.Join(runtime.GOROOT(), "src", filepath.FromSlash(file)))
+		if err != nil {
+			t.Skipf("the Go distribution has no sources here: %v", err)
+		}
+		for _, text := range pattern.FindAllString(string(src), -1) {
+			block, _ := pem.Decode([]byte(strings.ReplaceAll(text, "TESTING KEY", "PRIVATE KEY")))
+			if block == nil {
+				continue
+			}
+			if pub := publicOf(block.Bytes); pub != nil {
+				der, err := x509.MarshalPKIXPublicKey(pub)
+				if err != nil {
+					t.Fatal(err)
+				}
+				found[evidence.DigestOf(der)] = true
+			}
+		}
+	}
+	for d, row := range readKnown(knownTSV) {
+		if row.Source == "Go source" && !found[d] {
+			t.Errorf("%s (%s): no key of %s has this digest", d, row.Algorithm, row.Where)
+		}
+	}
+}
+
+func publicOf(der []byte) any {
+	if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return k.Public()
+	}
+	if k, err := x509.ParseECPrivateKey(der); err == nil {
+		return k.Public()
+	}
+	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		if s, ok := k.(crypto.Signer); ok {
+			return s.Public()
+		}
+	}
+	return nil
+}
