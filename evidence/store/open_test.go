@@ -436,7 +436,7 @@ func TestStore_killed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "e.db")
 	total := 0
 	for round := range rounds {
-		kept := killWriter(t, path, 5+round*7)
+		kept := killWriter(t, path, 5+round*3)
 		r := verifyT(t, path, VerifyOptions{PublicKey: publicKey(t, path)})
 		if r.Status != StatusUnsealed && r.Status != StatusUnanchored {
 			t.Fatalf("round %d: %s %v", round, r.Status, r.Problems)

@@ -97,11 +97,14 @@ func TestViews_golden(t *testing.T) {
 		}
 		out.WriteString("\n")
 	}
-	var sum, spki []byte
+	var sum, spki, key []byte
+	if err := s.r.QueryRowContext(t.Context(), "SELECT finding_key FROM finding WHERE id=1").Scan(&key); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.r.QueryRowContext(t.Context(), "SELECT b.sha256, c.spki_sha256 FROM proj_certificate c JOIN blob b ON b.id=c.blob WHERE subject IS NOT NULL").Scan(&sum, &spki); err != nil {
 		t.Fatal(err)
 	}
-	got := strings.NewReplacer(toDigest(sum).String(), "<sha256>", toDigest(spki).String(), "<spki>").Replace(out.String())
+	got := strings.NewReplacer(toDigest(sum).String(), "<sha256>", toDigest(spki).String(), "<spki>", toDigest(key).String(), "<key>").Replace(out.String())
 	const golden = "testdata/views.golden"
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
