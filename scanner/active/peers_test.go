@@ -590,7 +590,7 @@ func TestPeer_noHarm(t *testing.T) {
 			}
 		}
 	}()
-	for echoes.Load() < 8 && failures.Load() == 0 {
+	for echoes.Load() < 5 && failures.Load() == 0 {
 		l := scan(t, scanner.Gentle, scanner.ActionDICOM, address)
 		if f := l.obs[len(l.obs)-1].Facts.DICOM; f == nil || f.PDU != "ac" {
 			t.Errorf("association:%s", l)

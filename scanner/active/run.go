@@ -55,8 +55,8 @@ type Summary struct {
 	Endpoints      int // in the plan
 	Reached        int // endpoints that answered with data
 	Planned        int // probes in the plan
-	Sent           int // probes, with those that followed from an answer
-	Skipped        int // probes that were to be sent and were not: breaker, interruption, fault
+	Sent           int // probes that ran to their end, with those that followed from an answer
+	Skipped        int // probes that were not sent, or cut short: breaker, interruption, fault
 	NotNeeded      int // probes whose condition was not met
 	Connections    int64
 	BytesSent      int64
@@ -274,7 +274,7 @@ func (r *runner) probe(ctx context.Context, a *asset, p scanner.PlannedProbe, pr
 	case err != nil:
 		rec.Reason += "; stopped: " + safetext.Clean(err.Error())
 	}
-	r.record(ctx, rec, obs, rec.Outcome == evidence.ProbeSkipped, planned)
+	r.record(ctx, rec, obs, s.dials == 0 || err != nil || ctx.Err() != nil, planned)
 	return obs
 }
 
@@ -316,10 +316,10 @@ func (r *runner) record(ctx context.Context, rec evidence.ProbeRecord, obs []evi
 		return
 	}
 	switch {
-	case rec.Outcome == evidence.ProbeSent:
-		r.summary.Sent++
 	case lost:
 		r.summary.Skipped++
+	case rec.Outcome == evidence.ProbeSent:
+		r.summary.Sent++
 	default:
 		r.summary.NotNeeded++
 	}

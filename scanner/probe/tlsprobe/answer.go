@@ -11,9 +11,13 @@ import (
 	"probity/internal/wire/tlswire"
 )
 
-// maxFlight bounds the bytes kept of one direction. The largest Certificate
-// message that tlswire takes fits twice.
-const maxFlight = 512 << 10
+// maxFlight bounds the bytes kept of one direction: the largest Certificate
+// message that tlswire takes, with room for the rest of a flight.
+const maxFlight = 384 << 10
+
+// maxWarnings bounds the warning alerts before a ServerHello; one is usual
+// (unrecognized_name).
+const maxWarnings = 16
 
 // answer is what a server's clear bytes say, and what decryption added.
 type answer struct {
@@ -27,7 +31,8 @@ type answer struct {
 	staple   bool
 	done     bool // ServerHelloDone: the flight is complete
 	alert    *uint8
-	warning  *uint8
+	warning  *uint8 // the last
+	warnings int
 	scheme   uint16 // of CertificateVerify (TLS 1.3)
 	alpn     string // of EncryptedExtensions (TLS 1.3)
 	asked13  bool   // a CertificateRequest of TLS 1.3 was read
@@ -49,7 +54,8 @@ func (a *answer) feed(b []byte) (complete bool) {
 	if err != nil {
 		a.note(err)
 	}
-	return err != nil || a.done || a.alert != nil || len(a.received) >= maxFlight
+	hopeless := a.hello == nil && a.damage != nil
+	return err != nil || hopeless || a.done || a.alert != nil || len(a.received) >= maxFlight
 }
 
 // note keeps the first damage; what was read before stays.
@@ -64,6 +70,8 @@ func (a *answer) message(m tlswire.Message) {
 	case m.Encrypted:
 	case m.Kind == tlswire.Alert:
 		a.alerted(m.Body)
+	case m.Kind == tlswire.ApplicationData && a.hello == nil:
+		a.note(errors.New("application data before the ServerHello"))
 	case m.Kind == tlswire.Handshake:
 		a.note(a.handshake(m))
 	}
@@ -77,8 +85,11 @@ func (a *answer) alerted(body []byte) {
 			a.note(err)
 		case level == tlswire.AlertFatal && a.alert == nil:
 			a.alert = &description
-		case a.warning == nil:
+		default:
 			a.warning = &description
+			if a.warnings++; a.warnings > maxWarnings {
+				a.note(fmt.Errorf("more than %d warning alerts", maxWarnings))
+			}
 		}
 	}
 }
