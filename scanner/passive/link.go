@@ -61,6 +61,7 @@ func etherType(b []byte, at, size int) (gopacket.LayerType, []byte) {
 		return internet(b[size:])
 	case layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ:
 		return layers.LayerTypeDot1Q, b[size:]
+	default:
+		return gopacket.LayerTypeZero, nil
 	}
-	return gopacket.LayerTypeZero, nil
 }

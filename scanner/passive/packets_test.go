@@ -1,6 +1,7 @@
 package passive
 
 import (
+	"errors"
 	"io"
 	"net/netip"
 	"testing"
@@ -37,7 +38,7 @@ func load(t testing.TB, path string) []capture.Packet {
 	var out []capture.Packet
 	for {
 		p, err := f.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out
 		}
 		if err != nil {

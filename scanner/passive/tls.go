@@ -62,10 +62,8 @@ func (s *tlsSession) held() int {
 func (s *tlsSession) feed(side int, b []byte) (done bool) {
 	t := &s.sides[side]
 	list, err := t.stream.Feed(b)
-	for _, m := range list {
-		if t.message(m) {
-			return true
-		}
+	if slices.ContainsFunc(list, t.message) { // up to the message that ends the part in clear
+		return true
 	}
 	if err != nil {
 		t.notTLS = errors.Is(err, tlswire.ErrNotTLS) && !t.fed

@@ -24,18 +24,18 @@ func ParseCertificate(body []byte) ([][]byte, error) {
 	s := cryptobyte.String(body)
 	var list, der cryptobyte.String
 	if !s.ReadUint24LengthPrefixed(&list) || !s.Empty() {
-		return nil, fmt.Errorf("Certificate: %w", errMalformed)
+		return nil, fmt.Errorf("certificate list: %w", errMalformed)
 	}
 	var out [][]byte
 	for !list.Empty() {
 		if len(out) == MaxCertificates {
-			return out, fmt.Errorf("Certificate: more than %d certificates", MaxCertificates)
+			return out, fmt.Errorf("certificate list: more than %d certificates", MaxCertificates)
 		}
 		if !list.ReadUint24LengthPrefixed(&der) || len(der) == 0 {
-			return out, fmt.Errorf("Certificate: entry %d: %w", len(out), errMalformed)
+			return out, fmt.Errorf("certificate list: entry %d: %w", len(out), errMalformed)
 		}
 		if len(der) > MaxCertificateSize {
-			return out, fmt.Errorf("Certificate: entry %d has %d bytes: more than %d", len(out), len(der), MaxCertificateSize)
+			return out, fmt.Errorf("certificate list: entry %d has %d bytes: more than %d", len(out), len(der), MaxCertificateSize)
 		}
 		out = append(out, slices.Clone([]byte(der)))
 	}

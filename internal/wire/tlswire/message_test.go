@@ -209,12 +209,21 @@ func TestClientHello_accepted(t *testing.T) {
 		hello ClientHello
 		want  func(ServerHello) bool
 	}{
-		{"tls1.2", ClientHello{Version: VersionTLS12, Suites: []uint16{0xc02b}, Groups: []uint16{0x001d}, SignatureSchemes: []uint16{0x0403}, RenegotiationInfo: true},
-			func(h ServerHello) bool { return h.Version == VersionTLS12 && h.SecureRenegotiation }},
-		{"tls1.0", ClientHello{Version: VersionTLS10, Suites: []uint16{0xc009}, Groups: []uint16{0x0017}, ExtendedMasterSecret: true},
-			func(h ServerHello) bool { return h.Version == VersionTLS10 && h.ExtendedMasterSecret }},
-		{"tls1.3 without a key share", ClientHello{Version: VersionTLS12, SupportedVersions: []uint16{VersionTLS13}, Suites: []uint16{0x1301}, Groups: []uint16{0x0018}, SignatureSchemes: []uint16{0x0403}},
-			func(h ServerHello) bool { return h.HelloRetryRequest && h.Group == 0x0018 }},
+		{
+			"tls1.2",
+			ClientHello{Version: VersionTLS12, Suites: []uint16{0xc02b}, Groups: []uint16{0x001d}, SignatureSchemes: []uint16{0x0403}, RenegotiationInfo: true},
+			func(h ServerHello) bool { return h.Version == VersionTLS12 && h.SecureRenegotiation },
+		},
+		{
+			"tls1.0",
+			ClientHello{Version: VersionTLS10, Suites: []uint16{0xc009}, Groups: []uint16{0x0017}, ExtendedMasterSecret: true},
+			func(h ServerHello) bool { return h.Version == VersionTLS10 && h.ExtendedMasterSecret },
+		},
+		{
+			"tls1.3 without a key share",
+			ClientHello{Version: VersionTLS12, SupportedVersions: []uint16{VersionTLS13}, Suites: []uint16{0x1301}, Groups: []uint16{0x0018}, SignatureSchemes: []uint16{0x0403}},
+			func(h ServerHello) bool { return h.HelloRetryRequest && h.Group == 0x0018 },
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b, err := tt.hello.Marshal()

@@ -135,11 +135,19 @@ func checkAgainstOpenSSL(t *testing.T, s Suite, m []string) {
 
 func TestNames(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
-		{VersionName(0x0303), "TLS 1.2"}, {VersionName(0x0002), "SSL 2.0"}, {VersionName(0x7f1c), "0x7f1c"},
-		{GroupName(0x001d), "x25519"}, {GroupName(0x0100), "ffdhe2048"}, {GroupName(0x0a0a), "0x0a0a"},
-		{SchemeName(0x0804), "rsa_pss_rsae_sha256"}, {SchemeName(0x0202), "dsa_sha1"}, {SchemeName(0x0101), "rsa_pkcs1_md5"},
-		{SchemeName(0x0303), "ecdsa_sha224"}, {SchemeName(0x0700), "0x0700"},
-		{SuiteName(0x00ff), "TLS_EMPTY_RENEGOTIATION_INFO_SCSV"}, {SuiteName(0x4a4a), "0x4a4a"},
+		{VersionName(0x0303), "TLS 1.2"},
+		{VersionName(0x0002), "SSL 2.0"},
+		{VersionName(0x7f1c), "0x7f1c"},
+		{GroupName(0x001d), "x25519"},
+		{GroupName(0x0100), "ffdhe2048"},
+		{GroupName(0x0a0a), "0x0a0a"},
+		{SchemeName(0x0804), "rsa_pss_rsae_sha256"},
+		{SchemeName(0x0202), "dsa_sha1"},
+		{SchemeName(0x0101), "rsa_pkcs1_md5"},
+		{SchemeName(0x0303), "ecdsa_sha224"},
+		{SchemeName(0x0700), "0x0700"},
+		{SuiteName(0x00ff), "TLS_EMPTY_RENEGOTIATION_INFO_SCSV"},
+		{SuiteName(0x4a4a), "0x4a4a"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("got %q, want %q", tt.got, tt.want)
