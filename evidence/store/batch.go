@@ -99,11 +99,11 @@ func (b *batch) insert(k kind, values ...any) int64 {
 		return 0
 	}
 	leaf := tlog.LeafHash(b.line)
-	if _, err := b.find(&b.stmts[k], b.s.stmts[k]).ExecContext(context.Background(), row...); err != nil {
+	if _, err := b.find(&b.stmts[k], b.s.stmts[k]).ExecContext(context.Background(), row...); err != nil { //nolint:sqlclosecheck // compiled once, closed with the store
 		b.err = fmt.Errorf("append to %s: %w", t.name, err)
 		return 0
 	}
-	if _, err := b.find(&b.entry, b.s.entry).ExecContext(context.Background(), b.head.tree.Size(), t.name, id, leaf[:]); err != nil {
+	if _, err := b.find(&b.entry, b.s.entry).ExecContext(context.Background(), b.head.tree.Size(), t.name, id, leaf[:]); err != nil { //nolint:sqlclosecheck // compiled once, closed with the store
 		b.err = fmt.Errorf("append to the log: %w", err)
 		return 0
 	}
@@ -148,7 +148,7 @@ func (b *batch) insertBlob(data []byte) (id int64) {
 	if id, ok := b.blobs[sum]; ok {
 		return id
 	}
-	err := b.find(&b.blob, b.s.blob).QueryRowContext(context.Background(), sum[:]).Scan(&id)
+	err := b.find(&b.blob, b.s.blob).QueryRowContext(context.Background(), sum[:]).Scan(&id) //nolint:sqlclosecheck // compiled once, closed with the store
 	if errors.Is(err, sql.ErrNoRows) {
 		id = b.insert(kindBlob, sum[:], int64(len(data)), data)
 	} else if err != nil {

@@ -208,11 +208,11 @@ func (b *batch) projectCertificate(blob int64, der []byte) {
 	}
 	b.certs[blob] = true
 	var known bool
-	if b.err = b.find(&b.known, b.s.known).QueryRowContext(context.Background(), blob).Scan(&known); b.err != nil || known {
+	if b.err = b.find(&b.known, b.s.known).QueryRowContext(context.Background(), blob).Scan(&known); b.err != nil || known { //nolint:sqlclosecheck // compiled once, closed with the store
 		return
 	}
 	// What is no certificate is listed by its digest alone.
-	c, _ := parseCertificate(der) //nolint:errcheck // the fields that were read are kept
+	c, _ := parseCertificate(der)
 	_, b.err = b.tx.ExecContext(context.Background(), `INSERT INTO proj_certificate(blob,spki_sha256,subject,issuer,serial,
 		not_before_s,not_after_s,key_algorithm,key_bits,signature_algorithm,is_ca) VALUES(?,?,?,?,?,?,?,?,?,?,?)`,
 		blob, c.spki, c.subject, c.issuer, c.serial, c.notBefore, c.notAfter, c.keyAlgorithm, c.keyBits, c.signatureAlgorithm, c.isCA)

@@ -16,7 +16,7 @@ func TestParseCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := parsedCertificate{
-		spki: got.spki, subject: "CN=pump 1,O=Müller", issuer: "CN=pump 1,O=Müller", serial: "beef",
+		spki: got.spki, subject: "CN=pump 1,OU=Müller", issuer: "CN=pump 1,OU=Müller", serial: "beef",
 		notBefore: testTime.Unix(), notAfter: int64(253402300799), keyAlgorithm: "EC", keyBits: int64(256),
 		signatureAlgorithm: "SHA256-ECDSA", isCA: int64(1),
 	}

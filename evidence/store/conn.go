@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -61,6 +62,7 @@ func newConnector(path string, a access) (connector, error) {
 	}
 	v := url.Values{}
 	switch a {
+	case unguarded:
 	case readWrite:
 		v.Set("mode", "rw")           // creating is ours, with mode 0600
 		v.Set("_txlock", "immediate") // take the write lock at BEGIN, not in the middle
@@ -126,7 +128,7 @@ func askPragma(ctx context.Context, conn *sqlite3.SQLiteConn, name string) (stri
 	}
 	defer rows.Close() //nolint:errcheck // only read
 	row := make([]driver.Value, 1)
-	if err := rows.Next(row); err != nil && err != io.EOF {
+	if err := rows.Next(row); err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	return fmt.Sprint(row[0]), nil

@@ -61,7 +61,7 @@ func explain(path string, err error) error {
 		return err
 	}
 	if se, ok := errors.AsType[sqlite3.Error](err); ok {
-		if k, what, mend := explainSQLite(se); k != nil {
+		if what, mend, k := explainSQLite(se); k != nil {
 			return &FileError{Path: path, Kind: k, What: what, Mend: mend, Err: err}
 		}
 		return fmt.Errorf("%q: %w", path, err)
@@ -77,24 +77,24 @@ func explain(path string, err error) error {
 	return err
 }
 
-func explainSQLite(e sqlite3.Error) (kind error, what, mend string) {
+func explainSQLite(e sqlite3.Error) (what, mend string, kind error) {
 	switch e.Code {
 	case sqlite3.ErrNotADB:
-		return ErrNotDatabase, "the file is not a database", "give the database with --db; this file was not touched"
+		return "the file is not a database", "give the database with --db; this file was not touched", ErrNotDatabase
 	case sqlite3.ErrCorrupt:
-		return ErrCorrupt, "the database is damaged", "run probity verify on it and continue from a copy that is whole"
+		return "the database is damaged", "run probity verify on it and continue from a copy that is whole", ErrCorrupt
 	case sqlite3.ErrFull:
-		return ErrDiskFull, "the disk is full; nothing of this batch was kept, all before it was", "free space and run again"
+		return "the disk is full; nothing of this batch was kept, all before it was", "free space and run again", ErrDiskFull
 	case sqlite3.ErrBusy, sqlite3.ErrLocked:
-		return ErrLocked, "the database is locked by another process", "wait until that one has ended, or give another --db"
+		return "the database is locked by another process", "wait until that one has ended, or give another --db", ErrLocked
 	case sqlite3.ErrReadonly:
-		return ErrReadOnly, "the database or its directory is not writable", "make both writable for this user, or give another --db"
+		return "the database or its directory is not writable", "make both writable for this user, or give another --db", ErrReadOnly
 	case sqlite3.ErrPerm, sqlite3.ErrAuth, sqlite3.ErrCantOpen:
-		return ErrReadOnly, "the database cannot be opened", "see that the file and its directory are readable and writable for this user"
+		return "the database cannot be opened", "see that the file and its directory are readable and writable for this user", ErrReadOnly
 	case sqlite3.ErrIoErr:
 		if e.SystemErrno == syscall.ENOSPC || e.SystemErrno == syscall.EDQUOT {
-			return ErrDiskFull, "the disk is full; nothing of this batch was kept, all before it was", "free space and run again"
+			return "the disk is full; nothing of this batch was kept, all before it was", "free space and run again", ErrDiskFull
 		}
 	}
-	return nil, "", ""
+	return "", "", nil
 }

@@ -62,7 +62,6 @@ var (
 	testTime = time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC)
 	web      = evidence.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 443, Transport: evidence.TCP, Name: "pump.example"}
 	dicom    = evidence.Endpoint{Addr: netip.MustParseAddr("2001:db8::7"), Port: 104, Transport: evidence.TCP}
-	certFile = evidence.Endpoint{Transport: evidence.File, Name: "certs/a.pem"}
 )
 
 func catalogueDigest() evidence.Digest { return evidence.DigestOf([]byte("catalogue")) }
@@ -85,7 +84,7 @@ func testCert(t testing.TB) []byte {
 		t.Fatal(err)
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(0xbeef), Subject: pkix.Name{CommonName: "pump 1", Organization: []string{"Müller"}},
+		SerialNumber: big.NewInt(0xbeef), Subject: pkix.Name{CommonName: "pump 1", OrganizationalUnit: []string{"Müller"}},
 		NotBefore: testTime.Truncate(time.Second), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
@@ -248,20 +247,14 @@ func attack(t testing.TB, path string, do func(ctx context.Context, db *sql.Conn
 		t.Fatal(err)
 	}
 	defer c.Close()
-	var triggers []string
-	rows, err := c.QueryContext(ctx, "SELECT name, sql FROM sqlite_schema WHERE type='trigger'")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for rows.Next() {
+	var names, triggers []string
+	err = each(ctx, c, "SELECT name, sql FROM sqlite_schema WHERE type='trigger'", func(scan scanFunc) error {
 		var name, text string
-		if err := rows.Scan(&name, &text); err != nil {
-			t.Fatal(err)
-		}
+		err := scan(&name, &text)
 		names, triggers = append(names, name), append(triggers, text)
-	}
-	if err := rows.Err(); err != nil {
+		return err
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	exec(t, c, "DROP TRIGGER "+strings.Join(names, "; DROP TRIGGER "))

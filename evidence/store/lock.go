@@ -32,7 +32,7 @@ func acquire(path string) (*fileLock, error) {
 		}
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 			holder := make([]byte, 20)
-			n, _ := f.Read(holder) //nolint:errcheck // only to be helpful
+			n, _ := f.Read(holder) // only to be helpful
 			f.Close()              //nolint:errcheck// only read
 			if !errors.Is(err, syscall.EWOULDBLOCK) {
 				return nil, explain(path, err)

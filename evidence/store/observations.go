@@ -33,8 +33,8 @@ func (s *Store) scanObservations(ctx context.Context, yield func(evidence.Observ
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // only read
-	get, err := tx.PrepareContext(ctx, "SELECT data FROM blob WHERE id=?")
+	defer tx.Rollback()                                                    //nolint:errcheck // only read
+	get, err := tx.PrepareContext(ctx, "SELECT data FROM blob WHERE id=?") //nolint:sqlclosecheck // closed below
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ type attached struct {
 }
 
 func newAttached(ctx context.Context, tx *sql.Tx, query string) (*attached, error) {
-	rows, err := tx.QueryContext(ctx, query)
+	rows, err := tx.QueryContext(ctx, query) //nolint:rowserrcheck // advance checks it
 	if err != nil {
 		return nil, err
 	}

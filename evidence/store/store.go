@@ -292,7 +292,7 @@ func loadOrCreateKey(path, name string) (*tlog.Key, error) {
 // prepare compiles the statements that append rows.
 func (s *Store) prepare(ctx context.Context) (err error) {
 	for k, t := range s.tables {
-		if s.stmts[k], err = s.w.PrepareContext(ctx, t.insertSQL()); err != nil {
+		if s.stmts[k], err = s.w.PrepareContext(ctx, t.insertSQL()); err != nil { //nolint:sqlclosecheck // closePools closes them
 			return err
 		}
 	}
@@ -304,7 +304,7 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 		{&s.blob, "SELECT id FROM blob WHERE sha256=?"},
 		{&s.known, "SELECT EXISTS(SELECT 1 FROM proj_certificate WHERE blob=?)"},
 	} {
-		if *p.stmt, err = s.w.PrepareContext(ctx, p.sql); err != nil {
+		if *p.stmt, err = s.w.PrepareContext(ctx, p.sql); err != nil { //nolint:sqlclosecheck // closePools closes them
 			return err
 		}
 	}

@@ -286,13 +286,19 @@ func (v *verifier) checkBlobs(ctx context.Context) error {
 // judged by a rule of its run's catalogue and that a fail has something to show.
 func (v *verifier) checkFindings(ctx context.Context) error {
 	for _, c := range []struct{ table, what, query string }{
-		{"finding", "fails without an observation to show for it",
-			"SELECT id FROM finding f WHERE outcome='fail' AND NOT EXISTS(SELECT 1 FROM finding_evidence e WHERE e.finding=f.id)"},
-		{"finding", "is judged by a rule that is not in the catalogue of its run",
+		{
+			"finding", "fails without an observation to show for it",
+			"SELECT id FROM finding f WHERE outcome='fail' AND NOT EXISTS(SELECT 1 FROM finding_evidence e WHERE e.finding=f.id)",
+		},
+		{
+			"finding", "is judged by a rule that is not in the catalogue of its run",
 			`SELECT f.id FROM finding f JOIN run n ON n.id=f.run JOIN rule r ON r.id=f.rule JOIN catalogue c ON c.id=r.catalogue
-				WHERE c.sha256 IS NOT n.catalogue_sha256`},
-		{"observation", "belongs to another run than its probe",
-			"SELECT o.id FROM observation o JOIN probe p ON p.id=o.probe WHERE o.run<>p.run"},
+				WHERE c.sha256 IS NOT n.catalogue_sha256`,
+		},
+		{
+			"observation", "belongs to another run than its probe",
+			"SELECT o.id FROM observation o JOIN probe p ON p.id=o.probe WHERE o.run<>p.run",
+		},
 	} {
 		err := each(ctx, v.tx, c.query, func(scan scanFunc) error {
 			var id int64

@@ -55,7 +55,7 @@ func (v *verifier) checkLog(ctx context.Context) (err error) {
 	l := &logCheck{verifier: v, cursors: make(map[string]*cursor), ended: make(map[int64]bool)}
 	defer func() { err = errors.Join(err, l.close()) }()
 	for _, t := range v.tables {
-		rows, err := v.tx.QueryContext(ctx, t.selectSQL()+" ORDER BY id")
+		rows, err := v.tx.QueryContext(ctx, t.selectSQL()+" ORDER BY id") //nolint:rowserrcheck // advance checks it
 		if err != nil {
 			return err
 		}

@@ -40,12 +40,13 @@ func TestViews_contract(t *testing.T) {
 	}
 	for _, want := range contract() {
 		name, _, _ := strings.Cut(want, "(")
-		rows, err := s.r.QueryContext(t.Context(), "SELECT * FROM "+name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cols, err := rows.Columns()
-		rows.Close()
+		var cols []string
+		err := each(t.Context(), s.r, "SELECT name FROM pragma_table_info('"+name+"') ORDER BY cid", func(scan scanFunc) error {
+			var col string
+			err := scan(&col)
+			cols = append(cols, col)
+			return err
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// CanonVersion is the version of the canonical line. A log states it once; a
-// reader refuses versions that it does not know.
+// CanonVersion is the version of the canonical line. A log states it in its first
+// row, for a reader that knows the lines but not the database.
 const CanonVersion = 1
 
 // AppendLine appends the canonical line of a row to dst: a JSON array of the
