@@ -16,7 +16,7 @@ import (
 const maxFlight = 384 << 10
 
 // maxWarnings bounds the warning alerts before a ServerHello; one is usual
-// (unrecognized_name).
+// (RFC 6066 section 3).
 const maxWarnings = 16
 
 // answer is what a server's clear bytes say, and what decryption added.
