@@ -2,7 +2,8 @@
 // targets, port sets and exclusions become a plan before anything is sent, what a
 // prober may do with a connection and where observations go.
 //
-// The package sends nothing (name lookups that were asked for aside). Package active plans and runs probes, the packages
-// under probe speak one protocol each, package passive reads traffic of others.
-// None of them judges: a network failure is an observation, not an error.
+// The package sends nothing, name lookups that were asked for aside. Package
+// active runs plans, the packages under probe speak one protocol each, package
+// passive reads traffic of others. None of them judges: a network failure is an
+// observation, not an error.
 package scanner
