@@ -7,7 +7,7 @@ import "bytes"
 type half struct {
 	next    uint32 // sequence number of the next byte to hand on
 	begun   bool   // next is known
-	isn     uint32 // of the SYN, if one was seen
+	isn     uint32 // of the SYN, or what it must have been
 	fin     bool   // FIN was seen
 	end     uint32 // sequence number after the last byte, if fin
 	done    bool   // past the cut-off, or given up: nothing more is kept
@@ -50,7 +50,7 @@ type verdict struct {
 // now in order. Bytes passed on were copied by nobody: deliver must not keep them.
 func (h *half) push(seq uint32, payload []byte, l Limits, deliver func([]byte)) verdict {
 	if !h.begun {
-		h.next, h.begun = seq, true
+		h.next, h.isn, h.begun = seq, seq-1, true // the SYN may still come
 	}
 	if before(seq, h.next) { // at least its begin was handed on
 		old := h.next - seq

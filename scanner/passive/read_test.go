@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -242,6 +244,54 @@ func TestRead_notTLS(t *testing.T) {
 	}
 	if f := list[0].Facts.TLS; !f.NotTLS || f.Spoke != "dicom" || f.Version != 0 || list[0].Endpoint.Addr != k.server.Addr() {
 		t.Errorf("%+v at %s", f, list[0].Endpoint)
+	}
+}
+
+func TestRead_alert(t *testing.T) {
+	hello := string(load(t, ours("live_dicom_tls12_dcmtk_mtls.pcap"))[3].Data[14+20+32:])
+	k := newTalk(t, "10.0.0.1:40000", "10.0.0.2:443").open().say(fromClient, hello).say(fromServer, "\x15\x03\x03\x00\x02\x02\x28")
+	list, _, err := read(t, &packets{list: k.list}, Options{})
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d observations, %v", len(list), err)
+	}
+	if f := list[0].Facts.TLS; f.Alert == nil || *f.Alert != 40 || f.Handshake != evidence.StageNone || f.NotTLS {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestRead_reordered sends packets twice and up to four places late. After the
+// handshake of TCP the order must not matter.
+func TestRead_reordered(t *testing.T) {
+	for _, name := range []string{"live_dicom_tls12_dcmtk_mtls.pcap", "live_mqtt_tls12_mtls.pcap", "live_dicom_orthanc.pcap", "live_hl7_mllp_simplehl7.pcap"} {
+		plain := load(t, ours(name))
+		list, _, err := read(t, &packets{list: plain}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := summaries(list)
+		slices.Sort(want)
+		for seed := range uint64(100) {
+			rng := rand.New(rand.NewPCG(seed, 2))
+			mixed := slices.Clone(plain)
+			for i := range len(mixed) - 4 {
+				j := i + rng.IntN(5)
+				if flags := mixed[i].Data[14+20+13] | mixed[j].Data[14+20+13]; flags&2 == 0 { // not a SYN
+					mixed[i], mixed[j] = mixed[j], mixed[i]
+				}
+				if rng.IntN(4) == 0 {
+					mixed = slices.Insert(mixed, j, mixed[j])
+				}
+			}
+			list, stats, err := read(t, &packets{list: mixed}, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := summaries(list)
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" || stats.Incomplete() != nil {
+				t.Fatalf("%s, seed %d: %q (-in order +mixed):\n%s", name, seed, stats.Incomplete(), diff)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package passive
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"probity/evidence"
 	"probity/internal/safetext"
@@ -181,7 +182,7 @@ func (s *tlsSession) conclude(f *flow) []evidence.Observation {
 	}
 	switch {
 	case answer.detail != "" || offer.detail != "":
-		o.Detail = safetext.Clean(answer.detail + offer.detail)
+		o.Detail = safetext.Clean(strings.Trim(answer.detail+"; "+offer.detail, "; "))
 	case !f.sides[server].spoke && f.reset == server:
 		o.Result, o.Detail = evidence.ResultReset, "the server reset the connection after the hello"
 	case !f.sides[server].spoke:
