@@ -2,14 +2,13 @@ package lint
 
 import (
 	"bytes"
+	"crypto/x509/pkix"
 	stdasn1 "encoding/asn1"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"crypto/x509/pkix"
 
 	"github.com/zmap/zcrypto/x509"
 

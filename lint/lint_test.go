@@ -98,8 +98,12 @@ func TestParamsFor(t *testing.T) {
 		err  string
 	}{
 		{"defaults", nil, map[string]any{"n": 1, "b": false, "s": "a", "l": []string{}, "m": map[string]int{}}, ""},
-		{"yaml", map[string]any{"n": uint64(5), "b": true, "s": "z", "l": []any{"p"}, "m": map[string]any{"k": uint64(3)}},
-			map[string]any{"n": 5, "b": true, "s": "z", "l": []string{"p"}, "m": map[string]int{"k": 3}}, ""},
+		{
+			"yaml",
+			map[string]any{"n": uint64(5), "b": true, "s": "z", "l": []any{"p"}, "m": map[string]any{"k": uint64(3)}},
+			map[string]any{"n": 5, "b": true, "s": "z", "l": []string{"p"}, "m": map[string]int{"k": 3}},
+			"",
+		},
 		{"json", map[string]any{"n": 5.0, "m": map[string]any{"k": 3.0}}, map[string]any{"n": 5, "b": false, "s": "a", "l": []string{}, "m": map[string]int{"k": 3}}, ""},
 		{"unknown", map[string]any{"x": 1}, nil, `check cert/x has no parameter "x" (it has ["n" "b" "s" "l" "m"])`},
 		{"not whole", map[string]any{"n": 1.5}, nil, `check cert/x: parameter "n": got 1.5, want a whole number`},
@@ -296,7 +300,7 @@ func TestCurveName_openssl(t *testing.T) {
 	if err != nil {
 		t.Skip("openssl is missing")
 	}
-	for _, line := range strings.Split(string(out), "\n") {
+	for line := range strings.SplitSeq(string(out), "\n") {
 		name, _, ok := strings.Cut(strings.TrimSpace(line), ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
 			continue

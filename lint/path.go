@@ -198,7 +198,7 @@ func (s *pathSearch) candidates(c *Certificate) []*Certificate {
 func (e *Env) Issues(path []*Certificate, issuer *Certificate, anchor bool) error {
 	last := path[len(path)-1]
 	x := issuer.X509
-	if !(anchor && x.Version < 3) {
+	if !anchor || x.Version >= 3 {
 		if !issuer.IsCA() {
 			return fmt.Errorf("%q is no CA", issuer.Subject())
 		}

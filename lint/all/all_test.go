@@ -211,8 +211,12 @@ func TestChecks_openssl(t *testing.T) {
 			"key/ec_curve": evidence.Warn, "cert/not_expired": evidence.Pass, "cert/rfc_profile": evidence.Pass, "key/strength_service_life": evidence.Pass,
 		}},
 		{"secp256k1", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1"}, nil, map[string]evidence.Outcome{"key/ec_curve": evidence.Warn}},
-		{"explicit parameters", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit"}, nil,
-			map[string]evidence.Outcome{"key/ec_curve": evidence.Warn, "cert/not_expired": evidence.Pass}},
+		{
+			"explicit parameters",
+			[]string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit"},
+			nil,
+			map[string]evidence.Outcome{"key/ec_curve": evidence.Warn, "cert/not_expired": evidence.Pass},
+		},
 		{"P-192", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime192v1"}, nil, map[string]evidence.Outcome{
 			"key/ec_curve": evidence.Fail, "key/strength_service_life": evidence.NotApplicable,
 		}},

@@ -388,8 +388,10 @@ func keyInputs(w *world) []input {
 	}
 	for name, bits := range map[string]int{"weaker": 2048, "broken": 1024} {
 		ca := weakCA(bits)
-		in = append(in, input{name: "key/ca_strength/" + name, policy: w.anchors(),
-			pem: chainPEM(host1, "server", w.issue(ca, w.ec("leaf").Public(), w.device(1)), ca.DER)})
+		in = append(in, input{
+			name: "key/ca_strength/" + name, policy: w.anchors(),
+			pem: chainPEM(host1, "server", w.issue(ca, w.ec("leaf").Public(), w.device(1)), ca.DER),
+		})
 	}
 	return in
 }
@@ -574,8 +576,10 @@ func fleetInputs(w *world) []input {
 		two("role_separated/apart", a, b, "", ""),
 		{name: "fleet/role_separated/code_signing", policy: w.anchors(), pem: slicesConcat(
 			chainPEM(host1, "server", a, w.site.DER), chainPEM("file/sign.pem", "file", code))},
-		{name: "fleet/role_separated/ssh", policy: w.anchors(), pem: chainPEM(host1, "server", w.leafOf(1, ed.Public(), nil), w.site.DER),
-			obs: []evidence.Observation{sshWith(ed.Public())}},
+		{
+			name: "fleet/role_separated/ssh", policy: w.anchors(), pem: chainPEM(host1, "server", w.leafOf(1, ed.Public(), nil), w.site.DER),
+			obs: []evidence.Observation{sshWith(ed.Public())},
+		},
 		{name: "fleet/role_separated/none", pem: chainPEM("file/a.pem", "file", a)},
 
 		two("known_roots/all", a, b, "", ""), two("known_roots/self_signed", a, w.selfSigned(nil), "", ""), lonely,

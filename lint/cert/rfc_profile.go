@@ -23,7 +23,7 @@ func rfcProfile() lint.Check {
 				return lint.Failf("The %d bytes cannot be decoded as a certificate: %v.", len(s.DER), s.ParseError)
 			case x.NotAfter.Before(x.NotBefore):
 				return lint.Failf("The validity ends at %s, before it begins at %s.", lint.Time(x.NotAfter), lint.Time(x.NotBefore))
-			case x.SerialNumber == nil || x.SerialNumber.Sign() <= 0 && !(s.CA && s.SelfSigned()):
+			case x.SerialNumber == nil || x.SerialNumber.Sign() <= 0 && (!s.CA || !s.SelfSigned()):
 				// A root is known by its key; several in public stores have the number 0,
 				// which zlint then warns of.
 				return lint.Failf("The serial number %v is not positive (RFC 5280 section 4.1.2.2).", x.SerialNumber)

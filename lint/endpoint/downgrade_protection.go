@@ -12,7 +12,7 @@ func downgradeProtection() lint.Check {
 		Name:   "endpoint/downgrade_protection",
 		Source: "RFC 8446 section 4.1.3",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
-			if _, ok := spoke(s, tls13); !ok {
+			if !spoke(s, tls13) {
 				if highestVersion(s) == 0 {
 					return lint.Inconclusivef("No version was negotiated.")
 				}

@@ -7,6 +7,8 @@
 package endpoint
 
 import (
+	"slices"
+
 	"probity/evidence"
 	"probity/lint"
 )
@@ -107,14 +109,9 @@ func hellos(s *lint.EndpointSubject, offers ...evidence.Offer) []hello {
 	return out
 }
 
-// spoke returns the first ServerHello of a version.
-func spoke(s *lint.EndpointSubject, version uint16) (hello, bool) {
-	for _, h := range hellos(s) {
-		if h.Version == version {
-			return h, true
-		}
-	}
-	return hello{}, false
+// spoke reports whether the server chose a version.
+func spoke(s *lint.EndpointSubject, version uint16) bool {
+	return slices.ContainsFunc(hellos(s), func(h hello) bool { return h.Version == version })
 }
 
 // refused reports whether an offer was answered by an alert or a reset and

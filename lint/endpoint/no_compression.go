@@ -16,7 +16,7 @@ func noCompression() lint.Check {
 					return lint.Failf("The server chose compression method %d with %s.", h.Compression, versionName(h.Version))
 				}
 			}
-			_, newest := spoke(s, tls13)
+			newest := spoke(s, tls13)
 			switch {
 			case len(hellos(s, evidence.OfferTLS12)) > 0:
 				return lint.Passf("The server did not choose compression from an offer that held it.")

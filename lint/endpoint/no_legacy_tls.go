@@ -12,7 +12,7 @@ func noLegacyTLS() lint.Check {
 		Source: "RFC 8996; RFC 9325 section 3.1.1",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
 			for _, v := range []uint16{tls10, tls11} {
-				if _, ok := spoke(s, v); ok {
+				if spoke(s, v) {
 					return lint.Failf("The server accepts %s.", versionName(v))
 				}
 			}

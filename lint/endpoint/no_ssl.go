@@ -12,7 +12,7 @@ func noSSL() lint.Check {
 		Source: "RFC 6176; RFC 7568; RFC 9325 section 3.1.1",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
 			for _, v := range []uint16{ssl2, ssl3} {
-				if _, ok := spoke(s, v); ok {
+				if spoke(s, v) {
 					return lint.Failf("The server accepts %s.", versionName(v))
 				}
 			}

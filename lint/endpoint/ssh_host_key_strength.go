@@ -54,11 +54,12 @@ func sshHostKeyStrength() lint.Check {
 }
 
 func keyText(k *lint.Key) string {
-	switch {
-	case k.Algorithm == lint.EC:
+	switch k.Algorithm {
+	case lint.EC:
 		return k.Curve
-	case k.Algorithm == lint.Ed25519:
+	case lint.Ed25519:
 		return string(k.Algorithm)
+	default:
+		return fmt.Sprintf("%s %d", k.Algorithm, k.Bits)
 	}
-	return fmt.Sprintf("%s %d", k.Algorithm, k.Bits)
 }

@@ -11,10 +11,10 @@ func tls12Supported() lint.Check {
 		Name:   "endpoint/tls12_supported",
 		Source: "RFC 9325 section 3.1.1; DICOM PS3.15 annexes B.12 and B.13",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
-			if _, ok := spoke(s, tls12); ok {
+			if spoke(s, tls12) {
 				return lint.Passf("The server speaks TLS 1.2.")
 			}
-			_, newest := spoke(s, tls13)
+			newest := spoke(s, tls13)
 			if newest {
 				if refused(s, evidence.OfferTLS12) {
 					return lint.Warnf("The server speaks TLS 1.3 only.")

@@ -11,7 +11,7 @@ func tls13Supported() lint.Check {
 		Name:   "endpoint/tls13_supported",
 		Source: "RFC 9325 section 3.1.1; NIST SP 800-52 rev. 2 section 3.1",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
-			if _, ok := spoke(s, tls13); ok {
+			if spoke(s, tls13) {
 				return lint.Passf("The server speaks TLS 1.3.")
 			}
 			for _, h := range hellos(s) {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"math/big"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -92,8 +93,7 @@ func cofactorSum(levels [][]*big.Int) *big.Int {
 // remainders returns n modulo each leaf.
 func remainders(levels [][]*big.Int, n *big.Int) []*big.Int {
 	rest := []*big.Int{n}
-	for l := len(levels) - 1; l >= 0; l-- {
-		level := levels[l]
+	for l, level := range slices.Backward(levels) {
 		next := make([]*big.Int, len(level))
 		parallel(len(level), func(i int) {
 			parent := rest[0]

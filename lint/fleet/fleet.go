@@ -145,17 +145,16 @@ func disjoint(a, b []string) bool {
 	return !slices.ContainsFunc(a, func(v string) bool { return slices.Contains(b, v) })
 }
 
-// declared returns the name of the shared identity of the policy that holds
-// every member, or "".
-func declared(p *lint.Policy, members []member) (string, bool) {
+// declared reports whether one shared identity of the policy holds every member.
+func declared(p *lint.Policy, members []member) bool {
 	for _, s := range p.SharedIdentity {
 		if !slices.ContainsFunc(members, func(m member) bool {
 			return m.endpoint.Transport != evidence.File && !slices.Contains(s.Addresses, m.endpoint.Addr)
 		}) {
-			return s.Name, true
+			return true
 		}
 	}
-	return "", false
+	return false
 }
 
 // shared judges members on two or more holders: not at all when the site
@@ -163,7 +162,7 @@ func declared(p *lint.Policy, members []member) (string, bool) {
 // the shared thing, such as "certificate".
 func shared(env *lint.Env, kind evidence.DuplicateKind, value, what string, members []member, without ...evidence.Attribute) (lint.GroupVerdict, bool) {
 	ids := holders(members)
-	if _, ok := declared(env.Policy, members); ok {
+	if declared(env.Policy, members) {
 		return lint.GroupVerdict{}, false
 	}
 	if p, ok := distinct(env.Corpus, ids, without...); ok {

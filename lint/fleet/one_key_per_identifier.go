@@ -42,7 +42,7 @@ func oneKeyPerIdentifier() lint.Check {
 					continue
 				}
 				text := safetext.Clean(id)
-				if _, ok := declared(env.Policy, members); ok {
+				if declared(env.Policy, members) {
 					continue
 				}
 				if len(ids) > 1 {

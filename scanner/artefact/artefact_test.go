@@ -102,8 +102,10 @@ func signedData(t testing.TB, ders ...[]byte) []byte {
 		Certs   asn1.RawValue
 		Signers asn1.RawValue
 	}{
-		1, empty, struct{ Type asn1.ObjectIdentifier }{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}},
-		asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: bytes.Join(ders, nil)}, empty,
+		1, empty,
+		struct{ Type asn1.ObjectIdentifier }{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}},
+		asn1.RawValue{Class: 2, Tag: 0, IsCompound: true, Bytes: bytes.Join(ders, nil)},
+		empty,
 	}, "")
 	return marshal(struct {
 		Type    asn1.ObjectIdentifier
@@ -133,8 +135,10 @@ func TestRead(t *testing.T) {
 		want     []summary
 	}{
 		{"der", leaf, "", []summary{{formatDER, 0, 0, leaf, false}}},
-		{"pem with key and text", bytes.Join([][]byte{[]byte("subject=pump\n"), pemOf("PRIVATE KEY", keyDER), pemOf("CERTIFICATE", leaf), pemOf("CERTIFICATE", ca)}, nil), "",
-			[]summary{{formatPEM, 0, 0, leaf, false}, {formatPEM, 1, 0, ca, false}}},
+		{
+			"pem with key and text", bytes.Join([][]byte{[]byte("subject=pump\n"), pemOf("PRIVATE KEY", keyDER), pemOf("CERTIFICATE", leaf), pemOf("CERTIFICATE", ca)}, nil), "",
+			[]summary{{formatPEM, 0, 0, leaf, false}, {formatPEM, 1, 0, ca, false}},
+		},
 		{"csr der", csr, "", []summary{{formatCSR, 0, 0, csr, true}}},
 		{"csr pem", pemOf("CERTIFICATE REQUEST", csr), "", []summary{{formatCSR, 0, 0, csr, true}}},
 		{"pkcs7, issuer first in the file", signedData(t, ca, leaf), "", []summary{{formatPKCS7, 0, 0, leaf, false}, {formatPKCS7, 1, 1, ca, false}}},
@@ -150,8 +154,12 @@ func TestRead(t *testing.T) {
 			if diff := cmp.Diff(tt.want, summaries(obs)); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
+			secret, err := c.key.Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
 			for _, o := range obs {
-				if bytes.Contains(o.Raw[0].Data, c.key.D.Bytes()) {
+				if bytes.Contains(o.Raw[0].Data, secret) {
 					t.Error("the observation holds a private key")
 				}
 			}

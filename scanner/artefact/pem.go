@@ -68,24 +68,24 @@ func nextBlock(b []byte) (int, *pem.Block) {
 // readBlock reads one block; nil without an error means that it is of no
 // interest.
 func readBlock(block *pem.Block) ([]item, error) {
-	switch t := block.Type; {
-	case t == "CERTIFICATE", t == "X509 CERTIFICATE":
+	switch block.Type {
+	case "CERTIFICATE", "X509 CERTIFICATE":
 		if err := whole(block.Bytes); err != nil {
 			return nil, err
 		}
 		return []item{{format: formatPEM, der: block.Bytes}}, nil
-	case t == "TRUSTED CERTIFICATE": // OpenSSL: trust settings follow the certificate
+	case "TRUSTED CERTIFICATE": // OpenSSL: trust settings follow the certificate
 		size, ok := elementLength(block.Bytes)
 		if !ok || size > len(block.Bytes) {
 			return nil, errors.New("not a certificate: no DER structure in the block")
 		}
 		return []item{{format: formatPEM, der: block.Bytes[:size]}}, nil
-	case t == "CERTIFICATE REQUEST", t == "NEW CERTIFICATE REQUEST":
+	case "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST":
 		if err := whole(block.Bytes); err != nil {
 			return nil, err
 		}
 		return []item{{format: formatCSR, der: block.Bytes, request: true}}, nil
-	case t == "PKCS7", t == "CMS":
+	case "PKCS7", "CMS":
 		return readPKCS7(block.Bytes)
 	}
 	return nil, nil
