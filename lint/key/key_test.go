@@ -105,17 +105,17 @@ func TestMaybeSquare(t *testing.T) {
 }
 
 func TestSmallFactor(t *testing.T) {
-	products := smallPrimes()
+	primorial := smallPrimes()
 	p := nextPrime(new(big.Int).Lsh(big.NewInt(1), 200))
 	for _, tt := range []struct {
 		factor int64
 		want   uint64
 	}{{1, 0}, {2, 2}, {3, 3}, {15, 3}, {251 * 257, 251}, {65521, 65521}, {65537, 0}} {
-		if got := smallFactor(new(big.Int).Mul(p, big.NewInt(tt.factor)), products); got != tt.want {
+		if got := smallFactor(new(big.Int).Mul(p, big.NewInt(tt.factor)), primorial); got != tt.want {
 			t.Errorf("factor %d: got %d, want %d", tt.factor, got, tt.want)
 		}
 	}
-	if got := smallFactor(big.NewInt(65521), products); got != 0 {
+	if got := smallFactor(big.NewInt(65521), primorial); got != 0 {
 		t.Errorf("a prime divides itself only: got %d", got)
 	}
 }

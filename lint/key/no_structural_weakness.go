@@ -2,6 +2,7 @@ package key
 
 import (
 	"math/big"
+	"sync"
 
 	"probity/lint"
 )
@@ -14,7 +15,7 @@ const (
 // noStructuralWeakness asks that the modulus does not give its factors away.
 func noStructuralWeakness() lint.Check {
 	roca := newROCA()
-	primorial := smallPrimes()
+	primorial := sync.OnceValue(smallPrimes)
 	return lint.Check{
 		Name:   "key/no_structural_weakness",
 		Source: "CVE-2017-15361 (Nemec et al., The Return of Coppersmith's Attack, CCS 2017); Fermat factorisation (CVE-2022-26320)",
@@ -25,7 +26,7 @@ func noStructuralWeakness() lint.Check {
 			if k.N.Sign() == 0 {
 				return lint.Failf("The RSA modulus is zero.")
 			}
-			if f := smallFactor(k.N, primorial); f != 0 {
+			if f := smallFactor(k.N, primorial()); f != 0 {
 				return lint.Failf("The RSA modulus is divisible by %d.", f)
 			}
 			if rounds := fermat(k.N); rounds >= 0 {
@@ -39,54 +40,47 @@ func noStructuralWeakness() lint.Check {
 	}
 }
 
-// smallPrimes returns the product of the odd primes below [trialDivisors] in
-// pieces of less than 64 bits each, so that one division serves several primes.
-func smallPrimes() []uint64 {
+// smallPrimes returns the product of the odd primes below [trialDivisors]: one
+// common divisor with it tries them all.
+func smallPrimes() *big.Int {
 	sieve := make([]bool, trialDivisors)
-	var out []uint64
-	product := uint64(1)
-	for p := uint64(3); p < trialDivisors; p += 2 {
+	var factors []*big.Int
+	for p := 3; p < trialDivisors; p += 2 {
 		if sieve[p] {
 			continue
 		}
+		factors = append(factors, big.NewInt(int64(p)))
 		for m := p * p; m < trialDivisors; m += 2 * p {
 			sieve[m] = true
 		}
-		if product > ^uint64(0)/p {
-			out, product = append(out, product), 1
-		}
-		product *= p
 	}
-	return append(out, product)
+	for len(factors) > 1 {
+		half := (len(factors) + 1) / 2
+		for i := half; i < len(factors); i++ {
+			factors[i-half].Mul(factors[i-half], factors[i])
+		}
+		factors = factors[:half]
+	}
+	return factors[0]
 }
 
 // smallFactor returns the smallest prime below [trialDivisors] that divides n
-// properly, or 0.
-func smallFactor(n *big.Int, products []uint64) uint64 {
+// properly, or 0. n must be positive.
+func smallFactor(n, primorial *big.Int) uint64 {
 	if n.Bit(0) == 0 {
 		return 2
 	}
+	g := new(big.Int).Mod(primorial, n)
+	if g.GCD(nil, nil, g, n); g.IsUint64() && g.Uint64() == 1 {
+		return 0
+	}
 	var rest, m big.Int
-	for _, product := range products {
-		r := rest.Mod(n, m.SetUint64(product)).Uint64()
-		g := gcd(product, r)
-		if g == 1 {
-			continue
-		}
-		for p := uint64(3); p < trialDivisors; p += 2 {
-			if g%p == 0 && (!n.IsUint64() || n.Uint64() != p) {
-				return p
-			}
+	for p := uint64(3); p < trialDivisors; p += 2 {
+		if rest.Mod(g, m.SetUint64(p)).Sign() == 0 && (!n.IsUint64() || n.Uint64() != p) {
+			return p
 		}
 	}
 	return 0
-}
-
-func gcd(a, b uint64) uint64 {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
 }
 
 // fermat looks for n = a² - b² with a from the square root of n upwards. It
