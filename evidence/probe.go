@@ -8,7 +8,10 @@ type ProbeOutcome string
 // The outcomes of a planned probe.
 const (
 	ProbeSent    ProbeOutcome = "sent"    // at least one connection was attempted
-	ProbeSkipped ProbeOutcome = "skipped" // nothing was sent; Reason says why
+	ProbeSkipped ProbeOutcome = "skipped" // nothing was sent though it should have been; Reason says why
+	// ProbeNotNeeded: nothing was sent, because what the probe asks was answered
+	// already or its condition was not met; Reason says how.
+	ProbeNotNeeded ProbeOutcome = "not-needed"
 )
 
 // ProbeRecord is one row of the probe ledger: an exchange with one endpoint, or

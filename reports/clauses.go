@@ -192,11 +192,16 @@ func (b *builder) coverage() Coverage {
 		s.Connections += p.Connections
 		s.BytesSent += p.BytesSent
 		s.BytesReceived += p.BytesReceived
-		if p.Outcome == evidence.ProbeSent {
+		switch p.Outcome {
+		case evidence.ProbeSent:
 			s.Sent++
 			continue
+		case evidence.ProbeNotNeeded:
+			s.NotNeeded++
+			continue
+		case evidence.ProbeSkipped:
+			s.Skipped++
 		}
-		s.Skipped++
 		c.NotReached = append(c.NotReached, Unreached{
 			Endpoint: safetext.Clean(p.Endpoint.String()), Probe: s.Probe, Why: "not probed: " + safetext.Clean(p.Reason),
 		})

@@ -241,8 +241,9 @@ type Coverage struct {
 // ProbeSum is what one prober sent in all.
 type ProbeSum struct {
 	Probe         string `json:"probe"`
-	Sent          int64  `json:"sent"`    // endpoints probed
-	Skipped       int64  `json:"skipped"` // endpoints not probed
+	Sent          int64  `json:"sent"`       // endpoints probed
+	Skipped       int64  `json:"skipped"`    // endpoints that should have been probed and were not
+	NotNeeded     int64  `json:"not_needed"` // endpoints whose answer was known already
 	Connections   int64  `json:"connections"`
 	BytesSent     int64  `json:"bytes_sent"`
 	BytesReceived int64  `json:"bytes_received"`

@@ -222,12 +222,12 @@ func coverageText(b *bytes.Buffer, d Document, o TableOptions) error {
 		var rows [][]string
 		for _, p := range c.Probes {
 			row := []string{p.Probe}
-			for _, n := range []int64{p.Sent, p.Skipped, p.Connections, p.BytesSent, p.BytesReceived} {
+			for _, n := range []int64{p.Sent, p.Skipped, p.NotNeeded, p.Connections, p.BytesSent, p.BytesReceived} {
 				row = append(row, strconv.FormatInt(n, 10))
 			}
 			rows = append(rows, row)
 		}
-		if err := grid(b, []string{"PROBE", "SENT", "NOT SENT", "CONNECTIONS", "BYTES SENT", "RECEIVED"}, rows, o.width()); err != nil {
+		if err := grid(b, []string{"PROBE", "SENT", "SKIPPED", "NO NEED", "CONNS", "BYTES OUT", "BYTES IN"}, rows, o.width()); err != nil {
 			return err
 		}
 	}

@@ -61,7 +61,7 @@ CREATE TABLE probe(
   connections INTEGER NOT NULL CHECK(connections>=0),
   bytes_sent INTEGER NOT NULL CHECK(bytes_sent>=0),
   bytes_received INTEGER NOT NULL CHECK(bytes_received>=0),
-  outcome TEXT NOT NULL CHECK(outcome IN('sent','skipped')),
+  outcome TEXT NOT NULL CHECK(outcome IN('sent','skipped','not-needed')),
   reason TEXT NOT NULL,
   CHECK(outcome='sent' OR (connections=0 AND bytes_sent=0))) STRICT;
 

@@ -74,7 +74,7 @@ func TestFingerprint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "89f00c6a6b63d98a05066c9c6b30a1ccac218b8447ebb0b73332bc4a0c85e557"
+	const want = "4fad469a2a3d644438829bdca13c77e8c8d7c1dc709b04366a86ef26f2c3145f"
 	if got := fingerprint(all).String(); got != want {
 		t.Errorf("schema version %d has fingerprint %s, want %s", schemaVersion, got, want)
 	}

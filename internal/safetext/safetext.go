@@ -47,16 +47,6 @@ func CleanN(s string, max int) string {
 	return b.String()
 }
 
-// CSV returns s cleaned and, where a spreadsheet would take it for a formula,
-// preceded by an apostrophe.
-func CSV(s string) string {
-	s = Clean(s)
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
-}
-
 func printable(r rune) bool { return r == ' ' || unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 
 func needsEscape(s string) bool {

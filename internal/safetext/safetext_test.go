@@ -37,14 +37,6 @@ func TestCleanN_limit(t *testing.T) {
 	}
 }
 
-func TestCSV(t *testing.T) {
-	for in, want := range map[string]string{"=1+1": "'=1+1", "@x": "'@x", "-3": "'-3", "ok": "ok", "": ""} {
-		if got := CSV(in); got != want {
-			t.Errorf("CSV(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 func FuzzClean(f *testing.F) {
 	f.Add("a\x1b[31m\u202e")
 	f.Add(strings.Repeat("\xff", 2000))
@@ -57,9 +49,6 @@ func FuzzClean(f *testing.F) {
 			if !printable(r) {
 				t.Fatalf("Clean(%q) holds %U", s, r)
 			}
-		}
-		if CSV(s) != "" && strings.ContainsAny(CSV(s)[:1], "=+-@") {
-			t.Fatalf("CSV(%q) = %q", s, CSV(s))
 		}
 	})
 }

@@ -549,7 +549,7 @@ func TestPeer_dcmtk(t *testing.T) {
 		if len(obs.Certs) == 0 || !slices.Equal(obs.Certs[0].DER, p.leaf) {
 			t.Errorf("certificate:%s", l)
 		}
-		if last := l.rows[1]; last.Probe != "dicom" || last.Outcome != evidence.ProbeSkipped || !strings.Contains(last.Reason, "speaks TLS") {
+		if last := l.rows[1]; last.Probe != "dicom" || last.Outcome != evidence.ProbeNotNeeded || !strings.Contains(last.Reason, "speaks TLS") {
 			t.Errorf("row of the second prober: %+v", last)
 		}
 	})

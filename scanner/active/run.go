@@ -233,11 +233,11 @@ func interruption(ctx context.Context) string {
 func notTLS(prior []evidence.Observation, accepted bool) string {
 	for _, o := range prior {
 		if t := o.Facts.TLS; t != nil && (t.Version != 0 || t.Alert != nil) {
-			return "not needed: the peer speaks TLS"
+			return "the peer speaks TLS"
 		}
 	}
 	if !accepted {
-		return "not needed: the endpoint accepts no connection"
+		return "the endpoint accepts no connection"
 	}
 	return ""
 }
@@ -295,11 +295,18 @@ type skip struct {
 	lost   bool
 }
 
+func (s skip) outcome() evidence.ProbeOutcome {
+	if s.lost {
+		return evidence.ProbeSkipped
+	}
+	return evidence.ProbeNotNeeded
+}
+
 func (r *runner) skip(ctx context.Context, p scanner.PlannedProbe, why skip) {
 	now := r.opts.Now()
 	r.record(ctx, evidence.ProbeRecord{
 		Endpoint: p.Endpoint, Probe: p.Prober, Started: now, Ended: now,
-		Outcome: evidence.ProbeSkipped, Reason: why.reason,
+		Outcome: why.outcome(), Reason: why.reason,
 	}, nil, why.lost, true)
 }
 

@@ -392,9 +392,9 @@ func TestRun_conditionsAndFollowers(t *testing.T) {
 		}
 		want := []string{
 			"tcp/10.0.0.1:104 dicom sent 1", "tcp/10.0.0.1:104 tls sent 1",
-			"tcp/10.0.0.1:11112 dicom skipped 0", "tcp/10.0.0.1:11112 tls sent 1",
+			"tcp/10.0.0.1:11112 dicom not-needed 0", "tcp/10.0.0.1:11112 tls sent 1",
 			"tcp/10.0.0.1:2575 tls sent 1", // HL7: nothing else, whatever answers
-			"tcp/10.0.0.1:2762 dicom skipped 0", "tcp/10.0.0.1:2762 tls sent 1",
+			"tcp/10.0.0.1:2762 dicom not-needed 0", "tcp/10.0.0.1:2762 tls sent 1",
 			"tcp/10.0.0.1:8000 ssh sent 1", "tcp/10.0.0.1:8000 tls sent 1",
 		}
 		if diff := cmp.Diff(want, b.lines()); diff != "" {

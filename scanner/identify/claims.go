@@ -28,6 +28,8 @@ func serverClaims(o evidence.Observation) []evidence.Claim {
 		return sshClaims(o)
 	case o.Facts.DICOM != nil && o.Facts.DICOM.PDU == "ac":
 		return dicomClaims(*o.Facts.DICOM)
+	case o.Facts.HL7 != nil && o.Facts.HL7.Sender == evidence.RoleServer:
+		return hl7Claims(*o.Facts.HL7)
 	case o.Facts.SNMP != nil:
 		f := *o.Facts.SNMP
 		return []evidence.Claim{
@@ -45,6 +47,8 @@ func clientClaims(o evidence.Observation) []evidence.Claim {
 		return subjectClaims(o, evidence.RoleClient)
 	case o.Facts.DICOM != nil && o.Facts.DICOM.PDU == "rq":
 		return dicomClaims(*o.Facts.DICOM)
+	case o.Facts.HL7 != nil && o.Facts.HL7.Sender == evidence.RoleClient:
+		return hl7Claims(*o.Facts.HL7)
 	}
 	return nil
 }
@@ -102,6 +106,17 @@ func dicomClaims(f evidence.DICOMFacts) []evidence.Claim {
 		})
 	}
 	return out
+}
+
+// hl7Claims are what a sender says of itself (MSH-3). A gateway speaks for many
+// devices, so the application is no product.
+func hl7Claims(f evidence.HL7Facts) []evidence.Claim {
+	if f.SendingApplication == "" {
+		return nil
+	}
+	return []evidence.Claim{{
+		Attribute: evidence.AttrApplication, Value: f.SendingApplication, Confidence: confidenceBanner, Layer: "hl7",
+	}}
 }
 
 // parseBoot reads what [bootClaim] wrote.

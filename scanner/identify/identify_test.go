@@ -177,3 +177,23 @@ func TestClaims_toolkitIsNotManufacturer(t *testing.T) {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
 }
+
+func TestClaims_hl7SenderIsTheOneThatSpeaks(t *testing.T) {
+	server, client := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	o := evidence.Observation{
+		ID: 6, Result: evidence.ResultData, At: t0, Method: evidence.Passive,
+		Endpoint: evidence.Endpoint{Addr: server, Port: 2575, Transport: evidence.TCP},
+		Peer:     evidence.Endpoint{Addr: client, Port: 40000, Transport: evidence.TCP},
+		Facts:    evidence.Facts{HL7: &evidence.HL7Facts{Sender: evidence.RoleClient, SendingApplication: "MONITOR"}},
+	}
+	assets := Resolve([]evidence.Observation{o})
+	want := []evidence.Claim{{
+		Attribute: evidence.AttrApplication, Value: "MONITOR", Confidence: confidenceBanner, Layer: "hl7", Observation: 6,
+	}}
+	if diff := cmp.Diff(want, assets[1].Claims); diff != "" {
+		t.Errorf("claims of the client (-want +got):\n%s", diff)
+	}
+	if len(assets[0].Claims) != 0 {
+		t.Errorf("the server has claims: %v", assets[0].Claims)
+	}
+}
