@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"fmt"
-	"slices"
 
 	"probity/evidence"
 	"probity/lint"
@@ -44,12 +43,11 @@ func uniqueKey() lint.Check {
 	}
 }
 
+// certificates counts the different certificates among members.
 func certificates(members []member) int {
-	var all []evidence.Digest
+	all := make(map[evidence.Digest]bool)
 	for _, m := range members {
-		if !slices.Contains(all, m.certificate) {
-			all = append(all, m.certificate)
-		}
+		all[m.certificate] = true
 	}
 	return len(all)
 }
