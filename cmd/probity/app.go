@@ -40,7 +40,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	}
 	var s *statusError
 	if err != nil && (!errors.As(err, &s) || s.err != nil) {
-		fmt.Fprintf(a.stderr, "probity: %s\n", oneLine(err))
+		_, _ = fmt.Fprintf(a.stderr, "probity: %s\n", oneLine(err))
 	}
 	return exitCode(err)
 }

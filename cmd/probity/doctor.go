@@ -63,10 +63,10 @@ func (a *app) doctorCommand() *cobra.Command {
 func doctorVerdict(checks []checkup) error {
 	code := exitOK
 	for _, c := range checks {
-		switch {
-		case c.State == "bad":
+		switch c.State {
+		case "bad":
 			return &statusError{code: exitCannotRun}
-		case c.State == "warn":
+		case "warn":
 			code = exitQualified
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -149,7 +150,7 @@ func scanNote(s active.Summary) string {
 func scopeOf(plan *scanner.Plan, f targetFlags, args []string) []evidence.ScopeEntry {
 	var scope []evidence.ScopeEntry
 	if f.targetFile != "" {
-		args = append(args[:len(args):len(args)], "@"+f.targetFile)
+		args = append(slices.Clip(args), "@"+f.targetFile)
 	}
 	for _, t := range args {
 		scope = append(scope, evidence.ScopeEntry{Target: t, Allowed: true})

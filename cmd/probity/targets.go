@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,14 +81,14 @@ func (f *targetFlags) plan(ctx context.Context, args []string) (*scanner.Plan, e
 func (f *targetFlags) scope(ctx context.Context, args []string) (scanner.Scope, error) {
 	s := scanner.Scope{AllowPublic: f.allowPublic, MaxAddresses: f.maxAddresses}
 	if f.targetFile != "" {
-		args = append(args[:len(args):len(args)], "@"+f.targetFile)
+		args = append(slices.Clip(args), "@"+f.targetFile)
 	}
 	if len(args) == 0 {
 		return s, errors.New("no targets: name an address, a prefix or --targets FILE; scope is never guessed")
 	}
 	exclusions := f.exclude
 	if f.excludeFile != "" {
-		exclusions = append(exclusions[:len(exclusions):len(exclusions)], "@"+f.excludeFile)
+		exclusions = append(slices.Clip(exclusions), "@"+f.excludeFile)
 	}
 	var resolver scanner.Resolver
 	if f.resolve {

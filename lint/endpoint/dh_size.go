@@ -2,11 +2,12 @@ package endpoint
 
 import (
 	"probity/evidence"
+	"probity/internal/wire/tlswire"
 	"probity/lint"
 )
 
 // dhSize asks for finite-field groups that cannot be precomputed.
-func dhSize(s suites) lint.Check {
+func dhSize() lint.Check {
 	return lint.Check{
 		Name:   "endpoint/dh_size",
 		Source: "RFC 9325 section 4.2; RFC 8270; NIST SP 800-131A rev. 2 section 5",
@@ -15,7 +16,7 @@ func dhSize(s suites) lint.Check {
 			least := 0
 			preferred, unknown := false, false
 			for _, h := range hellos(e) {
-				if h.Version >= tls13 || !s.has(h.CipherSuite, evidence.ClassDHE) && h.DHBits == 0 {
+				if h.Version >= tlswire.VersionTLS13 || !has(h.CipherSuite, evidence.ClassDHE) && h.DHBits == 0 {
 					continue
 				}
 				if h.DHBits == 0 {

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"probity/evidence"
+	"probity/internal/wire/tlswire"
 	"probity/lint"
 )
 
@@ -12,14 +13,14 @@ func downgradeProtection() lint.Check {
 		Name:   "endpoint/downgrade_protection",
 		Source: "RFC 8446 section 4.1.3",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
-			if !spoke(s, tls13) {
+			if !spoke(s, tlswire.VersionTLS13) {
 				if highestVersion(s) == 0 {
 					return lint.Inconclusivef("No version was negotiated.")
 				}
 				return lint.NotApplicablef("The server was not seen to speak TLS 1.3.")
 			}
 			for _, h := range hellos(s, evidence.OfferTLS12) {
-				if h.Version != tls12 {
+				if h.Version != tlswire.VersionTLS12 {
 					continue
 				}
 				if h.DowngradeSentinel == "" {

@@ -3,11 +3,12 @@ package endpoint
 import (
 	"strings"
 
+	"probity/internal/wire/tlswire"
 	"probity/lint"
 )
 
 // ecdheSize asks for elliptic curves of adequate size in the key exchange.
-func ecdheSize(s suites) lint.Check {
+func ecdheSize() lint.Check {
 	return lint.Check{
 		Name:   "endpoint/ecdhe_size",
 		Source: "RFC 9325 section 4.2; RFC 8422 section 5.1.1; DICOM PS3.15 annex B.13",
@@ -19,10 +20,10 @@ func ecdheSize(s suites) lint.Check {
 			least, curve := 0, ""
 			unknown := false
 			for _, h := range hellos(e) {
-				if h.Version < tls13 && !strings.HasPrefix(s.name(h.CipherSuite), "TLS_ECDH") {
+				if h.Version < tlswire.VersionTLS13 && !strings.HasPrefix(tlswire.SuiteName(h.CipherSuite), "TLS_ECDH") {
 					continue
 				}
-				name, bits := groupSize(h.Group)
+				name, bits := curveSize(h.Group)
 				switch {
 				case bits == 0 && name == "":
 					unknown = true
@@ -48,48 +49,18 @@ func ecdheSize(s suites) lint.Check {
 	}
 }
 
-// groupSize names an IANA supported group and gives the size of its curve; 0 with
-// a name for a finite-field group, 0 without one for an unknown group.
-func groupSize(group uint16) (string, int) {
-	switch group {
-	case 15:
-		return "secp160k1", 160
-	case 16:
-		return "secp160r1", 160
-	case 18:
-		return "secp192k1", 192
-	case 19:
-		return "secp192r1", 192
-	case 20:
-		return "secp224k1", 224
-	case 21:
-		return "secp224r1", 224
-	case 22:
-		return "secp256k1", 256
-	case 23:
-		return "secp256r1", 256
-	case 24:
-		return "secp384r1", 384
-	case 25:
-		return "secp521r1", 521
-	case 26, 31:
-		return "brainpoolP256r1", 256
-	case 27, 32:
-		return "brainpoolP384r1", 384
-	case 28, 33:
-		return "brainpoolP512r1", 512
-	case 29:
-		return "x25519", 256
-	case 30:
-		return "x448", 448
-	case 4587:
-		return "SecP256r1MLKEM768", 256
-	case 4588:
-		return "X25519MLKEM768", 256
-	case 4589:
-		return "SecP384r1MLKEM1024", 384
-	case 256, 257, 258, 259, 260:
-		return "ffdhe", 0
+// curveSize names a group and gives the size of its curve; 0 with a name for a
+// finite-field group (RFC 7919 reserves 0x0100 to 0x01ff), 0 without one for an
+// unknown group.
+func curveSize(group uint16) (string, int) {
+	bits := tlswire.GroupBits(group)
+	switch {
+	case bits == 0:
+		return "", 0
+	case group>>8 == 1:
+		return tlswire.GroupName(group), 0
+	case bits == 255: // X25519 is of the class of 256 bits (RFC 7748 section 7)
+		bits = 256
 	}
-	return "", 0
+	return tlswire.GroupName(group), bits
 }

@@ -15,42 +15,13 @@ import (
 
 // Checks returns the checks of this package.
 func Checks() []lint.Check {
-	suites := newSuites()
 	return []lint.Check{
 		noSSL(), noLegacyTLS(), tls12Supported(), tls13Supported(), downgradeProtection(),
-		noNullSuites(suites), noAnonymousSuites(suites), noBrokenSuites(suites), no64BitBlocks(suites), noStaticRSA(suites),
-		forwardSecretAEAD(suites), dhSize(suites), ecdheSize(suites),
-		noCompression(), renegotiationEMS(), handshakeSignature(suites), uniformLevel(),
+		noNullSuites(), noAnonymousSuites(), noBrokenSuites(), no64BitBlocks(), noStaticRSA(),
+		forwardSecretAEAD(), dhSize(), ecdheSize(),
+		noCompression(), renegotiationEMS(), handshakeSignature(), uniformLevel(),
 		clientCertificateRequested(), dicomEncrypted(), hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
 	}
-}
-
-// The versions of TLS as they stand in a ServerHello.
-const (
-	ssl2  = 0x0002
-	ssl3  = 0x0300
-	tls10 = 0x0301
-	tls11 = 0x0302
-	tls12 = 0x0303
-	tls13 = 0x0304
-)
-
-func versionName(v uint16) string {
-	switch v {
-	case ssl2:
-		return "SSL 2.0"
-	case ssl3:
-		return "SSL 3.0"
-	case tls10:
-		return "TLS 1.0"
-	case tls11:
-		return "TLS 1.1"
-	case tls12:
-		return "TLS 1.2"
-	case tls13:
-		return "TLS 1.3"
-	}
-	return "an unknown version"
 }
 
 // overTLS wraps a check of an endpoint that speaks TLS.

@@ -2,25 +2,26 @@ package endpoint
 
 import (
 	"probity/evidence"
+	"probity/internal/wire/tlswire"
 	"probity/lint"
 )
 
 // forwardSecretAEAD asks that TLS 1.2 prefers forward secrecy and authenticated
 // encryption.
-func forwardSecretAEAD(s suites) lint.Check {
+func forwardSecretAEAD() lint.Check {
 	return lint.Check{
 		Name:   "endpoint/forward_secret_aead",
 		Source: "RFC 9325 section 4.2; DICOM PS3.15 annex B.12",
 		Endpoint: overTLS(func(_ *lint.Env, e *lint.EndpointSubject) lint.Verdict {
-			var ephemeral *hello
+			var secret *hello
 			seen := false
 			for _, h := range hellos(e) {
-				if h.Version != tls12 {
+				if h.Version != tlswire.VersionTLS12 {
 					continue
 				}
 				seen = true
-				if ephemeral == nil && s.ephemeral(h.CipherSuite) {
-					ephemeral = &h
+				if secret == nil && ephemeral(h.CipherSuite) {
+					secret = &h
 				}
 			}
 			if !seen {
@@ -33,21 +34,21 @@ func forwardSecretAEAD(s suites) lint.Check {
 			// it, in what another client was given.
 			for _, offer := range []evidence.Offer{evidence.OfferTLS12, evidence.OfferFull, evidence.OfferPassive} {
 				for _, h := range hellos(e, offer) {
-					if h.Version != tls12 {
+					if h.Version != tlswire.VersionTLS12 {
 						continue
 					}
 					switch {
-					case s.ephemeral(h.CipherSuite) && s.aead(h.CipherSuite):
-						return lint.Passf("The server chooses %s.", s.name(h.CipherSuite))
-					case ephemeral != nil:
-						return lint.Warnf("The server chooses %s instead of a forward-secret suite with authenticated encryption.", s.name(h.CipherSuite))
+					case ephemeral(h.CipherSuite) && aead(h.CipherSuite):
+						return lint.Passf("The server chooses %s.", tlswire.SuiteName(h.CipherSuite))
+					case secret != nil:
+						return lint.Warnf("The server chooses %s instead of a forward-secret suite with authenticated encryption.", tlswire.SuiteName(h.CipherSuite))
 					case offer == evidence.OfferPassive:
-						return lint.Inconclusivef("The server chose %s for a client whose offer is not known to hold better.", s.name(h.CipherSuite))
+						return lint.Inconclusivef("The server chose %s for a client whose offer is not known to hold better.", tlswire.SuiteName(h.CipherSuite))
 					}
 				}
 			}
-			if ephemeral != nil {
-				return lint.Warnf("The server accepts %s, but its choice from sound suites is not known.", s.name(ephemeral.CipherSuite))
+			if secret != nil {
+				return lint.Warnf("The server accepts %s, but its choice from sound suites is not known.", tlswire.SuiteName(secret.CipherSuite))
 			}
 			return lint.Failf("The server speaks TLS 1.2 and never chose a forward-secret suite.")
 		}),

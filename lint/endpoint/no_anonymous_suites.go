@@ -6,10 +6,10 @@ import (
 )
 
 // noAnonymousSuites asks that no suite without authentication of the server is accepted.
-func noAnonymousSuites(s suites) lint.Check {
+func noAnonymousSuites() lint.Check {
 	return lint.Check{
 		Name:     "endpoint/no_anonymous_suites",
 		Source:   "RFC 9325 section 4.1",
-		Endpoint: s.noClasses("suite without authentication", evidence.ClassAnonymous),
+		Endpoint: noClasses("suite without authentication", evidence.ClassAnonymous),
 	}
 }

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"probity/evidence"
+	"probity/internal/wire/tlswire"
 	"probity/lint"
 )
 
@@ -13,10 +14,10 @@ func noCompression() lint.Check {
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
 			for _, h := range hellos(s) {
 				if h.Compression != 0 {
-					return lint.Failf("The server chose compression method %d with %s.", h.Compression, versionName(h.Version))
+					return lint.Failf("The server chose compression method %d with %s.", h.Compression, tlswire.VersionName(h.Version))
 				}
 			}
-			newest := spoke(s, tls13)
+			newest := spoke(s, tlswire.VersionTLS13)
 			switch {
 			case len(hellos(s, evidence.OfferTLS12)) > 0:
 				return lint.Passf("The server did not choose compression from an offer that held it.")

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"probity/evidence"
+	"probity/internal/wire/tlswire"
 	"probity/lint"
 )
 
@@ -11,9 +12,9 @@ func noLegacyTLS() lint.Check {
 		Name:   "endpoint/no_legacy_tls",
 		Source: "RFC 8996; RFC 9325 section 3.1.1",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
-			for _, v := range []uint16{tls10, tls11} {
+			for _, v := range []uint16{tlswire.VersionTLS10, tlswire.VersionTLS11} {
 				if spoke(s, v) {
-					return lint.Failf("The server accepts %s.", versionName(v))
+					return lint.Failf("The server accepts %s.", tlswire.VersionName(v))
 				}
 			}
 			if refused(s, evidence.OfferTLS11) {

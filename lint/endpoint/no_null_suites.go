@@ -6,10 +6,10 @@ import (
 )
 
 // noNullSuites asks that no suite without encryption is accepted.
-func noNullSuites(s suites) lint.Check {
+func noNullSuites() lint.Check {
 	return lint.Check{
 		Name:     "endpoint/no_null_suites",
 		Source:   "RFC 9325 section 4.1",
-		Endpoint: s.noClasses("suite without encryption", evidence.ClassNULL),
+		Endpoint: noClasses("suite without encryption", evidence.ClassNULL),
 	}
 }

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"probity/evidence"
+	"probity/internal/wire/tlswire"
 	"probity/lint"
 )
 
@@ -11,9 +12,9 @@ func noSSL() lint.Check {
 		Name:   "endpoint/no_ssl",
 		Source: "RFC 6176; RFC 7568; RFC 9325 section 3.1.1",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
-			for _, v := range []uint16{ssl2, ssl3} {
+			for _, v := range []uint16{tlswire.VersionSSL2, tlswire.VersionSSL3} {
 				if spoke(s, v) {
-					return lint.Failf("The server accepts %s.", versionName(v))
+					return lint.Failf("The server accepts %s.", tlswire.VersionName(v))
 				}
 			}
 			if refused(s, evidence.OfferSSL3) && refused(s, evidence.OfferSSL2) {

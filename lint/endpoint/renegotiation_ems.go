@@ -1,6 +1,9 @@
 package endpoint
 
-import "probity/lint"
+import (
+	"probity/internal/wire/tlswire"
+	"probity/lint"
+)
 
 // renegotiationEMS asks that TLS 1.2 binds renegotiations and master secrets to
 // their handshakes.
@@ -12,7 +15,7 @@ func renegotiationEMS() lint.Check {
 			seen := false
 			var renegotiation, secret *bool
 			for _, h := range hellos(s) {
-				if h.Version != tls12 {
+				if h.Version != tlswire.VersionTLS12 {
 					continue
 				}
 				seen = true

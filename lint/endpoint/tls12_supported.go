@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"probity/evidence"
+	"probity/internal/wire/tlswire"
 	"probity/lint"
 )
 
@@ -11,10 +12,10 @@ func tls12Supported() lint.Check {
 		Name:   "endpoint/tls12_supported",
 		Source: "RFC 9325 section 3.1.1; DICOM PS3.15 annexes B.12 and B.13",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
-			if spoke(s, tls12) {
+			if spoke(s, tlswire.VersionTLS12) {
 				return lint.Passf("The server speaks TLS 1.2.")
 			}
-			newest := spoke(s, tls13)
+			newest := spoke(s, tlswire.VersionTLS13)
 			if newest {
 				if refused(s, evidence.OfferTLS12) {
 					return lint.Warnf("The server speaks TLS 1.3 only.")
@@ -22,12 +23,12 @@ func tls12Supported() lint.Check {
 				return lint.Inconclusivef("The server speaks TLS 1.3 and was not asked for TLS 1.2, or did not answer.")
 			}
 			for _, h := range hellos(s) {
-				if h.OfferedMax >= tls12 {
-					return lint.Failf("The server answers an offer of up to %s with %s.", versionName(h.OfferedMax), versionName(h.Version))
+				if h.OfferedMax >= tlswire.VersionTLS12 {
+					return lint.Failf("The server answers an offer of up to %s with %s.", tlswire.VersionName(h.OfferedMax), tlswire.VersionName(h.Version))
 				}
 			}
 			if len(hellos(s)) > 0 && refused(s, evidence.OfferTLS12) {
-				return lint.Failf("The server refuses TLS 1.2; the highest version it speaks is %s.", versionName(highestVersion(s)))
+				return lint.Failf("The server refuses TLS 1.2; the highest version it speaks is %s.", tlswire.VersionName(highestVersion(s)))
 			}
 			return lint.Inconclusivef("No answer shows whether the server speaks TLS 1.2.")
 		}),

@@ -1,6 +1,9 @@
 package endpoint
 
-import "probity/lint"
+import (
+	"probity/internal/wire/tlswire"
+	"probity/lint"
+)
 
 // uniformLevel asks that no TLS endpoint of a device is weaker than its best.
 func uniformLevel() lint.Check {
@@ -22,7 +25,7 @@ func uniformLevel() lint.Check {
 				if v := highestVersion(o); v > best {
 					best, bestAt = v, o.Endpoint.String()
 				}
-				if strict && !takesLegacy(o) && highestVersion(o) >= tls12 {
+				if strict && !takesLegacy(o) && highestVersion(o) >= tlswire.VersionTLS12 {
 					strict, strictAt = false, o.Endpoint.String()
 				}
 			}
@@ -32,7 +35,7 @@ func uniformLevel() lint.Check {
 			case highestVersion(s) == 0:
 				return lint.Inconclusivef("No version was negotiated.")
 			case bestAt != "":
-				return lint.Warnf("The endpoint reaches %s, but %s of the same device reaches %s.", versionName(highestVersion(s)), bestAt, versionName(best))
+				return lint.Warnf("The endpoint reaches %s, but %s of the same device reaches %s.", tlswire.VersionName(highestVersion(s)), bestAt, tlswire.VersionName(best))
 			case strictAt != "":
 				return lint.Warnf("The endpoint accepts versions below TLS 1.2, but %s of the same device does not.", strictAt)
 			}
@@ -44,7 +47,7 @@ func uniformLevel() lint.Check {
 // takesLegacy reports whether the server chose a version below TLS 1.2.
 func takesLegacy(s *lint.EndpointSubject) bool {
 	for _, h := range hellos(s) {
-		if h.Version < tls12 {
+		if h.Version < tlswire.VersionTLS12 {
 			return true
 		}
 	}
