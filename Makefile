@@ -44,7 +44,7 @@ dead: $(TOOLS)/deadcode ## Find code that the binary does not reach
 # Not Windows, macOS or the BSDs: zcrypto does not compile there without cgo.
 .PHONY: pure
 pure: ## Build without cgo: lint, plan and explain, on Linux of any architecture
-	CGO_ENABLED=0 $(GO) build -o bin/probity-pure ./cmd/probity
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/probity-pure ./cmd/probity
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) build -o /dev/null ./cmd/probity
 	bin/probity-pure version
 
