@@ -14,6 +14,7 @@ const (
 	TCP  Transport = "tcp"
 	UDP  Transport = "udp"
 	File Transport = "file"
+	Link Transport = "link" // below IP, such as ARP and LLDP; no port
 )
 
 // Endpoint is a place at which a device was observed: address, transport, port

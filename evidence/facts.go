@@ -9,6 +9,7 @@ type Facts struct {
 	DICOM    *DICOMFacts    `json:"dicom,omitempty"`
 	HL7      *HL7Facts      `json:"hl7,omitempty"`
 	SNMP     *SNMPFacts     `json:"snmp,omitempty"`
+	Identity *IdentityFacts `json:"identity,omitempty"`
 	Artefact *ArtefactFacts `json:"artefact,omitempty"`
 }
 
@@ -38,6 +39,13 @@ type TLSFacts struct {
 	OfferedClasses []SuiteClass `json:"offered_classes,omitzero"`
 	ServerName     string       `json:"server_name,omitzero"` // SNI that was sent
 	ClientALPN     []string     `json:"client_alpn,omitzero"`
+	// JA3 (32 hexadecimal digits) and JA4 of the ClientHello (passive): equal for
+	// equal client software, which is not the same as equal devices.
+	JA3 string `json:"ja3,omitzero"`
+	JA4 string `json:"ja4,omitzero"`
+	// Carrier is what the handshake travelled in where that is not TCP: "dtls",
+	// "quic", or the protocol that asked for TLS, such as "smtp" or "rdp".
+	Carrier string `json:"carrier,omitzero"`
 
 	// Answer of the server. Version 0 means that no ServerHello was seen.
 	Version              uint16 `json:"version,omitzero"`
@@ -142,6 +150,31 @@ type SNMPFacts struct {
 	EngineID    []byte `json:"engine_id"`
 	EngineBoots uint32 `json:"engine_boots"`
 	EngineTime  uint32 `json:"engine_time"` // seconds
+}
+
+// IdentityFacts are what a device says of itself in a protocol that is made for
+// it or in the header of one that is not, or the mere fact that it speaks the
+// protocol. They are configuration or broadcast, no proof. Texts are sanitised.
+type IdentityFacts struct {
+	Protocol string `json:"protocol"` // "arp", "dhcp", "lldp", "snmp", "ws-discovery", ...
+	// Experimental marks a form that was read by no standard text and confirmed on
+	// no device.
+	Experimental bool     `json:"experimental,omitzero"`
+	MAC          string   `json:"mac,omitzero"`       // EUI-48, lower case with colons
+	Hostnames    []string `json:"hostnames,omitzero"` // at most 16
+	Manufacturer string   `json:"manufacturer,omitzero"`
+	Model        string   `json:"model,omitzero"`
+	Version      string   `json:"version,omitzero"` // of firmware or product
+	Serial       string   `json:"serial,omitzero"`
+	Software     string   `json:"software,omitzero"`     // server or agent, such as "nginx/1.22"
+	Description  string   `json:"description,omitzero"`  // SNMP sysDescr, LLDP system description
+	ObjectID     string   `json:"object_id,omitzero"`    // SNMP sysObjectID, dotted
+	VendorClass  string   `json:"vendor_class,omitzero"` // DHCP option 60
+	ClientID     []byte   `json:"client_id,omitzero"`    // DHCP option 61
+	Parameters   []int    `json:"parameters,omitzero"`   // DHCP option 55, in order
+	Types        []string `json:"types,omitzero"`        // device and service types, at most 32
+	Places       []string `json:"places,omitzero"`       // scheme, host and port offered, at most 8
+	Secured      bool     `json:"secured,omitzero"`      // the protocol was seen to be authenticated or encrypted
 }
 
 // ArtefactFacts say what a file held.

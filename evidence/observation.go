@@ -35,6 +35,7 @@ const (
 	KindDICOM    Kind = "dicom"    // one DICOM association negotiation
 	KindHL7      Kind = "hl7"      // one HL7 v2 message header (passive)
 	KindSNMP     Kind = "snmp"     // one SNMPv3 engine discovery
+	KindIdentity Kind = "identity" // what a device says of itself in another protocol (passive)
 	KindArtefact Kind = "artefact" // a certificate, request or key read from a file
 )
 

@@ -366,7 +366,7 @@ func (c *Corpus) addEndpoints(sorted, current []*evidence.Observation) {
 		}
 	}
 	for _, o := range current {
-		if o.Endpoint.Transport == evidence.File {
+		if t := o.Endpoint.Transport; t == evidence.File || t == evidence.Link {
 			continue
 		}
 		s := byEndpoint[o.Endpoint]

@@ -146,7 +146,7 @@ func (s *Store) check(o evidence.Observation) error {
 		return fmt.Errorf("unknown result %q", o.Result)
 	}
 	switch o.Endpoint.Transport {
-	case evidence.TCP, evidence.UDP, evidence.File:
+	case evidence.TCP, evidence.UDP, evidence.Link, evidence.File:
 	default:
 		return fmt.Errorf("unknown transport %q", o.Endpoint.Transport)
 	}

@@ -80,7 +80,7 @@ CREATE TABLE observation(
   kind TEXT NOT NULL,
   address TEXT,
   port INTEGER NOT NULL CHECK(port BETWEEN 0 AND 65535),
-  transport TEXT NOT NULL CHECK(transport IN('tcp','udp','file')),
+  transport TEXT NOT NULL CHECK(transport IN('tcp','udp','link','file')),
   server_name TEXT NOT NULL,
   peer_address TEXT,
   peer_port INTEGER CHECK(peer_port BETWEEN 0 AND 65535),

@@ -74,7 +74,7 @@ func TestFingerprint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "4fad469a2a3d644438829bdca13c77e8c8d7c1dc709b04366a86ef26f2c3145f"
+	const want = "24342302da4e26422cd9c69baa0f4cb98e2e24a74280b4047d41b414850d89a3"
 	if got := fingerprint(all).String(); got != want {
 		t.Errorf("schema version %d has fingerprint %s, want %s", schemaVersion, got, want)
 	}

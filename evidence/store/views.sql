@@ -51,7 +51,7 @@ FROM (SELECT address, port, transport, server_name,
     max(json_extract(facts,'$.tls.spoke')) AS spoke,
     max(CASE json_extract(facts,'$.tls.client_auth') WHEN 'required' THEN 3 WHEN 'requested' THEN 2 WHEN 'not-asked' THEN 1 ELSE 0 END) AS client_auth,
     min(at_ms) AS first_ms, max(at_ms) AS last_ms
-  FROM observation WHERE result='data' AND transport<>'file'
+  FROM observation WHERE result='data' AND transport NOT IN('link','file')
   GROUP BY address, port, transport, server_name) e;
 
 CREATE VIEW v_certificate AS
