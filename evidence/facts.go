@@ -7,6 +7,12 @@ type Facts struct {
 	TLS      *TLSFacts      `json:"tls,omitempty"`
 	SSH      *SSHFacts      `json:"ssh,omitempty"`
 	DICOM    *DICOMFacts    `json:"dicom,omitempty"`
+	HTTP     *HTTPFacts     `json:"http,omitempty"`
+	FHIR     *FHIRFacts     `json:"fhir,omitempty"`
+	SDC      *SDCFacts      `json:"sdc,omitempty"`
+	Banner   *BannerFacts   `json:"banner,omitempty"`
+	RDP      *RDPFacts      `json:"rdp,omitempty"`
+	SMB      *SMBFacts      `json:"smb,omitempty"`
 	HL7      *HL7Facts      `json:"hl7,omitempty"`
 	SNMP     *SNMPFacts     `json:"snmp,omitempty"`
 	Identity *IdentityFacts `json:"identity,omitempty"`
