@@ -5,6 +5,7 @@ package evidence
 // a field that could carry it does not exist.
 type Facts struct {
 	TLS      *TLSFacts      `json:"tls,omitempty"`
+	MTLS     *MTLSFacts     `json:"mtls,omitempty"`
 	SSH      *SSHFacts      `json:"ssh,omitempty"`
 	DICOM    *DICOMFacts    `json:"dicom,omitempty"`
 	HTTP     *HTTPFacts     `json:"http,omitempty"`

@@ -31,6 +31,7 @@ type Kind string
 // The kinds of observation. Each has at most one non-nil field in [Facts].
 const (
 	KindTLS      Kind = "tls"      // one TLS handshake or hello
+	KindMTLS     Kind = "mtls"     // one trial of a client certificate (bench)
 	KindSSH      Kind = "ssh"      // one SSH key exchange up to the host key
 	KindDICOM    Kind = "dicom"    // one DICOM association negotiation
 	KindHL7      Kind = "hl7"      // one HL7 v2 message header (passive)
