@@ -27,13 +27,17 @@ type Offer string
 // The offers of the active prober, from the most ordinary to the oddest, and
 // the one word for handshakes of others.
 const (
-	OfferFull    Offer = "full"    // TLS 1.0 to 1.3, every suite the full client has; handshake completed where possible
+	OfferFull    Offer = "full"    // TLS 1.0 to 1.3 (OfferedMax tells), common suites; handshake completed where that shows more
 	OfferTLS12   Offer = "tls1.2"  // at most TLS 1.2, sound and unsound suites, sound ones first
 	OfferTLS11   Offer = "tls1.1"  // at most TLS 1.1
 	OfferTLS10   Offer = "tls1.0"  // exactly TLS 1.0
 	OfferSSL3    Offer = "ssl3"    // exactly SSL 3.0
 	OfferSSL2    Offer = "ssl2"    // SSL 2.0 CLIENT-HELLO
 	OfferWeak    Offer = "weak"    // at most TLS 1.2, only suites of classes in [TLSFacts.OfferedClasses]
+	OfferSmall   Offer = "small"   // at most TLS 1.2, in no more than 256 bytes, for stacks that bear no more
+	OfferOther   Offer = "other"   // only suites or schemes of the kind of key that the server did not show yet
+	OfferSuites  Offer = "suites"  // at most OfferedMax, every suite that was not chosen yet; the last is refused
+	OfferRetry   Offer = "retry"   // TLS 1.3 without a key share, so that the server only names suite and group
 	OfferPassive Offer = "passive" // a handshake between others
 )
 
@@ -44,7 +48,9 @@ type TLSFacts struct {
 	OfferedMax     uint16       `json:"offered_max,omitzero"`    // highest version offered
 	OfferedSuites  []uint16     `json:"offered_suites,omitzero"` // at most 256
 	OfferedClasses []SuiteClass `json:"offered_classes,omitzero"`
-	ServerName     string       `json:"server_name,omitzero"` // SNI that was sent
+	OfferedGroups  []uint16     `json:"offered_groups,omitzero"`  // in order; at most 64
+	OfferedSchemes []uint16     `json:"offered_schemes,omitzero"` // in order; at most 64
+	ServerName     string       `json:"server_name,omitzero"`     // SNI that was sent
 	ClientALPN     []string     `json:"client_alpn,omitzero"`
 	// JA3 (32 hexadecimal digits) and JA4 of the ClientHello (passive): equal for
 	// equal client software, which is not the same as equal devices.
@@ -66,6 +72,17 @@ type TLSFacts struct {
 	DowngradeSentinel    string `json:"downgrade_sentinel,omitzero"`      // "tls1.2" or "tls1.1" (RFC 8446 section 4.1.3)
 	ALPN                 string `json:"alpn,omitzero"`
 	OCSPStaple           bool   `json:"ocsp_staple,omitzero"`
+	SCTs                 int    `json:"scts,omitzero"`            // signed certificate timestamps sent in TLS (RFC 6962 section 3.3)
+	SessionTicket        *bool  `json:"session_ticket,omitempty"` // the server gives tickets; nil: not asked or not seen
+	TicketLifetime       uint32 `json:"ticket_lifetime,omitzero"` // of a ticket that was read, in seconds
+	// KeyShare is the SHA-256 of the server's ephemeral public key. Equal values
+	// in two handshakes are one key used twice.
+	KeyShare Digest `json:"key_share,omitzero"`
+	// Retry is true when the server answered with a HelloRetryRequest, which names
+	// version, suite and group.
+	Retry bool `json:"retry,omitzero"`
+	// SSL2Ciphers are the cipher kinds of a SERVER-HELLO of SSL 2.0.
+	SSL2Ciphers []uint32 `json:"ssl2_ciphers,omitzero"`
 
 	// Alert is the description of a fatal alert of the server, nil when none came.
 	Alert *uint8 `json:"alert,omitempty"`
@@ -76,6 +93,9 @@ type TLSFacts struct {
 	ClientAuth ClientAuth `json:"client_auth,omitzero"`
 	// Authorities are the distinguished names (DER) of the certificate request.
 	Authorities [][]byte `json:"authorities,omitzero"`
+
+	// RequestSchemes are the signature schemes of the certificate request.
+	RequestSchemes []uint16 `json:"request_schemes,omitzero"`
 
 	// CertificateHidden is true where the protocol hides the certificate from
 	// this observer (TLS 1.3 seen passively), which is not "no certificate".
@@ -107,7 +127,7 @@ type ClientAuth string
 const (
 	ClientAuthUnknown   ClientAuth = ""
 	ClientAuthNotAsked  ClientAuth = "not-asked"
-	ClientAuthRequested ClientAuth = "requested" // asked; the handshake completed without one
+	ClientAuthRequested ClientAuth = "requested" // asked; the handshake was not seen to fail without one
 	ClientAuthRequired  ClientAuth = "required"  // asked; the handshake failed without one
 )
 
