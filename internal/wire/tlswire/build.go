@@ -104,6 +104,17 @@ func (h ClientHello) addExtensions(b *cryptobyte.Builder) {
 			})
 		})
 	}
+	if h.SessionTicket {
+		addExtension(b, extSessionTicket, func(*cryptobyte.Builder) {})
+	}
+	if h.SCT {
+		addExtension(b, extSCT, func(*cryptobyte.Builder) {})
+	}
+	if len(h.Cookie) > 0 {
+		addExtension(b, extCookie, func(b *cryptobyte.Builder) {
+			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(h.Cookie) })
+		})
+	}
 	if slices.Contains(h.SupportedVersions, VersionTLS13) {
 		h.addKeyShares(b)
 	}

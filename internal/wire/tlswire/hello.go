@@ -18,8 +18,11 @@ const (
 	extPointFormats         uint16 = 11
 	extSignatureAlgorithms  uint16 = 13
 	extALPN                 uint16 = 16
+	extSCT                  uint16 = 18
 	extExtendedMasterSecret uint16 = 23
+	extSessionTicket        uint16 = 35
 	extSupportedVersions    uint16 = 43
+	extCookie               uint16 = 44
 	extKeyShare             uint16 = 51
 	extRenegotiationInfo    uint16 = 0xff01
 )
@@ -63,6 +66,10 @@ type ClientHello struct {
 	// in an SSL 3.0 hello (RFC 5746 section 3.4). Reading takes either.
 	RenegotiationInfo bool
 	StatusRequest     bool // RFC 6066 section 8
+	// SessionTicket asks for a ticket without having one (RFC 5077 section 3.2).
+	SessionTicket bool
+	SCT           bool   // RFC 6962 section 3.3.1
+	Cookie        []byte // of a HelloRetryRequest, sent back (RFC 8446 section 4.2.2)
 }
 
 // MaxVersion returns the highest version that the hello offers.
@@ -138,6 +145,12 @@ func (h *ClientHello) extension(id uint16, data cryptobyte.String) bool {
 		}
 	case extKeyShare:
 		h.KeyShares, ok = keyShares(data)
+	case extSessionTicket:
+		h.SessionTicket = true
+	case extSCT:
+		h.SCT = true
+	case extCookie:
+		h.Cookie, ok = cookie(data)
 	}
 	return ok
 }
@@ -206,9 +219,13 @@ type ServerHello struct {
 	// asks for another hello (RFC 8446 section 4.1.4).
 	HelloRetryRequest    bool
 	Group                uint16 // of key_share; 0 if absent
+	KeyShare             []byte // of key_share; nil in a HelloRetryRequest
+	Cookie               []byte // of a HelloRetryRequest
 	SecureRenegotiation  bool   // RFC 5746
 	ExtendedMasterSecret bool   // RFC 7627
 	StatusRequest        bool   // a CertificateStatus may follow (RFC 6066 section 8)
+	SessionTicket        bool   // a NewSessionTicket will follow (RFC 5077 section 3.2)
+	SCTs                 int    // signed certificate timestamps of the extension (RFC 6962 section 3.3.1)
 	ALPN                 string
 	// DowngradeSentinel is "tls1.2" or "tls1.1" if the last eight bytes of the
 	// random say that the server could have spoken a higher version (RFC 8446
@@ -268,10 +285,44 @@ func (h *ServerHello) extension(id uint16, data cryptobyte.String) bool {
 		h.SecureRenegotiation = true
 	case extSupportedVersions:
 		ok = data.ReadUint16(&h.Version)
+	case extSessionTicket:
+		h.SessionTicket = true
+	case extSCT:
+		h.SCTs, ok = CountSCTs(data)
+	case extCookie:
+		h.Cookie, ok = cookie(data)
 	case extKeyShare: // a KeyShareEntry, or in a HelloRetryRequest the group alone
-		ok = data.ReadUint16(&h.Group)
+		var share cryptobyte.String
+		if ok = data.ReadUint16(&h.Group); ok && !data.Empty() {
+			ok = data.ReadUint16LengthPrefixed(&share)
+			h.KeyShare = slices.Clone([]byte(share))
+		}
 	}
 	return ok
+}
+
+// cookie reads a cookie extension (RFC 8446 section 4.2.2).
+func cookie(data cryptobyte.String) ([]byte, bool) {
+	var c cryptobyte.String
+	ok := data.ReadUint16LengthPrefixed(&c)
+	return slices.Clone([]byte(c)), ok
+}
+
+// CountSCTs counts the entries of a SignedCertificateTimestampList (RFC 6962
+// section 3.3). It reports false if the list is malformed.
+func CountSCTs(data []byte) (int, bool) {
+	s := cryptobyte.String(data)
+	var list, sct cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() {
+		return 0, false
+	}
+	n := 0
+	for ; !list.Empty(); n++ {
+		if !list.ReadUint16LengthPrefixed(&sct) || len(sct) == 0 {
+			return 0, false
+		}
+	}
+	return n, true
 }
 
 // eachExtension calls take for every extension of a hello. No extensions at all

@@ -90,6 +90,7 @@ func ParseCertificateRequest(body []byte, version uint16) (CertificateRequest, e
 type ServerKeyExchange struct {
 	Group           uint16 // named curve of ECDHE; 0 for explicit curves and other exchanges
 	DHBits          int    // bits of the prime of finite-field Diffie-Hellman
+	Key             []byte // the ephemeral public key: an encoded point or Ys; nil for explicit curves
 	SignatureScheme uint16 // TLS 1.2 only; 0 if unsigned
 }
 
@@ -141,7 +142,11 @@ func (k *ServerKeyExchange) curve(s *cryptobyte.String) bool {
 		*s = nil
 		return true
 	}
-	return s.ReadUint16(&k.Group) && s.ReadUint8LengthPrefixed(&point)
+	if !s.ReadUint16(&k.Group) || !s.ReadUint8LengthPrefixed(&point) {
+		return false
+	}
+	k.Key = slices.Clone([]byte(point))
+	return true
 }
 
 // prime reads ServerDHParams (RFC 5246 section 7.4.3).
@@ -150,7 +155,7 @@ func (k *ServerKeyExchange) prime(s *cryptobyte.String) bool {
 	if !s.ReadUint16LengthPrefixed(&p) || !s.ReadUint16LengthPrefixed(&g) || !s.ReadUint16LengthPrefixed(&y) {
 		return false
 	}
-	k.DHBits = bitLen(p)
+	k.DHBits, k.Key = bitLen(p), slices.Clone([]byte(y))
 	return true
 }
 
@@ -180,6 +185,17 @@ func ParseCertificateStatus(body []byte) ([]byte, error) {
 		return nil, fmt.Errorf("CertificateStatus: %w", errMalformed)
 	}
 	return slices.Clone([]byte(response)), nil
+}
+
+// ParseNewSessionTicket reads the body of a NewSessionTicket and returns the
+// lifetime hint in seconds. All versions begin alike (RFC 5077 section 3.3,
+// RFC 8446 section 4.6.1).
+func ParseNewSessionTicket(body []byte) (lifetime uint32, err error) {
+	s := cryptobyte.String(body)
+	if !s.ReadUint32(&lifetime) || len(s) < 2 {
+		return 0, fmt.Errorf("NewSessionTicket: %w", errMalformed)
+	}
+	return lifetime, nil
 }
 
 // AlertFatal is the level of an alert that ends the connection.

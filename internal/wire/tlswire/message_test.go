@@ -263,7 +263,7 @@ func TestClientHello_roundTrip(t *testing.T) {
 		Version: VersionTLS12, Random: [32]byte{1, 2}, SessionID: []byte{9}, Suites: []uint16{0x1301, 0xc02f}, Compression: []byte{1, 0},
 		SupportedVersions: []uint16{0x1a1a, VersionTLS13, VersionTLS12}, Groups: []uint16{0x001d}, SignatureSchemes: []uint16{0x0804},
 		ServerName: "a.example", ALPN: []string{"h2"}, KeyShares: []KeyShare{{Group: 0x001d, Data: make([]byte, 32)}},
-		ExtendedMasterSecret: true, RenegotiationInfo: true, StatusRequest: true,
+		ExtendedMasterSecret: true, RenegotiationInfo: true, StatusRequest: true, SessionTicket: true, SCT: true, Cookie: []byte{7, 7},
 	}
 	b, err := want.Marshal()
 	if err != nil {
@@ -343,11 +343,11 @@ func TestParseServerKeyExchange_forms(t *testing.T) {
 		want    ServerKeyExchange
 		ok      bool
 	}{
-		{"dhe tls1.2", append(dh, 4, 1, 0, 0), 0x009e, VersionTLS12, ServerKeyExchange{DHBits: 21, SignatureScheme: 0x0401}, true},
-		{"dhe tls1.0", append(dh, 0, 1, 7), 0x0033, VersionTLS10, ServerKeyExchange{DHBits: 21}, true},
-		{"anonymous", dh, 0x0034, VersionTLS12, ServerKeyExchange{DHBits: 21}, true},
-		{"dhe_psk", append([]byte{0, 1, 'h'}, dh...), 0x00aa, VersionTLS12, ServerKeyExchange{DHBits: 21}, true},
-		{"named curve", []byte{3, 0, 0x17, 1, 4, 4, 3, 0, 0}, 0xc02b, VersionTLS12, ServerKeyExchange{Group: 0x17, SignatureScheme: 0x0403}, true},
+		{"dhe tls1.2", append(dh, 4, 1, 0, 0), 0x009e, VersionTLS12, ServerKeyExchange{DHBits: 21, Key: []byte{5}, SignatureScheme: 0x0401}, true},
+		{"dhe tls1.0", append(dh, 0, 1, 7), 0x0033, VersionTLS10, ServerKeyExchange{DHBits: 21, Key: []byte{5}}, true},
+		{"anonymous", dh, 0x0034, VersionTLS12, ServerKeyExchange{DHBits: 21, Key: []byte{5}}, true},
+		{"dhe_psk", append([]byte{0, 1, 'h'}, dh...), 0x00aa, VersionTLS12, ServerKeyExchange{DHBits: 21, Key: []byte{5}}, true},
+		{"named curve", []byte{3, 0, 0x17, 1, 4, 4, 3, 0, 0}, 0xc02b, VersionTLS12, ServerKeyExchange{Group: 0x17, Key: []byte{4}, SignatureScheme: 0x0403}, true},
 		{"explicit curve", []byte{1, 9, 9}, 0xc02b, VersionTLS12, ServerKeyExchange{}, true},
 		{"cut", []byte{3, 0}, 0xc02b, VersionTLS12, ServerKeyExchange{}, false},
 		{"static rsa", dh, 0x002f, VersionTLS12, ServerKeyExchange{}, false},
@@ -355,10 +355,33 @@ func TestParseServerKeyExchange_forms(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := ParseServerKeyExchange(tt.in, tt.suite, tt.version)
-			if got != tt.want || (err == nil) != tt.ok {
-				t.Errorf("got %+v, %v", got, err)
+			if diff := cmp.Diff(tt.want, got); diff != "" || (err == nil) != tt.ok {
+				t.Errorf("error %v (-want +got):\n%s", err, diff)
 			}
 		})
+	}
+}
+
+func TestParseNewSessionTicket(t *testing.T) {
+	for _, in := range [][]byte{{0, 0, 14, 16, 0, 1, 7}, {0, 0, 14, 16, 0, 0}} {
+		if got, err := ParseNewSessionTicket(in); got != 3600 || err != nil {
+			t.Errorf("%x: %d, %v", in, got, err)
+		}
+	}
+	if _, err := ParseNewSessionTicket([]byte{0, 0, 14, 16, 0}); err == nil {
+		t.Error("a ticket without its length is taken")
+	}
+}
+
+func TestCountSCTs(t *testing.T) {
+	for in, want := range map[string]int{"\x00\x07\x00\x01a\x00\x02bc": 2, "\x00\x00": 0, "": -1, "\x00\x03\x00\x01": -1, "\x00\x02\x00\x00": -1} {
+		got, ok := CountSCTs([]byte(in))
+		if !ok {
+			got = -1
+		}
+		if got != want {
+			t.Errorf("%x: %d, want %d", in, got, want)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 const (
 	TypeClientHello        uint8 = 1
 	TypeServerHello        uint8 = 2
+	TypeNewSessionTicket   uint8 = 4
 	TypeCertificate        uint8 = 11
 	TypeServerKeyExchange  uint8 = 12
 	TypeCertificateRequest uint8 = 13
