@@ -3,157 +3,343 @@ package passive
 import (
 	"encoding/binary"
 	"net/netip"
-
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
+	"time"
 
 	"probity/scanner/passive/capture"
 )
 
-// segment is one TCP segment with its addresses.
+// carries says what a segment is.
+type carries uint8
+
+const (
+	carriesTCP carries = iota
+	carriesUDP
+	carriesICMPv6
+	carriesARP
+	carriesLLDP
+	carriesCDP
+)
+
+// segment is what is left of a packet once everything around it is peeled off:
+// a TCP segment or UDP datagram with its addresses, an ICMPv6 message, or a frame
+// below IP, which has none.
 type segment struct {
+	kind               carries
 	src, dst           netip.AddrPort
-	seq                uint32
+	seq                uint32 // this and the flags: TCP only
 	syn, ack, fin, rst bool
-	payload            []byte // aliases the packet
+	hops               uint8  // hop limit of the IPv6 packet
+	payload            []byte // aliases the packet, or is a datagram put together
 }
 
-// decoder turns packets into segments. Only the layers named here are decoded:
-// others of gopacket 1.1.19 panic on short input or keep state without bound.
+const (
+	maxTunnels    = 4  // packets within packets
+	maxTags       = 16 // VLAN tags and MPLS labels in one packet
+	maxExtensions = 16 // headers between IPv6 and what it carries
+)
+
+// IP protocol numbers.
+const (
+	protoHopByHop    = 0
+	protoIPv4        = 4
+	protoTCP         = 6
+	protoUDP         = 17
+	protoIPv6        = 41
+	protoRouting     = 43
+	protoFragment    = 44
+	protoGRE         = 47
+	protoAH          = 51
+	protoICMPv6      = 58
+	protoDestination = 60
+	protoMobility    = 135
+	protoMPLS        = 137
+)
+
+// Places of damage.
+const (
+	atFrame     = "at the Ethernet header"
+	atTag       = "at a VLAN tag"
+	atMPLS      = "at an MPLS label"
+	atIPv4      = "at the IPv4 header"
+	atIPv6      = "at the IPv6 header"
+	atExtension = "at an IPv6 extension header"
+	atFragment  = "at an IP fragment"
+	atTCP       = "at the TCP header"
+	atUDP       = "at the UDP header"
+	atGRE       = "at the GRE header"
+)
+
+// decoder turns packets into segments. It keeps nothing of a packet but IP
+// fragments, and those within bounds.
 type decoder struct {
-	ethernet layers.Ethernet
-	vlan     layers.Dot1Q
-	ip4      layers.IPv4
-	ip6      layers.IPv6
-	tcp      layers.TCP
-	parsers  map[gopacket.LayerType]*gopacket.DecodingLayerParser
-	decoded  []gopacket.LayerType
-	stats    *Stats
+	stats     *Stats
+	fragments *defragmenter
 }
 
 func newDecoder(stats *Stats) *decoder {
-	d := &decoder{stats: stats, parsers: make(map[gopacket.LayerType]*gopacket.DecodingLayerParser)}
-	for _, t := range []gopacket.LayerType{layers.LayerTypeEthernet, layers.LayerTypeDot1Q, layers.LayerTypeIPv4, layers.LayerTypeIPv6} {
-		p := gopacket.NewDecodingLayerParser(t)
-		p.SetDecodingLayerContainer(gopacket.DecodingLayerArray(nil))
-		for _, l := range []gopacket.DecodingLayer{&d.ethernet, &d.vlan, &d.ip4, &d.ip6, &d.tcp} {
-			p.AddDecodingLayer(l)
-		}
-		p.IgnorePanic = true // means: let it through; the reader recovers, for dissectors too
-		p.IgnoreUnsupported = true
-		d.parsers[t] = p
-	}
-	return d
+	return &decoder{stats: stats, fragments: newDefragmenter(stats)}
+}
+
+// packet is one packet on its way through the decoder.
+type packet struct {
+	next    etherType
+	data    []byte
+	tunnels int
+	tags    int
+	at      time.Time
+	segment segment
 }
 
 // decode returns the segment in p and reports whether there is one. What cannot
-// be decoded is counted.
-func (d *decoder) decode(p capture.Packet) (segment, bool) {
+// be decoded is counted. now is the latest time of the capture.
+func (d *decoder) decode(p capture.Packet, now time.Time) (segment, bool) {
 	if p.Length > len(p.Data) {
 		d.stats.CutPackets++
 	}
-	layer, data, supported := first(p)
+	next, data, supported := first(p)
 	if !supported {
 		count(&d.stats.UnsupportedLinks, p.Link)
 		return segment{}, false
 	}
-	parser := d.parsers[layer]
-	if parser == nil {
-		return segment{}, false
-	}
-	err := parser.DecodeLayers(data, &d.decoded)
-	if err != nil {
-		count(&d.stats.DecodeErrors, damagedAfter(d.decoded))
-		return segment{}, false
-	}
-	return d.segment()
-}
-
-// damagedAfter names the place of a damage by the last layer that was sound.
-func damagedAfter(decoded []gopacket.LayerType) string {
-	if len(decoded) == 0 {
-		return "at the link header"
-	}
-	return "after the " + decoded[len(decoded)-1].String() + " header"
-}
-
-// segment puts the decoded layers together.
-func (d *decoder) segment() (segment, bool) {
-	var src, dst netip.Addr
-	found := false
-	for _, t := range d.decoded {
-		switch t {
-		case layers.LayerTypeIPv4:
-			if d.ip4.Flags&layers.IPv4MoreFragments != 0 || d.ip4.FragOffset != 0 {
-				if d.ip4.Protocol == layers.IPProtocolTCP {
-					d.stats.Fragments++
-				}
-				return segment{}, false
-			}
-			src, _ = netip.AddrFromSlice(d.ip4.SrcIP)
-			dst, _ = netip.AddrFromSlice(d.ip4.DstIP)
-		case layers.LayerTypeIPv6:
-			switch d.ip6.NextHeader {
-			case layers.IPProtocolIPv6Fragment:
-				d.stats.Fragments++
-				return segment{}, false
-			case layers.IPProtocolIPv6Routing, layers.IPProtocolIPv6Destination:
-				count(&d.stats.DecodeErrors, "at an IPv6 extension header, which is not read")
-				return segment{}, false
-			default:
-			}
-			src, _ = netip.AddrFromSlice(d.ip6.SrcIP)
-			dst, _ = netip.AddrFromSlice(d.ip6.DstIP)
-		case layers.LayerTypeTCP:
-			found = true
+	k := packet{next: next, data: data, at: now}
+	for {
+		found, more := d.step(&k)
+		if !more {
+			return k.segment, found
 		}
 	}
-	if !found {
-		if d.encapsulated() {
-			d.stats.Encapsulated++
+}
+
+// step takes one header off. more asks for another step.
+func (d *decoder) step(k *packet) (found, more bool) {
+	switch k.next {
+	case etherFrame:
+		var ok bool
+		if k.next, k.data, ok = frame(k.data); !ok {
+			return d.damaged(atFrame)
 		}
-		return segment{}, false
+		return false, true
+	case etherVLAN, etherQinQ, etherQinQ1:
+		k.tags++
+		if len(k.data) < 4 || k.tags > maxTags {
+			return d.damaged(atTag)
+		}
+		k.next, k.data = typeAt(k.data, 2, 4)
+		return false, true
+	case etherMPLS, etherMPLSm:
+		return d.mpls(k)
+	case etherIP:
+		return d.version(k)
+	case etherIPv4:
+		return d.ipv4(k)
+	case etherIPv6:
+		return d.ipv6(k)
+	case etherARP:
+		k.segment.kind = carriesARP
+	case etherLLDP:
+		k.segment.kind = carriesLLDP
+	case etherCDP:
+		k.segment.kind = carriesCDP
+	default:
+		return false, false
 	}
-	if !src.IsValid() || !dst.IsValid() {
-		return segment{}, false
-	}
-	d.stats.Segments++
-	return segment{
-		src: netip.AddrPortFrom(src.Unmap(), uint16(d.tcp.SrcPort)),
-		dst: netip.AddrPortFrom(dst.Unmap(), uint16(d.tcp.DstPort)),
-		seq: d.tcp.Seq, syn: d.tcp.SYN, ack: d.tcp.ACK, fin: d.tcp.FIN, rst: d.tcp.RST,
-		payload: d.tcp.Payload,
-	}, true
+	k.segment.payload = k.data
+	return true, false
 }
 
-// encapsulated reports whether the packet carries others in a way that is not
-// read: MPLS, GRE (with ERSPAN), VXLAN or Geneve.
-func (d *decoder) encapsulated() bool {
-	const vxlan, geneve = 4789, 6081 // RFC 7348 section 5, RFC 8926 section 3.3
-	if len(d.decoded) == 0 {
-		return false
-	}
-	var protocol layers.IPProtocol
-	var payload []byte
-	switch d.decoded[len(d.decoded)-1] {
-	case layers.LayerTypeEthernet:
-		return mpls(d.ethernet.EthernetType)
-	case layers.LayerTypeDot1Q:
-		return mpls(d.vlan.Type)
-	case layers.LayerTypeIPv4:
-		protocol, payload = d.ip4.Protocol, d.ip4.Payload
-	case layers.LayerTypeIPv6:
-		protocol, payload = d.ip6.NextHeader, d.ip6.Payload
-	}
-	if protocol == layers.IPProtocolUDP && len(payload) >= 4 {
-		port := binary.BigEndian.Uint16(payload[2:])
-		return port == vxlan || port == geneve
-	}
-	return protocol == layers.IPProtocolGRE
+func (d *decoder) damaged(where string) (found, more bool) {
+	count(&d.stats.DecodeErrors, where)
+	return false, false
 }
 
-func mpls(t layers.EthernetType) bool {
-	return t == layers.EthernetTypeMPLSUnicast || t == layers.EthernetTypeMPLSMulticast
+// version tells IPv4 from IPv6 by the version field.
+func (d *decoder) version(k *packet) (found, more bool) {
+	k.next = etherNone
+	if len(k.data) > 0 {
+		switch k.data[0] >> 4 {
+		case 4:
+			k.next = etherIPv4
+		case 6:
+			k.next = etherIPv6
+		}
+	}
+	return false, true
+}
+
+// mpls takes one label off (RFC 3032). What follows the last one no field names:
+// it is IP by its first half byte, or an Ethernet frame, perhaps after a control
+// word (RFC 4385 section 3).
+func (d *decoder) mpls(k *packet) (found, more bool) {
+	k.tags++
+	if len(k.data) < 4 || k.tags > maxTags {
+		return d.damaged(atMPLS)
+	}
+	last := k.data[2]&1 != 0
+	k.data = k.data[4:]
+	if !last || len(k.data) == 0 {
+		return false, !last
+	}
+	switch k.data[0] >> 4 {
+	case 4:
+		k.next = etherIPv4
+	case 6:
+		k.next = etherIPv6
+	case 0:
+		k.next, k.data = etherFrame, after(k.data, 4)
+	default:
+		k.next = etherFrame
+	}
+	return false, true
+}
+
+// ipv4 reads an IPv4 header (RFC 791 section 3.1).
+func (d *decoder) ipv4(k *packet) (found, more bool) {
+	const least = 20
+	b := k.data
+	if len(b) < least || b[0]>>4 != 4 {
+		return d.damaged(atIPv4)
+	}
+	header, total := int(b[0]&0x0f)*4, int(binary.BigEndian.Uint16(b[2:]))
+	if total == 0 { // left to the network card, which captures do not see
+		total = len(b)
+	}
+	if header < least || header > len(b) || total < header {
+		return d.damaged(atIPv4)
+	}
+	src, dst := netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
+	protocol, payload := b[9], b[header:min(total, len(b))]
+	const moreFragments, offsetMask = 0x2000, 0x1fff
+	if f := binary.BigEndian.Uint16(b[6:]); f&(moreFragments|offsetMask) != 0 {
+		key := fragmentKey{src: src, dst: dst, id: uint32(binary.BigEndian.Uint16(b[4:])), protocol: protocol}
+		var ok bool
+		protocol, payload, ok = d.fragments.add(key, int(f&offsetMask)*8, f&moreFragments != 0, protocol, payload, k.at)
+		if !ok {
+			return false, false
+		}
+	}
+	return d.transport(k, src, dst, protocol, payload)
+}
+
+// ipv6 reads an IPv6 header and those between it and what it carries (RFC 8200
+// sections 3 and 4).
+func (d *decoder) ipv6(k *packet) (found, more bool) {
+	const header = 40
+	b := k.data
+	if len(b) < header || b[0]>>4 != 6 {
+		return d.damaged(atIPv6)
+	}
+	src, dst := netip.AddrFrom16([16]byte(b[8:24])).Unmap(), netip.AddrFrom16([16]byte(b[24:40])).Unmap()
+	protocol, payload := b[6], b[header:]
+	if n := int(binary.BigEndian.Uint16(b[4:])); n > 0 && n < len(payload) { // 0: a jumbogram, or left to the network card
+		payload = payload[:n]
+	}
+	k.segment.hops = b[7]
+	for range maxExtensions {
+		size := 0
+		switch protocol {
+		case protoHopByHop, protoRouting, protoDestination, protoMobility:
+			if len(payload) >= 2 {
+				size = int(payload[1])*8 + 8
+			}
+		case protoAH: // RFC 4302 section 2.2
+			if len(payload) >= 2 {
+				size = int(payload[1])*4 + 8
+			}
+		case protoFragment:
+			const size = 8
+			if len(payload) < size {
+				return d.damaged(atExtension)
+			}
+			f, id := binary.BigEndian.Uint16(payload[2:]), binary.BigEndian.Uint32(payload[4:])
+			if f&^6 == 0 { // the only one
+				protocol, payload = payload[0], payload[size:]
+				continue
+			}
+			key := fragmentKey{src: src, dst: dst, id: id}
+			var ok bool
+			protocol, payload, ok = d.fragments.add(key, int(f&^7), f&1 != 0, payload[0], payload[size:], k.at)
+			if !ok {
+				return false, false
+			}
+			continue
+		default:
+			return d.transport(k, src, dst, protocol, payload)
+		}
+		if size == 0 || size > len(payload) {
+			return d.damaged(atExtension)
+		}
+		protocol, payload = payload[0], payload[size:]
+	}
+	return d.damaged(atExtension)
+}
+
+// transport reads what an IP packet carries: another packet or a segment.
+func (d *decoder) transport(k *packet, src, dst netip.Addr, protocol byte, b []byte) (found, more bool) {
+	s := &k.segment
+	switch protocol {
+	case protoTCP:
+		const least = 20
+		if len(b) < least {
+			return d.damaged(atTCP)
+		}
+		header := int(b[12]>>4) * 4
+		if header < least || header > len(b) {
+			return d.damaged(atTCP)
+		}
+		flags := b[13]
+		s.kind, s.seq, s.payload = carriesTCP, binary.BigEndian.Uint32(b[4:]), b[header:]
+		s.fin, s.syn, s.rst, s.ack = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&16 != 0
+		d.stats.Segments++
+	case protoUDP:
+		const header = 8
+		if len(b) < header {
+			return d.damaged(atUDP)
+		}
+		payload := b[header:]
+		// A length of 0 stands for a jumbogram (RFC 2675 section 4).
+		if n := int(binary.BigEndian.Uint16(b[4:])); n >= header && n <= len(b) {
+			payload = b[header:n]
+		} else if n != 0 && n < header {
+			return d.damaged(atUDP)
+		}
+		if next, inner := udpTunnel(binary.BigEndian.Uint16(b[2:]), payload); next != etherNone {
+			return d.inner(k, next, inner)
+		}
+		s.kind, s.payload = carriesUDP, payload
+		d.stats.Datagrams++
+	case protoICMPv6:
+		s.kind, s.payload = carriesICMPv6, b
+		s.src, s.dst = netip.AddrPortFrom(src, 0), netip.AddrPortFrom(dst, 0)
+		return true, false
+	case protoIPv4:
+		return d.inner(k, etherIPv4, b)
+	case protoIPv6:
+		return d.inner(k, etherIPv6, b)
+	case protoMPLS:
+		return d.inner(k, etherMPLS, b)
+	case protoGRE:
+		next, inner, ok := gre(b)
+		if !ok {
+			return d.damaged(atGRE)
+		}
+		return d.inner(k, next, inner)
+	default:
+		return false, false
+	}
+	s.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
+	s.dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
+	return true, false
+}
+
+// inner goes on with a packet within the packet.
+func (d *decoder) inner(k *packet, next etherType, data []byte) (found, more bool) {
+	k.tunnels++
+	if k.tunnels > maxTunnels || next == etherNone {
+		d.stats.Encapsulated++
+		return false, false
+	}
+	k.next, k.data, k.segment.hops = next, data, 0
+	return false, true
 }
 
 // count adds one to m[k].

@@ -3,65 +3,86 @@ package passive
 import (
 	"encoding/binary"
 
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
-
 	"probity/scanner/passive/capture"
 )
 
-// first says which layer a packet begins with, after headers of the link that
-// gopacket has no safe or complete decoder for. supported is false for link types
-// that are not read; the layer is [gopacket.LayerTypeZero] for packets without IP
-// and for damaged headers.
-func first(p capture.Packet) (layer gopacket.LayerType, data []byte, supported bool) {
+// etherType names what comes next in a packet: the EtherTypes of IEEE 802 that
+// are read, and two values of ours for what has none.
+type etherType uint16
+
+const (
+	etherNone  etherType = 0 // nothing that is read
+	etherIP    etherType = 4 // IP, whose version field tells which; no frame has a type below 1,536
+	etherIPv4  etherType = 0x0800
+	etherARP   etherType = 0x0806
+	etherFrame etherType = 0x6558 // an Ethernet frame (RFC 1701, "transparent Ethernet bridging")
+	etherVLAN  etherType = 0x8100
+	etherIPv6  etherType = 0x86dd
+	etherMPLS  etherType = 0x8847
+	etherMPLSm etherType = 0x8848 // multicast
+	etherQinQ  etherType = 0x88a8
+	etherQinQ1 etherType = 0x9100 // before the standard
+	etherLLDP  etherType = 0x88cc
+	etherCDP   etherType = 1 // Cisco Discovery Protocol in SNAP
+)
+
+// first says what a packet begins with, after headers of the link that are not
+// Ethernet. supported is false for link types that are not read.
+func first(p capture.Packet) (next etherType, data []byte, supported bool) {
 	switch p.Link {
 	case capture.Ethernet:
-		return layers.LayerTypeEthernet, p.Data, true
+		return etherFrame, p.Data, true
 	case capture.Raw, capture.RawBSD, capture.RawOpenBSD, capture.IPv4, capture.IPv6:
-		layer, data = internet(p.Data)
-		return layer, data, true
+		return etherIP, p.Data, true
 	case capture.Null, capture.Loop:
 		// The address family of IPv6 differs between systems; the version of the IP
 		// header says the same for all.
-		layer, data = internet(after(p.Data, 4))
-		return layer, data, true
+		return etherIP, after(p.Data, 4), true
 	case capture.LinuxSLL: // protocol in the last two of 16 bytes
-		layer, data = etherType(p.Data, 14, 16)
-		return layer, data, true
+		next, data = typeAt(p.Data, 14, 16)
+		return next, data, true
 	case capture.LinuxSLL2: // protocol in the first two of 20 bytes
-		layer, data = etherType(p.Data, 0, 20)
-		return layer, data, true
+		next, data = typeAt(p.Data, 0, 20)
+		return next, data, true
 	}
-	return gopacket.LayerTypeZero, nil, false
+	return etherNone, nil, false
 }
 
 // after returns b without its first n bytes.
 func after(b []byte, n int) []byte { return b[min(n, len(b)):] }
 
-// internet tells IPv4 from IPv6 by the version field.
-func internet(b []byte) (gopacket.LayerType, []byte) {
-	if len(b) > 0 {
-		switch b[0] >> 4 {
-		case 4:
-			return layers.LayerTypeIPv4, b
-		case 6:
-			return layers.LayerTypeIPv6, b
-		}
+// typeAt reads the EtherType at offset at and skips size bytes of header.
+func typeAt(b []byte, at, size int) (etherType, []byte) {
+	if len(b) < size {
+		return etherNone, nil
 	}
-	return gopacket.LayerTypeZero, nil
+	return etherType(binary.BigEndian.Uint16(b[at:])), b[size:]
 }
 
-// etherType reads the EtherType at offset at and skips size bytes of header.
-func etherType(b []byte, at, size int) (gopacket.LayerType, []byte) {
-	if len(b) < size {
-		return gopacket.LayerTypeZero, nil
+// frame reads an Ethernet header. A length in the place of the type is followed
+// by LLC, of which the SNAP form names a type (IEEE 802 section 9).
+func frame(b []byte) (next etherType, data []byte, ok bool) {
+	const header, snap, maxLength = 14, 8, 1500
+	if len(b) < header {
+		return etherNone, nil, false
 	}
-	switch layers.EthernetType(binary.BigEndian.Uint16(b[at:])) {
-	case layers.EthernetTypeIPv4, layers.EthernetTypeIPv6:
-		return internet(b[size:])
-	case layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ:
-		return layers.LayerTypeDot1Q, b[size:]
-	default:
-		return gopacket.LayerTypeZero, nil
+	next, data = typeAt(b, 12, header)
+	if next > maxLength {
+		return next, data, true
 	}
+	data = data[:min(int(next), len(data))]
+	if len(data) < snap || data[0] != 0xaa || data[1] != 0xaa || data[2] != 3 {
+		return etherNone, nil, true // spanning tree and its like
+	}
+	kind := etherType(binary.BigEndian.Uint16(data[6:]))
+	switch [3]byte(data[3:6]) {
+	case [3]byte{}:
+		return kind, data[snap:], true
+	case [3]byte{0, 0, 0x0c}:
+		const discovery = 0x2000
+		if kind == discovery {
+			return etherCDP, data[snap:], true
+		}
+	}
+	return etherNone, nil, true
 }

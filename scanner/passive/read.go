@@ -50,6 +50,7 @@ func Read(ctx context.Context, src capture.Source, sink scanner.Sink, o Options)
 	r := &reader{ctx: ctx, sink: sink, limits: o.Limits.withDefaults(), table: newFlowTable(), seen: make(map[evidence.Digest]struct{})}
 	r.decoder = newDecoder(&r.stats)
 	err := r.run(src)
+	r.decoder.fragments.giveAll()
 	if r.sinkErr == nil {
 		r.settleAll()
 	}
@@ -69,7 +70,8 @@ type reader struct {
 	decoder *decoder
 	table   *flowTable
 	seen    map[evidence.Digest]struct{}
-	last    time.Time // of the newest packet that has a time
+	last    time.Time // of the last packet that has a time
+	newest  time.Time // the latest of all packets: limits of time go by it
 }
 
 func (r *reader) run(src capture.Source) error {
@@ -90,6 +92,9 @@ func (r *reader) run(src capture.Source) error {
 			p.Time = r.last
 		}
 		r.last = p.Time
+		if p.Time.After(r.newest) {
+			r.newest = p.Time
+		}
 		r.packet(p)
 	}
 	return nil
@@ -103,7 +108,11 @@ func (r *reader) packet(p capture.Packet) {
 			r.stats.Panics++
 		}
 	}()
-	if s, ok := r.decoder.decode(p); ok {
+	s, ok := r.decoder.decode(p, r.newest)
+	if !ok {
+		return
+	}
+	if s.kind == carriesTCP {
 		r.segment(&s, p.Time)
 	}
 }

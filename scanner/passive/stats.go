@@ -13,6 +13,8 @@ type Stats struct {
 	Packets      int   // read from the capture
 	Bytes        int64 // in them, as captured
 	Segments     int   // TCP segments among them
+	Datagrams    int   // UDP datagrams among them
+	Defragmented int   // datagrams put together from IP fragments
 	Flows        int   // TCP connections with payload or a beginning
 	Observations int   // handed to the sink
 	// Repeats are observations like one made before between the same two
@@ -21,8 +23,8 @@ type Stats struct {
 
 	DecodeErrors     map[string]int           // packets with damaged headers, by the place of the damage
 	UnsupportedLinks map[capture.LinkType]int // packets of link types that are not read
-	Encapsulated     int                      // carry other packets (MPLS, GRE, VXLAN, Geneve), which are not read
-	Fragments        int                      // IP fragments of TCP; they are not put together
+	Encapsulated     int                      // carry others more than four deep or in a way that is not read
+	Fragments        int                      // IP fragments of datagrams that did not become complete
 	CutPackets       int                      // shorter in the capture than on the wire
 	Panics           int                      // packets that a decoder failed on
 	Evictions        int                      // connections given up for want of room before their handshake ended
@@ -57,8 +59,8 @@ func (s Stats) Incomplete() []string {
 	for _, link := range slices.Sorted(maps.Keys(s.UnsupportedLinks)) {
 		add(s.UnsupportedLinks[link], "packets have link type %d, which is not read", link)
 	}
-	add(s.Encapsulated, "packets carry others (MPLS, GRE, VXLAN or Geneve), which are not read")
-	add(s.Fragments, "packets are IP fragments, which are not put together")
+	add(s.Encapsulated, "packets carry others more than four deep or in a way that is not read")
+	add(s.Fragments, "IP fragments are of datagrams that did not become complete or disagree")
 	add(s.CutPackets, "packets were cut by the capture (capture with a snap length of 0)")
 	add(s.Panics, "packets made a decoder fail")
 	add(s.Evictions, "connections were given up for want of room")

@@ -1,0 +1,167 @@
+package passive
+
+import (
+	"bytes"
+	"container/list"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Bounds of what is kept of IP fragments.
+const (
+	maxDatagrams     = 1024
+	maxFragmentBytes = 4 << 20
+	maxFragments     = 128 // of one datagram; 64 KiB in pieces of 1,280 bytes are 52
+	fragmentTime     = 30 * time.Second
+	maxDatagram      = 65535
+)
+
+// fragmentKey names the datagram of a fragment (RFC 791 section 3.2, RFC 8200
+// section 4.5, which has no protocol in it).
+type fragmentKey struct {
+	src, dst netip.Addr
+	id       uint32
+	protocol uint8
+}
+
+// datagram is what has come of one datagram.
+type datagram struct {
+	key      fragmentKey
+	begun    time.Time
+	pieces   []fragment // by offset, not overlapping
+	bytes    int
+	count    int // fragments that came
+	total    int // size; -1 until the last fragment came
+	protocol uint8
+	bad      bool // given up: only counted from here on
+}
+
+type fragment struct {
+	offset int
+	data   []byte
+}
+
+// defragmenter puts IP datagrams together. Where fragments overlap and disagree,
+// the datagram is given up (RFC 5722 section 4 for IPv6; systems differ in which
+// bytes of IPv4 they believe).
+type defragmenter struct {
+	stats *Stats
+	open  map[fragmentKey]*list.Element // of *datagram
+	order *list.List                    // the oldest in front
+	bytes int
+}
+
+func newDefragmenter(stats *Stats) *defragmenter {
+	return &defragmenter{stats: stats, open: make(map[fragmentKey]*list.Element), order: list.New()}
+}
+
+// add takes a fragment and returns the datagram that it completes.
+func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint8, data []byte, now time.Time) (uint8, []byte, bool) {
+	if offset+len(data) > maxDatagram || more && len(data)%8 != 0 || len(data) == 0 {
+		count(&f.stats.DecodeErrors, atFragment)
+		return 0, nil, false
+	}
+	for e := f.order.Front(); e != nil && now.Sub(e.Value.(*datagram).begun) > fragmentTime; e = f.order.Front() {
+		f.give(e)
+	}
+	e := f.open[key]
+	if e == nil {
+		if len(f.open) >= maxDatagrams {
+			f.give(f.order.Front())
+		}
+		e = f.order.PushBack(&datagram{key: key, begun: now, total: -1, protocol: protocol})
+		f.open[key] = e
+	}
+	d := e.Value.(*datagram)
+	before := d.bytes
+	d.add(offset, more, protocol, data)
+	f.bytes += d.bytes - before
+	if d.complete() {
+		out := make([]byte, 0, d.total)
+		for _, p := range d.pieces {
+			out = append(out, p.data...)
+		}
+		f.remove(e)
+		f.stats.Defragmented++
+		return d.protocol, out, true
+	}
+	for f.bytes > maxFragmentBytes {
+		f.give(f.order.Front())
+	}
+	return 0, nil, false
+}
+
+// add keeps a copy of the bytes that are new.
+func (d *datagram) add(offset int, more bool, protocol uint8, data []byte) {
+	d.count++
+	if d.bad {
+		return
+	}
+	end := offset + len(data)
+	if !more {
+		if d.total >= 0 && d.total != end {
+			d.giveUp()
+			return
+		}
+		d.total = end
+	}
+	if offset == 0 {
+		d.protocol = protocol
+	}
+	if d.count > maxFragments {
+		d.giveUp()
+		return
+	}
+	i, _ := slices.BinarySearchFunc(d.pieces, offset, func(p fragment, at int) int { return p.offset + len(p.data) - at - 1 })
+	for ; len(data) > 0; i++ { // piece i is the first that ends after offset
+		n := len(data)
+		if i < len(d.pieces) {
+			p := d.pieces[i]
+			if offset >= p.offset {
+				same := min(n, p.offset+len(p.data)-offset)
+				if !bytes.Equal(data[:same], p.data[offset-p.offset:][:same]) {
+					d.giveUp()
+					return
+				}
+				offset, data = offset+same, data[same:]
+				continue
+			}
+			n = min(n, p.offset-offset)
+		}
+		d.pieces = slices.Insert(d.pieces, i, fragment{offset, bytes.Clone(data[:n])})
+		d.bytes += n
+		offset, data = offset+n, data[n:]
+	}
+}
+
+func (d *datagram) giveUp() { d.bad, d.pieces, d.bytes = true, nil, 0 }
+
+// complete reports whether no byte is missing.
+func (d *datagram) complete() bool {
+	if d.bad || d.total < 0 || len(d.pieces) == 0 {
+		return false
+	}
+	last := d.pieces[len(d.pieces)-1]
+	return d.bytes == d.total && last.offset+len(last.data) == d.total
+}
+
+// give gives a datagram up.
+func (f *defragmenter) give(e *list.Element) {
+	f.stats.Fragments += e.Value.(*datagram).count
+	f.remove(e)
+}
+
+func (f *defragmenter) remove(e *list.Element) {
+	d := e.Value.(*datagram)
+	f.bytes -= d.bytes
+	delete(f.open, d.key)
+	f.order.Remove(e)
+}
+
+// giveAll ends the reading: what is not complete now never will be.
+func (f *defragmenter) giveAll() {
+	for e := f.order.Front(); e != nil; e = f.order.Front() {
+		f.give(e)
+	}
+}
