@@ -42,7 +42,8 @@ func classify(b []byte) (newSession func() session, more bool) {
 		}
 		more = more || undecided
 	}
-	return nil, more
+	newSession, undecided := classifyPrelude(b)
+	return newSession, newSession == nil && (more || undecided)
 }
 
 // prefix compares the bytes of b that are there with want.
