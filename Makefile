@@ -63,9 +63,7 @@ bench: ## Run the benchmarks (BENCH=regexp)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
-	@set -e; for pkg in $$($(GO) list -tags '$(TAGS)' ./...); do \
-	  for f in $$($(GOTEST) -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$f"; $(GOTEST) -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg; done; done
+	@TAGS='$(TAGS)' FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh
 
 .PHONY: golden
 golden: ## Rewrite golden files; read the diff before you commit it

@@ -48,7 +48,7 @@ func (a *app) labCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&devices, "devices", 60, "number of devices, at most 10,000")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of everything that varies")
-	cmd.Flags().IntVar(&offset, "port-offset", 0, "add this to every port, where the usual ones are taken")
+	cmd.Flags().IntVar(&offset, "port-offset", 0, "add this to every port, where the usual ones are taken (negative: toward privileged ports)")
 	cmd.Flags().StringVar(&dir, "dir", "lab", "folder for the lab's files")
 	cmd.Flags().StringVar(&at, "at", "", "make the certificates as of this RFC 3339 `TIME` (default: this hour)")
 	return cmd
