@@ -10,6 +10,7 @@ import (
 type flowKey struct {
 	lo, hi         [16]byte
 	loPort, hiPort uint16
+	udp            bool
 }
 
 // keyOf returns the key of a segment and whether its sender is the higher end.
@@ -17,9 +18,9 @@ func keyOf(s *segment) (key flowKey, side int) {
 	src, dst := s.src.Addr().As16(), s.dst.Addr().As16()
 	c := s.src.Addr().Compare(s.dst.Addr())
 	if c < 0 || c == 0 && s.src.Port() <= s.dst.Port() {
-		return flowKey{src, dst, s.src.Port(), s.dst.Port()}, 0
+		return flowKey{src, dst, s.src.Port(), s.dst.Port(), s.kind == carriesUDP}, 0
 	}
-	return flowKey{dst, src, s.dst.Port(), s.src.Port()}, 1
+	return flowKey{dst, src, s.dst.Port(), s.src.Port(), s.kind == carriesUDP}, 1
 }
 
 // unknownSide stands for a side that was not found out.
@@ -37,6 +38,7 @@ type flow struct {
 	ambiguous  bool
 	settled    bool // nothing more is wanted of either side
 	held       int  // bytes kept, as counted in the table
+	gaps       int  // found by the session at its end
 	prev, next *flow
 	list       *flowList
 }

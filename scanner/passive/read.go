@@ -112,8 +112,13 @@ func (r *reader) packet(p capture.Packet) {
 	if !ok {
 		return
 	}
-	if s.kind == carriesTCP {
+	switch s.kind {
+	case carriesTCP:
 		r.segment(&s, p.Time)
+	case carriesUDP:
+		r.datagram(&s, p.Time)
+	case carriesICMPv6, carriesARP, carriesLLDP, carriesCDP:
+		r.link(&s, p.Time)
 	}
 }
 
@@ -161,6 +166,11 @@ func (r *reader) segment(s *segment, at time.Time) {
 	if !f.settled && (rst || f.sides[0].finished() && f.sides[1].finished()) {
 		r.settle(f)
 	}
+	r.touch(f)
+}
+
+// touch keeps the table in order and within its bytes.
+func (r *reader) touch(f *flow) {
 	r.table.touch(f)
 	for r.table.held > r.limits.TotalBytes && r.table.busy.tail != nil {
 		r.evict(r.table.busy.tail) // only busy connections keep bytes
@@ -278,7 +288,9 @@ func (r *reader) settle(f *flow) {
 	if f.session == nil {
 		return
 	}
-	for _, o := range r.conclude(f) {
+	list := r.conclude(f)
+	r.stats.Gaps += f.gaps
+	for _, o := range list {
 		r.record(o)
 	}
 }
@@ -307,7 +319,11 @@ func (r *reader) conclude(f *flow) (list []evidence.Observation) {
 }
 
 func endpoint(f *flow, side int) evidence.Endpoint {
-	return evidence.Endpoint{Addr: f.ends[side].Addr(), Port: f.ends[side].Port(), Transport: evidence.TCP}
+	transport := evidence.TCP
+	if f.key.udp {
+		transport = evidence.UDP
+	}
+	return evidence.Endpoint{Addr: f.ends[side].Addr(), Port: f.ends[side].Port(), Transport: transport}
 }
 
 // record hands o to the sink, unless the same was observed before between the

@@ -36,6 +36,8 @@ type tlsSide struct {
 	helloDone bool
 	kex       []byte
 	staple    bool
+	carrier   byte   // 't' TCP, 'd' DTLS, 'q' QUIC, as JA4 has it
+	ja3, ja4  string // of the first hello
 	alert     *uint8 // of a fatal alert in clear
 	finished  bool   // encrypted handshake bytes came
 	notTLS    bool
@@ -47,7 +49,7 @@ type tlsSide struct {
 func newTLSSession() session {
 	s := &tlsSession{}
 	for i := range s.sides {
-		s.sides[i].stream = tlswire.NewStream(tlswire.Limits{})
+		s.sides[i].stream, s.sides[i].carrier = tlswire.NewStream(tlswire.Limits{}), 't'
 	}
 	return s
 }
@@ -115,11 +117,12 @@ func (t *tlsSide) handshake(m tlswire.Message) (keep bool) {
 	case tlswire.TypeClientHello:
 		var h tlswire.ClientHello
 		if h, err = tlswire.ParseClientHello(m.Body); err == nil {
-			t.client = &h
+			t.hello(&h)
 		}
 	case tlswire.TypeServerHello:
 		var h tlswire.ServerHello
 		if h, err = tlswire.ParseServerHello(m.Body); err == nil {
+			h.Version = tlsVersion(h.Version)
 			t.server = &h
 		}
 	case tlswire.TypeCertificate:
@@ -141,6 +144,34 @@ func (t *tlsSide) handshake(m tlswire.Message) (keep bool) {
 		t.detail = err.Error()
 	}
 	return true
+}
+
+// hello takes a ClientHello. A second one, after a HelloRetryRequest or with a
+// cookie, says what the client then asked for; its fingerprint is that of the
+// first.
+func (t *tlsSide) hello(h *tlswire.ClientHello) {
+	if t.client == nil {
+		t.ja3, t.ja4 = h.JA3(), h.JA4(t.carrier)
+	}
+	h.Version = tlsVersion(h.Version)
+	for i, v := range h.SupportedVersions {
+		h.SupportedVersions[i] = tlsVersion(v)
+	}
+	t.client = h
+}
+
+// tlsVersion returns the version of TLS that a version of DTLS is made from (RFC
+// 4347, RFC 6347, RFC 9147), so that a rule need not know both.
+func tlsVersion(v uint16) uint16 {
+	switch v {
+	case tlswire.VersionDTLS10:
+		return tlswire.VersionTLS11
+	case tlswire.VersionDTLS12:
+		return tlswire.VersionTLS12
+	case tlswire.VersionDTLS13:
+		return tlswire.VersionTLS13
+	}
+	return v
 }
 
 func (s *tlsSession) server(f *flow) int {
@@ -199,6 +230,7 @@ func (t *tlsSide) describeOffer(f *evidence.TLSFacts) {
 		return
 	}
 	f.OfferedMax = t.client.MaxVersion()
+	f.JA3, f.JA4 = t.ja3, t.ja4
 	for _, s := range t.client.Suites {
 		if len(f.OfferedSuites) < maxOfferedSuites && !tlswire.IsGREASE(s) {
 			f.OfferedSuites = append(f.OfferedSuites, s)

@@ -70,13 +70,22 @@ type ClientHello struct {
 	SessionTicket bool
 	SCT           bool   // RFC 6962 section 3.3.1
 	Cookie        []byte // of a HelloRetryRequest, sent back (RFC 8446 section 4.2.2)
+
+	// Extensions are the code points in the order seen, and PointFormats those of
+	// RFC 8422 section 5.1.2. Only a parsed hello has them.
+	Extensions   []uint16
+	PointFormats []byte
 }
 
 // MaxVersion returns the highest version that the hello offers.
 func (h ClientHello) MaxVersion() uint16 {
 	highest := uint16(0)
 	for _, v := range h.SupportedVersions {
-		if !IsGREASE(v) {
+		switch {
+		case IsGREASE(v):
+		case v>>8 == 0xfe && highest != 0: // DTLS counts down
+			highest = min(highest, v)
+		default:
 			highest = max(highest, v)
 		}
 	}
@@ -120,6 +129,7 @@ func ParseClientHello(body []byte) (ClientHello, error) {
 func (h *ClientHello) extension(id uint16, data cryptobyte.String) bool {
 	var list cryptobyte.String
 	ok := true
+	h.Extensions = append(h.Extensions, id)
 	switch id {
 	case extServerName:
 		h.ServerName, ok = serverName(data)
@@ -128,6 +138,10 @@ func (h *ClientHello) extension(id uint16, data cryptobyte.String) bool {
 	case extSupportedGroups:
 		if ok = data.ReadUint16LengthPrefixed(&list); ok {
 			h.Groups, ok = uint16s(list)
+		}
+	case extPointFormats:
+		if ok = data.ReadUint8LengthPrefixed(&list); ok {
+			h.PointFormats = slices.Clone([]byte(list))
 		}
 	case extSignatureAlgorithms:
 		if ok = data.ReadUint16LengthPrefixed(&list); ok {

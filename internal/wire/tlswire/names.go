@@ -10,6 +10,10 @@ const (
 	VersionTLS11 uint16 = 0x0302
 	VersionTLS12 uint16 = 0x0303
 	VersionTLS13 uint16 = 0x0304
+
+	VersionDTLS10 uint16 = 0xfeff // RFC 4347
+	VersionDTLS12 uint16 = 0xfefd // RFC 6347
+	VersionDTLS13 uint16 = 0xfefc // RFC 9147
 )
 
 // VersionName returns "TLS 1.2" and the like; for an unknown version its
