@@ -117,7 +117,7 @@ func scanLab(t *testing.T, file string) *ledger {
 func checkTLS(t *testing.T, d lab.Device, e lab.Endpoint, obs []evidence.Observation) {
 	t.Helper()
 	one := &ledger{obs: obs}
-	full, first := one.offer(t, evidence.OfferFull)
+	full, first := one.first(t)
 	chainOf := first
 	if len(first.Certs) == 0 { // nothing that the full client can complete
 		_, chainOf = one.offer(t, evidence.OfferTLS12)

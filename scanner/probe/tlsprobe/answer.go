@@ -28,7 +28,9 @@ type answer struct {
 	certSeen bool
 	keys     *tlswire.ServerKeyExchange
 	request  *tlswire.CertificateRequest
-	staple   bool
+	staple   []byte // DER of an OCSP response
+	scts     int
+	retried  bool // a second hello was sent
 	done     bool // ServerHelloDone: the flight is complete
 	alert    *uint8
 	warning  *uint8 // the last
@@ -37,7 +39,17 @@ type answer struct {
 	alpn     string // of EncryptedExtensions (TLS 1.3)
 	asked13  bool   // a CertificateRequest of TLS 1.3 was read
 	read13   bool   // the encrypted flight was read up to the Certificate
+	finished bool   // the server's Finished of TLS 1.3 was read
+	opened   int    // bytes of received that unseal is past
+	sealed   []byte // what unseal opened
+	parsed   int    // bytes of sealed that flight is past
+	context  []byte // of the CertificateRequest of TLS 1.3
+	ticket   bool   // a NewSessionTicket was read
+	lifetime uint32 // of the ticket, in seconds
 	damage   error  // the first thing that did not parse
+	// transcript holds the hellos in the clear, as RFC 8446 section 4.4.1 hashes
+	// them.
+	transcript []byte
 }
 
 func newAnswer() *answer { return &answer{stream: tlswire.NewStream(tlswire.Limits{})} }
@@ -55,7 +67,8 @@ func (a *answer) feed(b []byte) (complete bool) {
 		a.note(err)
 	}
 	hopeless := a.hello == nil && a.damage != nil
-	return err != nil || hopeless || a.done || a.alert != nil || len(a.received) >= maxFlight
+	retry := a.hello != nil && a.hello.HelloRetryRequest && !a.retried
+	return err != nil || hopeless || retry || a.done || a.alert != nil || len(a.received) >= maxFlight
 }
 
 // note keeps the first damage; what was read before stays.
@@ -103,6 +116,7 @@ func (a *answer) handshake(m tlswire.Message) error {
 		h, err := tlswire.ParseServerHello(m.Body)
 		if err == nil && (a.hello == nil || a.hello.HelloRetryRequest) {
 			a.hello = &h
+			a.transcript = append(a.transcript, m.Raw...)
 		}
 		return err
 	case tlswire.TypeCertificate:
@@ -124,12 +138,22 @@ func (a *answer) handshake(m tlswire.Message) error {
 		return err
 	case tlswire.TypeCertificateStatus:
 		response, err := tlswire.ParseCertificateStatus(m.Body)
-		a.staple = len(response) > 0
+		a.staple = response
 		return err
+	case tlswire.TypeNewSessionTicket:
+		return a.ticketed(m.Body)
 	case tlswire.TypeServerHelloDone:
 		a.done = true
 	}
 	return nil
+}
+
+func (a *answer) ticketed(body []byte) error {
+	lifetime, err := tlswire.ParseNewSessionTicket(body)
+	if err == nil {
+		a.ticket, a.lifetime = true, lifetime
+	}
+	return err
 }
 
 // notTLS reports that the very first bytes were those of another protocol.
@@ -137,11 +161,17 @@ func (a *answer) notTLS() bool {
 	return a.hello == nil && a.alert == nil && a.warning == nil && errors.Is(a.damage, tlswire.ErrNotTLS)
 }
 
+// damaged reports that something did not parse.
+func (a *answer) damaged() bool { return a.damage != nil }
+
 // spoke reports whether the peer answered in TLS at all.
 func (a *answer) spoke() bool { return a.hello != nil || a.alert != nil }
 
-// maxAuthorities bounds what is kept of a certificate request.
-const maxAuthorities = 64
+// What is kept of a certificate request, at most.
+const (
+	maxAuthorities = 64
+	maxSchemes     = 64
+)
 
 // fill writes into f what the answer shows.
 func (a *answer) fill(f *evidence.TLSFacts) {
@@ -159,8 +189,17 @@ func (a *answer) fill(f *evidence.TLSFacts) {
 	}
 	f.Version, f.CipherSuite, f.Compression = h.Version, h.CipherSuite, h.Compression
 	f.Group, f.DowngradeSentinel, f.ALPN = h.Group, h.DowngradeSentinel, h.ALPN
-	f.OCSPStaple = a.staple
+	f.OCSPStaple, f.SCTs, f.Retry = len(a.staple) > 0, a.scts+h.SCTs, h.HelloRetryRequest
+	if len(h.KeyShare) > 0 {
+		f.KeyShare = evidence.DigestOf(h.KeyShare)
+	}
+	if a.ticket {
+		f.SessionTicket, f.TicketLifetime = &a.ticket, a.lifetime
+	}
 	if a.keys != nil {
+		if len(a.keys.Key) > 0 {
+			f.KeyShare = evidence.DigestOf(a.keys.Key)
+		}
 		f.Group, f.DHBits, f.SignatureScheme = a.keys.Group, a.keys.DHBits, a.keys.SignatureScheme
 	}
 	if h.Version >= tlswire.VersionTLS13 {
@@ -173,6 +212,7 @@ func (a *answer) fill(f *evidence.TLSFacts) {
 	}
 	f.ALPN = safetext.CleanN(f.ALPN, 64)
 	if a.request != nil {
+		f.RequestSchemes = a.request.SignatureSchemes[:min(len(a.request.SignatureSchemes), maxSchemes)]
 		f.Authorities = a.request.Authorities[:min(len(a.request.Authorities), maxAuthorities)]
 	}
 }

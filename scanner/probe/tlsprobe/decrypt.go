@@ -1,148 +1,61 @@
 package tlsprobe
 
 import (
-	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"slices"
 
-	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/crypto/cryptobyte"
 
 	"probity/internal/wire/tlswire"
-)
-
-// Suites of TLS 1.3 (RFC 8446 appendix B.4) that the full handshake offers.
-const (
-	suiteAES128 uint16 = 0x1301
-	suiteAES256 uint16 = 0x1302
-	suiteChaCha uint16 = 0x1303
 )
 
 // serverSecretLabel is the line of a key log that opens the server's handshake
 // flight (RFC 9850 section 2.1).
 const serverSecretLabel = "SERVER_HANDSHAKE_TRAFFIC_SECRET"
 
-// secretLine returns the one line of a key log that is needed, and its secret.
-// Lines that would open application data are dropped.
-func secretLine(keyLog []byte) (line, secret []byte) {
-	for l := range bytes.Lines(keyLog) {
-		fields := bytes.Fields(l)
-		if len(fields) != 3 || string(fields[0]) != serverSecretLabel {
+// secretLine is one line of a key log: the secret of the server's handshake
+// flight and nothing that would open application data.
+func secretLine(random [32]byte, secret []byte) []byte {
+	return fmt.Appendf(nil, "%s %x %x\n", serverSecretLabel, random, secret)
+}
+
+// unseal opens the server's records that have come since the last time. It
+// stops at the Finished message, after which other keys hold.
+func (a *answer) unseal(p *protection) {
+	for !a.finished && a.alert == nil && a.damage == nil {
+		header, record, ok := a.nextRecord()
+		if !ok {
+			return
+		}
+		if tlswire.Kind(header[0]) != tlswire.ApplicationData {
 			continue
 		}
-		if s, err := hex.DecodeString(string(fields[2])); err == nil {
-			return l, s
+		kind, text, err := p.open(header, record)
+		switch {
+		case err != nil:
+			a.note(fmt.Errorf("the encrypted flight: %w", err))
+		case kind == tlswire.Alert && len(text) == 2:
+			a.alert = &text[1]
+		case kind == tlswire.Handshake:
+			a.sealed = append(a.sealed, text...)
+			a.note(a.flight())
+		default:
+			a.note(fmt.Errorf("the encrypted flight: a record of type %d", kind))
 		}
 	}
-	return nil, nil
 }
 
-// decrypt reads the server's encrypted handshake flight out of the bytes
-// received, up to the Finished message: encrypted extensions, certificate
-// request, chain and signature scheme. It needs nothing of the handshake to have
-// succeeded, so a chain that a client library refuses is still seen.
-func (a *answer) decrypt(secret []byte) error {
-	open, err := newOpener(a.hello.CipherSuite, secret)
-	if err != nil {
-		return err
+// nextRecord takes the next complete record out of the bytes received.
+func (a *answer) nextRecord() (header, record []byte, ok bool) {
+	b := a.received[a.opened:]
+	if len(b) < 5 || len(b) < 5+int(binary.BigEndian.Uint16(b[3:5])) {
+		return nil, nil, false
 	}
-	var flight []byte
-	for b := a.received; len(b) >= 5; {
-		n := int(binary.BigEndian.Uint16(b[3:5]))
-		if len(b) < 5+n {
-			break
-		}
-		if tlswire.Kind(b[0]) == tlswire.ApplicationData {
-			kind, text, err := open(b[:5], b[5:5+n])
-			if err != nil {
-				break // past the handshake, under another key
-			}
-			if kind == tlswire.Alert && len(text) == 2 && a.alert == nil {
-				a.alert = &text[1]
-			}
-			if kind == tlswire.Handshake {
-				flight = append(flight, text...)
-			}
-		}
-		b = b[5+n:]
-	}
-	return a.flight(flight)
-}
-
-// newOpener returns the record protection of RFC 8446 section 5.2 in the
-// direction of the server.
-func newOpener(suite uint16, secret []byte) (func(header, record []byte) (tlswire.Kind, []byte, error), error) {
-	var newHash func() hash.Hash
-	keyLen := 32
-	switch suite {
-	case suiteAES128:
-		newHash, keyLen = sha256.New, 16
-	case suiteAES256:
-		newHash = sha512.New384
-	case suiteChaCha:
-		newHash = sha256.New
-	default:
-		return nil, fmt.Errorf("suite %s was not offered for TLS 1.3", tlswire.SuiteName(suite))
-	}
-	key, err1 := expandLabel(newHash, secret, "key", keyLen)
-	iv, err2 := expandLabel(newHash, secret, "iv", 12)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, fmt.Errorf("handshake keys: %w", err)
-	}
-	aead, err := newAEAD(suite, key)
-	if err != nil {
-		return nil, fmt.Errorf("handshake keys: %w", err)
-	}
-	var sequence uint64
-	return func(header, record []byte) (tlswire.Kind, []byte, error) {
-		nonce := slices.Clone(iv)
-		for i := range 8 {
-			nonce[4+i] ^= byte(sequence >> (56 - 8*i))
-		}
-		text, err := aead.Open(nil, nonce, record, header)
-		if err != nil {
-			return 0, nil, err
-		}
-		sequence++
-		text = bytes.TrimRight(text, "\x00") // padding
-		if len(text) == 0 {
-			return 0, nil, errors.New("record without content type")
-		}
-		return tlswire.Kind(text[len(text)-1]), text[:len(text)-1], nil
-	}, nil
-}
-
-func newAEAD(suite uint16, key []byte) (cipher.AEAD, error) {
-	if suite == suiteChaCha {
-		return chacha20poly1305.New(key)
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
-}
-
-// expandLabel is HKDF-Expand-Label of RFC 8446 section 7.1 with an empty context.
-func expandLabel(newHash func() hash.Hash, secret []byte, label string, length int) ([]byte, error) {
-	var b cryptobyte.Builder
-	b.AddUint16(uint16(length))
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte("tls13 " + label)) })
-	b.AddUint8(0)
-	info, err := b.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	return hkdf.Expand(newHash, secret, string(info), length)
+	n := 5 + int(binary.BigEndian.Uint16(b[3:5]))
+	a.opened += n
+	return b[:5], b[5:n], true
 }
 
 // Handshake types that occur only in the encrypted flight (RFC 8446 section 4).
@@ -151,15 +64,23 @@ const (
 	typeFinished            uint8 = 20
 )
 
-// flight reads the messages of a decrypted flight.
-func (a *answer) flight(b []byte) error {
-	s := cryptobyte.String(b)
-	for !s.Empty() {
+// flight reads the messages of the encrypted flight that are complete and not
+// yet read, up to Finished. It needs nothing of the handshake to succeed, so a
+// chain that a client library refuses is still seen.
+func (a *answer) flight() error {
+	for !a.finished {
+		s := cryptobyte.String(a.sealed[a.parsed:])
 		var kind uint8
-		var body cryptobyte.String
-		if !s.ReadUint8(&kind) || !s.ReadUint24LengthPrefixed(&body) {
-			return errors.New("the encrypted flight is cut off")
+		var length uint32
+		var message []byte
+		if !s.ReadUint8(&kind) || !s.ReadUint24(&length) || !s.ReadBytes(&message, int(length)) {
+			if length > maxFlight {
+				return fmt.Errorf("encrypted handshake message of %d bytes", length)
+			}
+			return nil
 		}
+		a.parsed += 4 + len(message)
+		body := cryptobyte.String(message)
 		switch kind {
 		case typeEncryptedExtensions:
 			a.encryptedExtensions(body)
@@ -175,7 +96,7 @@ func (a *answer) flight(b []byte) error {
 				return errors.New("CertificateVerify is malformed")
 			}
 		case typeFinished:
-			return nil
+			a.finished = true
 		}
 	}
 	return nil
@@ -201,7 +122,9 @@ func extensions(s *cryptobyte.String, use func(id uint16, data cryptobyte.String
 // Extensions of the encrypted flight (RFC 8446 section 4.2).
 const (
 	extStatusRequest          uint16 = 5
+	extSignatureAlgorithms    uint16 = 13
 	extALPN                   uint16 = 16
+	extSCT                    uint16 = 18
 	extCertificateAuthorities uint16 = 47
 )
 
@@ -225,13 +148,20 @@ func (a *answer) certificateRequest13(body cryptobyte.String) {
 	var context cryptobyte.String
 	ok := body.ReadUint8LengthPrefixed(&context) && extensions(&body, func(id uint16, data cryptobyte.String) {
 		var list, name cryptobyte.String
-		if id != extCertificateAuthorities || !data.ReadUint16LengthPrefixed(&list) {
+		if id != extCertificateAuthorities && id != extSignatureAlgorithms || !data.ReadUint16LengthPrefixed(&list) {
+			return
+		}
+		if id == extSignatureAlgorithms {
+			for v := uint16(0); len(a.request.SignatureSchemes) < maxSchemes && list.ReadUint16(&v); {
+				a.request.SignatureSchemes = append(a.request.SignatureSchemes, v)
+			}
 			return
 		}
 		for len(a.request.Authorities) < maxAuthorities && list.ReadUint16LengthPrefixed(&name) {
 			a.request.Authorities = append(a.request.Authorities, slices.Clone([]byte(name)))
 		}
 	})
+	a.context = slices.Clone([]byte(context))
 	if !ok {
 		a.note(errors.New("CertificateRequest is malformed"))
 	}
@@ -252,10 +182,28 @@ func (a *answer) certificate13(body cryptobyte.String) error {
 		}
 		a.certs = append(a.certs, slices.Clone([]byte(der)))
 		if !extensions(&list, func(id uint16, data cryptobyte.String) {
-			a.staple = a.staple || id == extStatusRequest && len(data) > 4
+			if len(a.certs) == 1 { // of the leaf
+				a.certificateExtension(id, data)
+			}
 		}) {
 			return fmt.Errorf("extensions of certificate %d are malformed", len(a.certs)-1)
 		}
 	}
 	return nil
+}
+
+// certificateExtension reads what comes with a certificate (RFC 8446 section
+// 4.4.2.1).
+func (a *answer) certificateExtension(id uint16, data cryptobyte.String) {
+	switch id {
+	case extStatusRequest:
+		response, err := tlswire.ParseCertificateStatus(data)
+		a.staple = response
+		a.note(err)
+	case extSCT:
+		n, ok := tlswire.CountSCTs(data)
+		if a.scts = n; !ok {
+			a.note(errors.New("timestamps are malformed"))
+		}
+	}
 }

@@ -21,6 +21,7 @@ const (
 	// mediaSecret is one line in the format of RFC 9850: the secret of the
 	// server's encrypted handshake flight, which protects no application data.
 	mediaSecret = "application/x-probity-tls-handshake-secret"
+	mediaStaple = "application/ocsp-response" // RFC 6960 appendix C.2
 )
 
 // enoughToName is how many bytes tell what protocol a peer speaks.
@@ -30,16 +31,17 @@ const enoughToName = 10
 // that of the gate or of the context; whatever the peer does is an observation.
 func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation, *answer, error) {
 	obs := probe.Begin(s, evidence.KindTLS)
-	obs.Facts.TLS = o.facts(s.Endpoint().Name)
 	a := newAnswer()
+	obs.Facts.TLS = o.facts()
 	var random [32]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return obs, a, fmt.Errorf("client random: %w", err)
 	}
-	hello, err := o.hello(s.Endpoint().Name, random)
+	hello, err := o.record(random)
 	if err != nil {
 		return obs, a, err
 	}
+	obs.Facts.TLS = o.facts() // of what fits
 	c, err := s.Dial(ctx)
 	if probe.Stopped(ctx, err) {
 		return obs, a, err
@@ -57,8 +59,17 @@ func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation,
 	}
 	conclude(&obs, hello, a, failure)
 	f := obs.Facts.TLS
-	if a.hello != nil && a.hello.Version >= tlswire.VersionTLS10 && a.hello.Version <= tlswire.VersionTLS12 {
-		f.ExtendedMasterSecret = &a.hello.ExtendedMasterSecret
+	if h := a.hello; h != nil && h.Version >= tlswire.VersionTLS10 && h.Version <= tlswire.VersionTLS12 {
+		f.ExtendedMasterSecret = &h.ExtendedMasterSecret
+		if o.name == evidence.OfferTLS12 {
+			f.SessionTicket = &h.SessionTicket
+		}
+	}
+	if a.certSeen && a.done { // an anonymous server may not ask (RFC 5246 section 7.4.4)
+		f.ClientAuth = evidence.ClientAuthNotAsked
+		if a.request != nil {
+			f.ClientAuth = evidence.ClientAuthRequested
+		}
 	}
 	return obs, a, ctx.Err()
 }
@@ -100,6 +111,9 @@ func conclude(obs *evidence.Observation, sent []byte, a *answer, failure error) 
 	a.fill(f)
 	obs.Certs = a.presented()
 	obs.Raw = probe.Raw(mediaSent, sent, mediaReceived, a.received)
+	if len(a.staple) > 0 {
+		obs.Raw = append(obs.Raw, evidence.Blob{Media: mediaStaple, Data: a.staple})
+	}
 	switch {
 	case a.spoke() || f.NotTLS:
 		obs.Result = evidence.ResultData

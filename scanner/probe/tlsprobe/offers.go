@@ -9,9 +9,31 @@ import (
 	"probity/internal/wire/tlswire"
 )
 
-// maxSuites bounds the suites of one hello: some old stacks refuse a hello with
-// more than 128.
-const maxSuites = 128
+// Bounds of what is sent. Those of bytes hold for any server name: what does not
+// fit is left out, the rarest suites first.
+const (
+	// maxSuites bounds the suites of a hello that is not of an enumeration: some
+	// old stacks refuse a hello with more than 128.
+	maxSuites = 128
+	// fewSuites is for stacks that refused more.
+	fewSuites = 48
+
+	fullBytes   = 900  // of a handshake of TLS 1.3, second hello and Finished included
+	clientBytes = 1000 // of a full handshake up to TLS 1.2
+	helloBytes  = 536  // of any other hello
+	smallBytes  = 256  // of a hello for stacks with a small buffer
+	manyBytes   = 1024 // of a hello of an enumeration
+
+	recordHeader = 5
+)
+
+// Groups that the prober has a key exchange for (IANA "TLS Supported Groups").
+const (
+	groupP256   uint16 = 23
+	groupP384   uint16 = 24
+	groupP521   uint16 = 25
+	groupX25519 uint16 = 29
+)
 
 // weakClasses are the classes that the weak offer asks for, in the order in
 // which they are put on offer.
@@ -22,23 +44,43 @@ func weakClasses() []evidence.SuiteClass {
 	}
 }
 
-// suites are the suites that a hello built by hand can offer, the soundest
-// first. Those that need a secret shared beforehand or another trust system
-// (PSK, SRP, Kerberos, ...) are left out: no server answers them to a stranger.
-func suites() []tlswire.Suite {
-	all := slices.DeleteFunc(tlswire.Suites(), func(s tlswire.Suite) bool {
-		if s.TLS13 || s.KeyExchange == "NULL" {
-			return true
+// tables are the suites that hellos are made of, sorted once.
+type tables struct {
+	all   []tlswire.Suite // up to TLS 1.2, the soundest first
+	tls12 []uint16
+	old   []uint16 // for TLS 1.0 and 1.1
+	ssl3  []uint16
+	small []uint16
+	tls13 []uint16
+}
+
+func newTables() *tables {
+	t := &tables{}
+	for _, s := range tlswire.Suites() {
+		switch {
+		case s.TLS13 && s.AEAD:
+			t.tls13 = append(t.tls13, s.ID)
+		case !s.TLS13 && s.KeyExchange != "NULL" && !foreign(s.Name):
+			t.all = append(t.all, s)
 		}
-		for _, foreign := range []string{"PSK", "SRP", "KRB5", "GOST", "ECCPWD", "ECJPAKE", "FORTEZZA"} {
-			if strings.Contains(s.Name, foreign) {
-				return true
-			}
-		}
-		return false
+	}
+	slices.SortStableFunc(t.all, func(a, b tlswire.Suite) int { return cmp.Compare(rank(a), rank(b)) })
+	t.tls12, t.old, t.ssl3 = t.ordinary(tlswire.VersionTLS12), t.ordinary(tlswire.VersionTLS10), t.ordinary(tlswire.VersionSSL3)
+	t.small = []uint16{
+		0xc02b, 0xc02f, 0xc02c, 0xc030, 0xc013, 0xc009, 0xc014, 0xc00a, 0xc027, 0xc023, // ECDHE
+		0x009c, 0x002f, 0x003c, 0x0035, 0x009d, 0x000a, 0x0005, 0x0004, // RSA
+		0x0033, 0x009e, 0x0039, 0x0067, 0x0016, 0x0032, 0x0038, 0x0013, // DHE
+		0x0009, 0x0003, 0x0008, 0x0002, 0x0001, 0x003b, // RSA, broken
+	}
+	return t
+}
+
+// foreign reports whether a suite needs a secret shared beforehand or another
+// trust system: no server answers it to a stranger.
+func foreign(name string) bool {
+	return slices.ContainsFunc([]string{"PSK", "SRP", "KRB5", "GOST", "ECCPWD", "ECJPAKE", "FORTEZZA"}, func(part string) bool {
+		return strings.Contains(name, part)
 	})
-	slices.SortStableFunc(all, func(a, b tlswire.Suite) int { return cmp.Compare(rank(a), rank(b)) })
-	return all
 }
 
 // rank sorts suites: 0 is sound, higher is worse or rarer.
@@ -72,11 +114,33 @@ func rank(s tlswire.Suite) int {
 	return r
 }
 
+// fullSuites are the suites of the first offer: those of TLS 1.3 that can be
+// completed and those that common stacks have, the soundest first.
+func fullSuites() []uint16 {
+	return []uint16{
+		suiteAES128, suiteChaCha, suiteAES256,
+		0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, // ECDHE with AEAD
+		0x009e, 0x009f, 0xccaa, // DHE with AEAD
+		0xc023, 0xc027, 0xc009, 0xc013, 0xc00a, 0xc014, // ECDHE with CBC
+		0x0067, 0x006b, 0x0033, 0x0039, // DHE with CBC
+		0x009c, 0x009d, 0x003c, 0x003d, 0x002f, 0x0035, // RSA
+		0x00a2, 0x00a3, 0x0040, 0x006a, 0x0032, 0x0038, // DHE with DSS
+		0xc008, 0xc012, 0x0016, 0x000a, 0x0013, // 3DES
+		0xc007, 0xc011, 0x0005, 0x0066, // RC4
+	}
+}
+
+// clientSuites are those of fullSuites that the full client can complete, up to
+// TLS 1.2.
+func clientSuites() []uint16 {
+	return slices.DeleteFunc(fullSuites(), func(id uint16) bool { return id>>8 == 0x13 })
+}
+
 // ids lists the code points of the suites that keep returns true for, at most
 // [maxSuites].
-func ids(keep func(tlswire.Suite) bool) []uint16 {
+func (t *tables) ids(keep func(tlswire.Suite) bool) []uint16 {
 	var out []uint16
-	for _, s := range suites() {
+	for _, s := range t.all {
 		if keep(s) && len(out) < maxSuites {
 			out = append(out, s.ID)
 		}
@@ -86,8 +150,8 @@ func ids(keep func(tlswire.Suite) bool) []uint16 {
 
 // ordinary are the suites of the offers that ask for a version: those found in
 // common stacks, sound and unsound.
-func ordinary(version uint16) []uint16 {
-	return ids(func(s tlswire.Suite) bool {
+func (t *tables) ordinary(version uint16) []uint16 {
+	return t.ids(func(s tlswire.Suite) bool {
 		for _, rare := range []string{"ARIA", "SEED", "SM4", "CCM", "DH_DSS", "DH_RSA", "ECDH_", "_1024_", "RC4_56", "SHA256_SHA256", "SHA384_SHA384"} {
 			if strings.Contains(s.Name, rare) && !strings.Contains(s.Name, "ECDH_anon") {
 				return false
@@ -106,8 +170,8 @@ func ordinary(version uint16) []uint16 {
 
 // weak lists the suites that belong to one of the classes. ARIA is left out to
 // stay within the bound: a stack that has it has AES in the same class.
-func weak(classes []evidence.SuiteClass) []uint16 {
-	return ids(func(s tlswire.Suite) bool {
+func (t *tables) weak(classes []evidence.SuiteClass) []uint16 {
+	return t.ids(func(s tlswire.Suite) bool {
 		return slices.ContainsFunc(classes, s.Has) && !strings.Contains(s.Name, "ARIA")
 	})
 }
@@ -116,6 +180,111 @@ func weak(classes []evidence.SuiteClass) []uint16 {
 func without(classes []evidence.SuiteClass, suite uint16) []evidence.SuiteClass {
 	s, _ := tlswire.Lookup(suite)
 	return slices.DeleteFunc(slices.Clone(classes), s.Has)
+}
+
+// classesOf lists the weak classes of suites.
+func classesOf(suites []uint16) []evidence.SuiteClass {
+	return slices.DeleteFunc(weakClasses(), func(c evidence.SuiteClass) bool {
+		return !slices.ContainsFunc(suites, func(id uint16) bool {
+			s, _ := tlswire.Lookup(id)
+			return s.Has(c)
+		})
+	})
+}
+
+// whole lists those of the classes of which every suite that could be offered is
+// on offer: a refusal says something of them only.
+func whole(classes []evidence.SuiteClass, could, offered []uint16) []evidence.SuiteClass {
+	return slices.DeleteFunc(classes, func(c evidence.SuiteClass) bool {
+		return slices.ContainsFunc(could, func(id uint16) bool {
+			s, _ := tlswire.Lookup(id)
+			return s.Has(c) && !slices.Contains(offered, id)
+		})
+	})
+}
+
+// broken are those of the classes that no configuration excuses.
+func broken(classes []evidence.SuiteClass) []evidence.SuiteClass {
+	worst := []evidence.SuiteClass{
+		evidence.ClassNULL, evidence.ClassAnonymous, evidence.ClassExport, evidence.ClassDES, evidence.ClassRC4, evidence.ClassRC2,
+	}
+	return slices.DeleteFunc(slices.Clone(classes), func(c evidence.SuiteClass) bool { return !slices.Contains(worst, c) })
+}
+
+// keyKind is the kind of a server's key: what a second certificate would differ
+// in.
+type keyKind int
+
+const (
+	kindUnknown keyKind = iota
+	kindRSA
+	kindEC // ECDSA and EdDSA
+)
+
+// kindOf tells the kind of key from what the server chose.
+func kindOf(f *evidence.TLSFacts) keyKind {
+	if f.Version >= tlswire.VersionTLS13 {
+		return kindOfScheme(f.SignatureScheme)
+	}
+	s, _ := tlswire.Lookup(f.CipherSuite)
+	return kindOfSuite(s)
+}
+
+func kindOfSuite(s tlswire.Suite) keyKind {
+	switch {
+	case strings.HasSuffix(s.KeyExchange, "ECDSA"):
+		return kindEC
+	case s.KeyExchange == "RSA", strings.HasSuffix(s.KeyExchange, "DHE_RSA"), strings.HasPrefix(s.KeyExchange, "RSA_EXPORT"):
+		return kindRSA
+	}
+	return kindUnknown
+}
+
+func kindOfScheme(scheme uint16) keyKind {
+	switch {
+	case scheme == 0:
+		return kindUnknown
+	case scheme == 0x0807, scheme == 0x0808, scheme>>8 < 8 && scheme&0xff == 3:
+		return kindEC
+	case scheme>>8 == 8, scheme&0xff == 1:
+		return kindRSA
+	}
+	return kindUnknown
+}
+
+// other returns the offer that only a key of the given kind can answer.
+func (t *tables) other(version uint16, kind keyKind) offer {
+	o := offer{name: evidence.OfferOther, version: version, groups: groups()}
+	if version >= tlswire.VersionTLS13 {
+		o.suites, o.groups = []uint16{suiteAES128, suiteChaCha, suiteAES256}, computed()
+		o.exact = true
+	} else {
+		for _, s := range t.all {
+			if kindOfSuite(s) == kind && slices.Contains(t.tls12, s.ID) {
+				o.suites = append(o.suites, s.ID)
+			}
+		}
+	}
+	for _, scheme := range schemes() {
+		if kindOfScheme(scheme) == kind {
+			o.schemes = append(o.schemes, scheme)
+		}
+	}
+	return o
+}
+
+// computed are the groups that the prober has a key exchange for.
+func computed() []uint16 { return []uint16{groupX25519, groupP256, groupP384, groupP521} }
+
+// retryGroups are all groups that TLS 1.3 registers for use, and those that
+// servers were seen to have before their registration.
+func retryGroups() []uint16 {
+	return []uint16{
+		29, 23, 30, 24, 25, // x25519, secp256r1, x448, secp384r1, secp521r1
+		0x11ec, 0x11eb, 0x11ed, 0x6399, // X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024, X25519Kyber768Draft00
+		0x0100, 0x0101, 0x0102, 0x0103, 0x0104, // ffdhe2048 to ffdhe8192
+		0x001f, 0x0020, 0x0021, 26, 27, 28, 41, // brainpool of TLS 1.3 and before, curveSM2
+	}
 }
 
 // groups are offered strongest use first; small ones come last, to be chosen by
@@ -139,40 +308,88 @@ func schemes() []uint16 {
 	}
 }
 
+// fewSchemes are the schemes of a small hello.
+func fewSchemes() []uint16 {
+	return []uint16{0x0403, 0x0804, 0x0401, 0x0501, 0x0601, 0x0503, 0x0203, 0x0201, 0x0202}
+}
+
 // offer is one hello to be built.
 type offer struct {
-	name    evidence.Offer
-	version uint16
-	suites  []uint16
-	classes []evidence.SuiteClass
+	name       evidence.Offer
+	version    uint16 // the highest
+	exact      bool   // no lower version, where TLS 1.3 is the highest
+	suites     []uint16
+	classes    []evidence.SuiteClass
+	groups     []uint16
+	schemes    []uint16
+	serverName string
+	alpn       []string
+	limit      int // bytes, at most
 }
 
-// hello builds the record of an offer. random is the client random.
-func (o offer) hello(serverName string, random [32]byte) ([]byte, error) {
+// clientHello builds the hello of an offer, without key shares.
+func (o offer) clientHello(random [32]byte) tlswire.ClientHello {
 	h := tlswire.ClientHello{
-		Version: o.version, Random: random, Suites: o.suites, Compression: []byte{0},
-		RenegotiationInfo: true,
+		Version: min(o.version, tlswire.VersionTLS12), Random: random, Suites: o.suites, Compression: []byte{0},
+		RenegotiationInfo: true, ALPN: o.alpn,
 	}
+	switch {
+	case o.version < tlswire.VersionTLS13:
+	case o.exact:
+		h.SupportedVersions = []uint16{tlswire.VersionTLS13}
+	default:
+		h.SupportedVersions = []uint16{tlswire.VersionTLS13, tlswire.VersionTLS12, tlswire.VersionTLS11, tlswire.VersionTLS10}
+	}
+	h.StatusRequest = o.name == evidence.OfferTLS12 || o.name == evidence.OfferFull || o.name == evidence.OfferOther
+	h.SCT = h.StatusRequest
 	if o.name == evidence.OfferTLS12 {
 		h.Compression = []byte{1, 0} // DEFLATE (RFC 3749), null
-		h.StatusRequest = true
+		h.SessionTicket = true
 	}
 	if o.version >= tlswire.VersionTLS10 {
-		h.ServerName, h.Groups, h.ExtendedMasterSecret = serverName, groups(), true
+		h.ServerName, h.Groups, h.ExtendedMasterSecret = o.serverName, o.groups, true
 	}
 	if o.version >= tlswire.VersionTLS12 {
-		h.SignatureSchemes = schemes()
+		h.SignatureSchemes = o.schemes
 	}
-	return h.Marshal()
+	return h
 }
 
-func (o offer) facts(serverName string) *evidence.TLSFacts {
+// record builds the record of an offer within its limit. It drops suites from
+// the end of the offer, which is where the rare ones are, if there is no room.
+func (o *offer) record(random [32]byte) ([]byte, error) {
+	for {
+		b, err := o.clientHello(random).Marshal()
+		over := len(b) - o.limit
+		if err != nil || over <= 0 {
+			return b, err
+		}
+		keep := len(o.suites) - (over+1)/2
+		if keep < 1 {
+			return nil, errPlanned
+		}
+		o.keep(keep)
+	}
+}
+
+// keep leaves n suites on offer, and the classes that are still whole.
+func (o *offer) keep(n int) {
+	if n < len(o.suites) {
+		o.classes = whole(slices.Clone(o.classes), o.suites, o.suites[:n])
+		o.suites = o.suites[:n]
+	}
+}
+
+func (o offer) facts() *evidence.TLSFacts {
 	f := &evidence.TLSFacts{
 		Offer: o.name, OfferedMax: o.version, OfferedSuites: o.suites, OfferedClasses: o.classes,
-		Handshake: evidence.StageNone,
+		ClientALPN: o.alpn, Handshake: evidence.StageNone,
 	}
 	if o.version >= tlswire.VersionTLS10 {
-		f.ServerName = serverName
+		f.ServerName, f.OfferedGroups = o.serverName, o.groups
+	}
+	if o.version >= tlswire.VersionTLS12 {
+		f.OfferedSchemes = o.schemes
 	}
 	return f
 }

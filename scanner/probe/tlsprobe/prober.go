@@ -2,23 +2,18 @@ package tlsprobe
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
-	"net"
+	"slices"
 
 	"probity/evidence"
-	"probity/internal/safetext"
 	"probity/internal/wire/tlswire"
 	"probity/scanner"
-	"probity/scanner/probe"
 )
 
 // Prober implements [scanner.Prober] for SSL and TLS over TCP.
-type Prober struct{}
+type Prober struct{ tables *tables }
 
 // New returns the prober.
-func New() *Prober { return &Prober{} }
+func New() *Prober { return &Prober{tables: newTables()} }
 
 // Name returns "tls".
 func (*Prober) Name() string { return "tls" }
@@ -26,218 +21,333 @@ func (*Prober) Name() string { return "tls" }
 // Transport returns TCP.
 func (*Prober) Transport() evidence.Transport { return evidence.TCP }
 
+// Bounds of connections.
+const (
+	maxGentle    = 8  // to one endpoint at the gentle level
+	maxWeak      = 96 // offers of weak suites at the standard level
+	maxEnumerate = 160
+	maxRetries   = 48
+)
+
 // Exchanges lists the hellos of a level, the most ordinary first.
 func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 	const answered = "only if the endpoint speaks TLS"
+	hello := func(what, why, when string) scanner.Exchange {
+		return scanner.Exchange{What: what, MaxBytes: helloBytes, Why: why, When: when}
+	}
 	out := []scanner.Exchange{
 		{
-			What: "TLS handshake, TLS 1.0 to 1.3, without client certificate", MaxBytes: 2048,
+			What: "TLS handshake, TLS 1.0 to 1.3, without client certificate", MaxBytes: fullBytes,
 			Why: "certificate chain, parameters, wish for a client certificate",
 		},
+		hello("ClientHello, at most TLS 1.2; of at most 256 bytes if the first was answered by a reset", "preferred suite, compression, renegotiation, downgrade protection", ""),
 		{
-			What: "ClientHello, at most TLS 1.2", MaxBytes: 1024, When: answered,
-			Why: "preferred suite, compression, renegotiation, downgrade protection",
+			What: "TLS handshake of at most TLS 1.2, without client certificate", MaxBytes: clientBytes,
+			Why: "whether a client certificate is required", When: "only if one was asked for below TLS 1.3",
 		},
-		{
-			What: "ClientHello, at most TLS 1.2, weak suites only", MaxBytes: 1024, When: answered,
-			Why: "whether any class of weak suites is accepted",
-		},
+		hello("ClientHello for the other kind of key, RSA or ECDSA", "the second certificate", answered+" and showed one kind"),
+		hello("ClientHello, at most TLS 1.1", "whether TLS 1.1 or less is accepted", answered),
+		hello("ClientHello, TLS 1.0", "whether TLS 1.0 is accepted", "only if TLS 1.1 was accepted or newer versions were refused"),
+		hello("ClientHello, at most TLS 1.2, weak suites only", "which classes of weak suites are accepted", answered+"; again without what was accepted, in place of exchanges that were not needed"),
+		hello("ClientHello, SSL 3.0", "whether SSL 3.0 is accepted", answered),
 	}
-	for range len(weakClasses()) - 1 {
-		out = append(out, scanner.Exchange{
-			What: "ClientHello, at most TLS 1.2, the weak suites not yet seen", MaxBytes: 1024,
-			When: "only if the server chose a suite of the one before", Why: "which classes of weak suites are accepted",
-		})
+	if level == scanner.Gentle {
+		return out
 	}
-	out = append(out,
-		scanner.Exchange{What: "ClientHello, at most TLS 1.1", MaxBytes: 512, When: answered, Why: "whether TLS 1.1 or less is accepted"},
-		scanner.Exchange{What: "ClientHello, TLS 1.0", MaxBytes: 512, When: "only if TLS 1.1 was accepted", Why: "whether TLS 1.0 is accepted"},
-		scanner.Exchange{What: "ClientHello, SSL 3.0", MaxBytes: 512, When: answered, Why: "whether SSL 3.0 is accepted"},
-	)
-	if level == scanner.Exhaustive {
-		out = append(out, scanner.Exchange{What: "CLIENT-HELLO, SSL 2.0", MaxBytes: 64, When: answered, Why: "whether SSL 2.0 is accepted"})
+	again := hello("ClientHello, at most TLS 1.2, small", "whether the server bears a smaller hello", "only if ordinary ones were refused")
+	out = append(out, again, again)
+	if level == scanner.Standard {
+		more := hello("ClientHello, at most TLS 1.2, the weak suites not yet seen", "which weak suites are accepted", "only if the server chose a suite of the one before")
+		return append(out, slices.Repeat([]scanner.Exchange{more}, maxWeak-1)...)
 	}
-	return out
+	suites := scanner.Exchange{
+		What: "ClientHello, the suites of a version not yet seen", MaxBytes: manyBytes,
+		Why: "every suite, group and signature scheme", When: "only if the server speaks the version",
+	}
+	retry := hello("ClientHello, TLS 1.3 without key share", "every suite and group", "only if the server speaks TLS 1.3")
+	out = append(out, slices.Repeat([]scanner.Exchange{retry}, maxRetries)...)
+	out = append(out, slices.Repeat([]scanner.Exchange{suites}, 4*maxEnumerate)...)
+	return append(out, scanner.Exchange{What: "CLIENT-HELLO, SSL 2.0", MaxBytes: 64, When: answered, Why: "whether SSL 2.0 is accepted"})
 }
 
 // Probe asks the endpoint. It stops after the first answer that is not TLS, and
 // leaves the odd hellos out once an ordinary one was not answered in time.
 func (p *Prober) Probe(ctx context.Context, s scanner.Session, _ []evidence.Observation) ([]evidence.Observation, error) {
-	first, a, err := handshake(ctx, s)
-	if err != nil && first.Result == "" {
-		return nil, err
-	}
-	r := &run{session: s, out: []evidence.Observation{first}}
-	if err != nil {
-		return r.out, err
-	}
-	known := first.Facts.TLS.ClientAuth != evidence.ClientAuthUnknown
-	// A server that hangs up on the first hello may not bear the newest one; it
-	// is asked once more in an older way.
-	if !a.spoke() && first.Result != evidence.ResultReset {
-		return r.out, nil
-	}
-	tls12, b, err := r.ask(ctx, offer{name: evidence.OfferTLS12, version: tlswire.VersionTLS12, suites: ordinary(tlswire.VersionTLS12)})
-	if err != nil || r.silent || !a.spoke() && !b.spoke() {
-		return r.out, err
-	}
-	if !known && b.done {
-		tls12.ClientAuth = evidence.ClientAuthNotAsked
-		if b.request != nil {
-			tls12.ClientAuth = evidence.ClientAuthRequested
-		}
-	}
-	if err := r.eliminate(ctx); err != nil || r.silent {
-		return r.out, err
-	}
-	return r.out, r.legacy(ctx, s.Level())
+	r := &run{tables: p.tables, session: s, level: s.Level(), asked: map[evidence.Offer]bool{}}
+	err := r.probe(ctx)
+	return r.out, err
 }
 
 // run is one probe under way.
 type run struct {
+	tables  *tables
 	session scanner.Session
+	level   scanner.Level
 	out     []evidence.Observation
+	asked   map[evidence.Offer]bool
 	silent  bool // the last offer was not answered in time
+	few     bool // the server bears small hellos only
+	auth    bool // whether a client certificate is required is known
+
+	enumerated []uint16 // versions
 }
 
-// ask records the answer to one offer. The facts may be amended.
-func (r *run) ask(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, error) {
-	obs, a, err := ask(ctx, r.session, o)
-	if obs.Result == "" { // nothing was sent
-		return obs.Facts.TLS, a, err
+// probe goes from the ordinary to the odd. After every step the rest is left out
+// if the server fell silent.
+func (r *run) probe(ctx context.Context) error {
+	if speaks, err := r.ladder(ctx); err != nil || !speaks || r.silent {
+		return err
 	}
-	r.out = append(r.out, obs)
-	r.silent = obs.Result != evidence.ResultData && obs.Result != evidence.ResultReset
-	return obs.Facts.TLS, a, err
-}
-
-// eliminate asks for weak suites, leaving out the classes that were chosen
-// before, until the server refuses. A server that chooses what was not on offer
-// makes no progress; the number of rounds is bounded anyway.
-func (r *run) eliminate(ctx context.Context) error {
-	classes := weakClasses()
-	for range len(weakClasses()) {
-		suites := weak(classes)
-		if len(suites) == 0 {
-			return nil
-		}
-		f, a, err := r.ask(ctx, offer{name: evidence.OfferWeak, version: tlswire.VersionTLS12, suites: suites, classes: classes})
-		if err != nil || a.hello == nil {
+	steps := []func(context.Context) error{r.clientAuth, r.otherKey, r.legacy, r.weak, r.ssl}
+	if r.level == scanner.Exhaustive {
+		steps = []func(context.Context) error{r.clientAuth, r.newest, r.retries, r.otherKey, r.legacy, r.ssl}
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil || r.silent {
 			return err
 		}
-		left := without(classes, f.CipherSuite)
-		if len(left) == len(classes) {
-			return nil
-		}
-		classes = left
 	}
 	return nil
 }
 
-// legacy asks for the old versions, one by one.
-func (r *run) legacy(ctx context.Context, level scanner.Level) error {
-	tls11, a, err := r.ask(ctx, offer{name: evidence.OfferTLS11, version: tlswire.VersionTLS11, suites: ordinary(tlswire.VersionTLS11)})
-	if err != nil || r.silent {
-		return err
+// offer fills in what offers have in common.
+func (r *run) offer(name evidence.Offer, version uint16, suites []uint16) offer {
+	return offer{
+		name: name, version: version, suites: suites, groups: groups(), schemes: schemes(),
+		serverName: r.session.Endpoint().Name, limit: helloBytes,
 	}
-	if a.hello != nil && tls11.Version == tlswire.VersionTLS11 {
-		_, _, err := r.ask(ctx, offer{name: evidence.OfferTLS10, version: tlswire.VersionTLS10, suites: ordinary(tlswire.VersionTLS10)})
-		if err != nil || r.silent {
-			return err
+}
+
+// record keeps an observation. An offer that was vetoed has none.
+func (r *run) record(obs evidence.Observation) *evidence.TLSFacts {
+	f := obs.Facts.TLS
+	if obs.Result == "" { // nothing was sent
+		return f
+	}
+	r.out = append(r.out, obs)
+	r.asked[f.Offer] = true
+	r.silent = obs.Result != evidence.ResultData && obs.Result != evidence.ResultReset
+	return f
+}
+
+// ask records the answer to one offer.
+func (r *run) ask(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, error) {
+	if r.few {
+		o.keep(fewSuites)
+		o.limit = smallBytes
+		o.schemes = o.schemes[:min(len(o.schemes), len(fewSchemes()))]
+	}
+	obs, a, err := ask(ctx, r.session, o)
+	return r.record(obs), a, err
+}
+
+// take records the answer to an offer of up to TLS 1.3.
+func (r *run) take(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, error) {
+	obs, a, err := take(ctx, r.session, o)
+	f := r.record(obs)
+	if f.Version >= tlswire.VersionTLS13 && f.ClientAuth != evidence.ClientAuthUnknown {
+		r.auth = true
+	}
+	return f, a, err
+}
+
+// ladder makes the ordinary offers: up to TLS 1.3, then up to TLS 1.2, and where
+// both are refused those for older stacks. It reports whether the server speaks
+// TLS.
+func (r *run) ladder(ctx context.Context) (bool, error) {
+	full := r.offer(evidence.OfferFull, tlswire.VersionTLS13, fullSuites())
+	full.groups, full.limit = computed(), fullBytes
+	if r.level == scanner.Exhaustive {
+		full.alpn = []string{"h2", "http/1.1"}
+	}
+	_, a, err := r.take(ctx, full)
+	const noApplicationProtocol = 120 // RFC 7301 section 3.2
+	if err == nil && full.alpn != nil && a.alert != nil && *a.alert == noApplicationProtocol {
+		full.alpn = nil
+		_, a, err = r.take(ctx, full)
+	}
+	if err != nil || r.silent || a.notTLS() {
+		return false, err
+	}
+	if !a.spoke() {
+		if a.damaged() { // neither TLS nor its end
+			return false, nil
+		}
+		// A server that hangs up on the first hello may not bear the newest one, or
+		// one of its size; it is asked once more in the oldest way that is common.
+		if _, a, err = r.ask(ctx, r.smallOffer()); err != nil || r.silent || !a.spoke() {
+			return false, err
 		}
 	}
-	_, _, err = r.ask(ctx, offer{name: evidence.OfferSSL3, version: tlswire.VersionSSL3, suites: ordinary(tlswire.VersionSSL3)})
-	if err != nil || r.silent || level != scanner.Exhaustive {
-		return err
+	_, b, err := r.ask(ctx, r.offer(evidence.OfferTLS12, tlswire.VersionTLS12, r.tables.tls12))
+	if err != nil || r.silent {
+		return false, err
 	}
-	obs, err := askSSL2(ctx, r.session)
-	if obs.Result != "" {
-		r.out = append(r.out, obs)
+	if a.hello == nil && b.hello == nil {
+		return r.descend(ctx)
+	}
+	// Only a small hello was answered so far.
+	r.few = r.asked[evidence.OfferSmall] && !b.spoke()
+	return true, nil
+}
+
+func (r *run) smallOffer() offer {
+	o := r.offer(evidence.OfferSmall, tlswire.VersionTLS12, r.tables.small)
+	o.groups, o.schemes, o.limit = computed(), fewSchemes(), smallBytes
+	return o
+}
+
+// descend makes the offers for old stacks to a server that refused the ordinary
+// ones by alerts.
+func (r *run) descend(ctx context.Context) (bool, error) {
+	_, a, err := r.ask(ctx, r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, r.tables.old))
+	if err != nil || r.silent || a.hello != nil || r.asked[evidence.OfferSmall] {
+		return true, err
+	}
+	_, a, err = r.ask(ctx, r.smallOffer())
+	r.few = a.hello != nil
+	return true, err
+}
+
+// find returns the first answer to the offers that has a ServerHello.
+func (r *run) find(names ...evidence.Offer) *evidence.TLSFacts {
+	for _, o := range r.out {
+		if f := o.Facts.TLS; f.Version != 0 && (len(names) == 0 || slices.Contains(names, f.Offer)) {
+			return f
+		}
+	}
+	return nil
+}
+
+// spoke reports whether the server chose a version.
+func (r *run) spoke(version uint16) bool {
+	return slices.ContainsFunc(r.out, func(o evidence.Observation) bool { return o.Facts.TLS.Version == version })
+}
+
+// clientAuth completes a handshake below TLS 1.3 if the server asked for a
+// client certificate: only so it shows whether it insists.
+func (r *run) clientAuth(ctx context.Context) error {
+	if r.auth {
+		return nil
+	}
+	i := slices.IndexFunc(r.out, func(o evidence.Observation) bool {
+		f := o.Facts.TLS
+		return f.ClientAuth == evidence.ClientAuthRequested && f.Version >= tlswire.VersionTLS10 && f.Version <= tlswire.VersionTLS12
+	})
+	if i < 0 {
+		return nil
+	}
+	o := r.offer(evidence.OfferFull, tlswire.VersionTLS12, clientSuites())
+	o.groups = computed()
+	o.schemes = nil // those of the client
+	obs, _, err := handshake(ctx, r.session, o)
+	r.record(obs)
+	return err
+}
+
+// otherKey asks for the certificate that the server did not choose to show: of
+// an elliptic-curve key where an RSA key was seen, and the reverse. TLS 1.2 is
+// asked where it is spoken.
+func (r *run) otherKey(ctx context.Context) error {
+	seen := map[keyKind]bool{}
+	for _, o := range r.out {
+		if len(o.Certs) > 0 {
+			seen[kindOf(o.Facts.TLS)] = true
+		}
+	}
+	want := kindEC
+	if seen[kindEC] {
+		want = kindRSA
+	}
+	if seen[kindRSA] == seen[kindEC] { // both, or nothing to go by
+		return nil
+	}
+	version := tlswire.VersionTLS12
+	if f := r.find(evidence.OfferTLS12, evidence.OfferSmall); f == nil && r.spoke(tlswire.VersionTLS13) {
+		version = tlswire.VersionTLS13
+	} else if r.level == scanner.Exhaustive {
+		return nil // the enumeration offers both kinds until it is refused
+	}
+	o := r.tables.other(version, want)
+	o.serverName, o.limit = r.session.Endpoint().Name, helloBytes
+	var err error
+	if version >= tlswire.VersionTLS13 {
+		_, _, err = r.take(ctx, o)
+	} else {
+		_, _, err = r.ask(ctx, o)
 	}
 	return err
 }
 
-// maxSSL2 bounds the answer to an SSL 2.0 hello: its record length has 15 bits.
-const maxSSL2 = 1<<15 + 2
-
-// askSSL2 sends an SSL 2.0 CLIENT-HELLO and reads the SERVER-HELLO.
-func askSSL2(ctx context.Context, s scanner.Session) (evidence.Observation, error) {
-	o := offer{name: evidence.OfferSSL2, version: tlswire.VersionSSL2}
-	obs := probe.Begin(s, evidence.KindTLS)
-	obs.Facts.TLS = o.facts("")
-	var challenge [16]byte
-	if _, err := rand.Read(challenge[:]); err != nil {
-		return obs, fmt.Errorf("challenge: %w", err)
+// weak asks for weak suites, leaving out what was chosen before, until the
+// server refuses: by class at the gentle level, by suite above it. A server that
+// chooses what was not on offer makes no progress.
+func (r *run) weak(ctx context.Context) error {
+	classes, chosen := weakClasses(), []uint16{}
+	for left := r.weakRounds(); left > 0; left-- {
+		offered := classes
+		if b := broken(classes); r.level == scanner.Gentle && left == 1 && len(classes) < len(weakClasses()) && len(b) > 0 {
+			offered = b // the last question is for what is worst
+		}
+		o := r.offer(evidence.OfferWeak, tlswire.VersionTLS12, nil)
+		o.suites = slices.DeleteFunc(r.tables.weak(offered), func(id uint16) bool { return slices.Contains(chosen, id) })
+		if o.classes = classesOf(o.suites); len(o.suites) == 0 {
+			return nil
+		}
+		o.classes = slices.DeleteFunc(o.classes, func(c evidence.SuiteClass) bool { return !slices.Contains(offered, c) })
+		f, a, err := r.ask(ctx, o)
+		if err != nil || a.hello == nil || !slices.Contains(o.suites, f.CipherSuite) {
+			return err
+		}
+		if r.level == scanner.Gentle {
+			classes = without(classes, f.CipherSuite)
+		} else {
+			chosen = append(chosen, f.CipherSuite)
+		}
 	}
-	hello := tlswire.SSL2ClientHello(challenge)
-	c, err := s.Dial(ctx)
-	if probe.Stopped(ctx, err) {
-		return obs, err
-	}
-	if err != nil {
-		probe.Fail(&obs, "connect", err)
-		return obs, nil
-	}
-	_, failure := c.Write(hello)
-	var received []byte
-	if failure == nil {
-		received, failure = readSSL2(c)
-	}
-	if err := c.Close(); err != nil && failure == nil {
-		failure = err
-	}
-	concludeSSL2(&obs, hello, received, failure)
-	return obs, ctx.Err()
+	return nil
 }
 
-func readSSL2(c net.Conn) ([]byte, error) {
-	var received []byte
-	buf := make([]byte, 4096)
-	for len(received) < maxSSL2 {
-		n, err := c.Read(buf)
-		received = append(received, buf[:n]...)
-		if _, perr := tlswire.ParseSSL2ServerHello(received); perr == nil {
-			return received, nil
-		}
-		if len(received) > 2 && received[0]&0x80 == 0 && (received[0] != byte(tlswire.Alert) || len(received) >= 7) {
-			return received, nil // an alert, or no SSL 2.0 record at all
-		}
-		if err != nil {
-			return received, err
-		}
+// weakRounds is how often weak suites may be asked for. SSL 3.0 comes after them.
+func (r *run) weakRounds() int {
+	if r.level == scanner.Gentle {
+		return maxGentle - 1 - len(r.out)
 	}
-	return received, errors.New("no SERVER-HELLO")
+	return maxWeak
 }
 
-// concludeSSL2 writes what became of the SSL 2.0 hello. A server that refuses
-// in TLS, by an alert, has answered.
-func concludeSSL2(obs *evidence.Observation, hello, received []byte, failure error) {
-	f := obs.Facts.TLS
-	if h, err := tlswire.ParseSSL2ServerHello(received); err == nil {
-		obs.Raw = probe.Raw(mediaSent, hello, mediaReceived, received)
-		obs.Result, f.Version, f.Handshake = evidence.ResultData, tlswire.VersionSSL2, evidence.StageServerHello
-		if len(h.Certificate) > 0 {
-			f.Handshake = evidence.StageCertificate
-			obs.Certs = []evidence.Presented{{Role: evidence.RoleServer, DER: h.Certificate}}
-		}
-		if len(h.Ciphers) == 0 {
-			obs.Detail = "the server knows SSL 2.0, and no cipher of it"
-		}
-		return
+// legacy asks for the versions below TLS 1.2, one by one.
+func (r *run) legacy(ctx context.Context) error {
+	tls11, a, err := r.ask(ctx, r.offer(evidence.OfferTLS11, tlswire.VersionTLS11, r.tables.old))
+	if err != nil || r.silent {
+		return err
 	}
-	if failure != nil && len(received) > 0 && received[0]&0x80 != 0 {
-		obs.Raw = probe.Raw(mediaSent, hello, mediaReceived, received)
-		probe.Fail(obs, "the answer is cut off", failure)
-		return
+	if a.hello == nil || tls11.Version != tlswire.VersionTLS11 {
+		return r.suitesOf(ctx, tls11)
 	}
-	a := newAnswer()
-	a.feed(received)
-	if a.spoke() {
-		a.hello = nil // an SSL 2.0 hello cannot be answered by a ServerHello of TLS
+	if err := r.suitesOf(ctx, tls11); err != nil || r.silent {
+		return err
 	}
-	conclude(obs, hello, a, failure)
-	if obs.Result == evidence.ResultData && f.NotTLS {
-		obs.Result, f.NotTLS, f.Spoke = evidence.ResultError, false, ""
-		obs.Detail = safetext.Clean("the answer is neither a SERVER-HELLO nor an alert")
+	if r.asked[evidence.OfferTLS10] {
+		return r.suitesOf(ctx, r.find(evidence.OfferTLS10))
 	}
+	tls10, _, err := r.ask(ctx, r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, r.tables.old))
+	if err != nil || r.silent {
+		return err
+	}
+	return r.suitesOf(ctx, tls10)
+}
+
+// ssl asks for SSL 3.0 and, at the exhaustive level, for SSL 2.0.
+func (r *run) ssl(ctx context.Context) error {
+	f, _, err := r.ask(ctx, r.offer(evidence.OfferSSL3, tlswire.VersionSSL3, r.tables.ssl3))
+	if err != nil || r.silent || r.level != scanner.Exhaustive {
+		return err
+	}
+	if err := r.suitesOf(ctx, f); err != nil || r.silent {
+		return err
+	}
+	obs, err := askSSL2(ctx, r.session)
+	r.record(obs)
+	return err
 }

@@ -2,6 +2,7 @@ package tlsprobe
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,17 +11,19 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"errors"
 	"io"
 	"math/big"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"probity/evidence"
 	"probity/internal/wire/tlswire"
@@ -114,51 +117,70 @@ func probeAll(t *testing.T, d *direct) []evidence.Observation {
 	return obs
 }
 
-// TestProbe_elimination finds every weak class of a server, whatever it prefers.
+// TestProbe_elimination finds every weak suite of a server, whatever it prefers.
 func TestProbe_elimination(t *testing.T) {
 	cert := certificate(t, 2048)
 	for _, tt := range []struct {
 		name   string
 		suites []uint16
-		want   []evidence.SuiteClass // put on offer in the last, refused, offer
+		weak   []uint16
 	}{
-		{"sound", []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, weakClasses()},
-		{"rc4", []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA}, drop(evidence.ClassRC4)},
-		{"3des with static rsa", []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}, drop(evidence.Class3DES, evidence.ClassStaticRSA)},
+		{"sound", []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}, nil},
+		{"rc4", []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA}, []uint16{tls.TLS_ECDHE_RSA_WITH_RC4_128_SHA}},
+		{"3des with static rsa", []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}, []uint16{tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA}},
 		{
 			"rc4 and 3des behind static rsa",
-			[]uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_RSA_WITH_RC4_128_SHA},
-			drop(evidence.ClassStaticRSA, evidence.Class3DES, evidence.ClassRC4),
+			[]uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_RSA_WITH_RC4_128_SHA},
+			[]uint16{tls.TLS_RSA_WITH_RC4_128_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA, tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_AES_128_GCM_SHA256},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}, CipherSuites: tt.suites, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12})
-			obs := probeAll(t, d)
-			var last evidence.Observation
-			for _, o := range obs {
-				if o.Facts.TLS.Offer != evidence.OfferWeak {
+			for _, level := range []scanner.Level{scanner.Gentle, scanner.Standard} {
+				d.level = level
+				obs := probeAll(t, d)
+				var got []uint16
+				var last *evidence.TLSFacts
+				decided := map[evidence.SuiteClass]bool{}
+				for _, o := range obs {
+					if f := o.Facts.TLS; f.Offer == evidence.OfferWeak {
+						last = f
+						suite, _ := tlswire.Lookup(f.CipherSuite)
+						if f.Version != 0 {
+							got = append(got, f.CipherSuite)
+						}
+						for _, c := range f.OfferedClasses {
+							decided[c] = decided[c] || f.Version == 0 || suite.Has(c)
+						}
+					}
+				}
+				worst := slices.ContainsFunc(got, func(id uint16) bool { return len(broken(classesOf([]uint16{id}))) > 0 })
+				for _, c := range broken(weakClasses()) {
+					if !decided[c] && !worst {
+						t.Errorf("%s: neither is class %s decided nor a broken suite found", level, c)
+					}
+				}
+				if len(obs) > maxGentle && level == scanner.Gentle {
+					t.Errorf("%d connections", len(obs))
+				}
+				if level == scanner.Gentle {
 					continue
 				}
-				last = o
-				if o.Facts.TLS.Version != 0 && !slices.Contains(tt.suites, o.Facts.TLS.CipherSuite) {
-					t.Errorf("suite %s", tlswire.SuiteName(o.Facts.TLS.CipherSuite))
+				slices.Sort(got)
+				want := slices.Clone(tt.weak)
+				slices.Sort(want)
+				if diff := gocmp.Diff(want, got); diff != "" {
+					t.Errorf("weak suites (-want +got):\n%s", diff)
 				}
-			}
-			if f := last.Facts.TLS; f.Alert == nil || last.Result != evidence.ResultData || f.Handshake != evidence.StageNone {
-				t.Errorf("last weak offer: %s, %+v; want a refusal by alert", last.Result, f)
-			}
-			if diff := cmp.Diff(tt.want, last.Facts.TLS.OfferedClasses); diff != "" {
-				t.Errorf("classes on the last offer (-want +got):\n%s", diff)
-			}
-			if full := obs[0]; full.Facts.TLS.Handshake != evidence.StageComplete || !bytes.Equal(full.Certs[0].DER, cert.Certificate[0]) {
-				t.Errorf("full handshake: %+v", full.Facts.TLS)
+				if last.Alert == nil || last.Handshake != evidence.StageNone {
+					t.Errorf("last weak offer: %+v; want a refusal by alert", last)
+				}
+				if full := obs[0]; full.Facts.TLS.Handshake != evidence.StageCertificate || !bytes.Equal(full.Certs[0].DER, cert.Certificate[0]) {
+					t.Errorf("first handshake: %+v", full.Facts.TLS)
+				}
 			}
 		})
 	}
-}
-
-func drop(classes ...evidence.SuiteClass) []evidence.SuiteClass {
-	return slices.DeleteFunc(weakClasses(), func(c evidence.SuiteClass) bool { return slices.Contains(classes, c) })
 }
 
 // TestProbe_keepsChainOfFailedHandshake is about devices whose certificate no
@@ -176,7 +198,8 @@ func TestProbe_keepsChainOfFailedHandshake(t *testing.T) {
 		if len(full.Certs) != 2 || !bytes.Equal(full.Certs[0].DER, junk) || full.Certs[1].Position != 1 {
 			t.Errorf("%s: chain of %d certificates, detail %q", tlswire.VersionName(version), len(full.Certs), full.Detail)
 		}
-		if f := full.Facts.TLS; f.Handshake != evidence.StageCertificate || f.ClientAuth == evidence.ClientAuthUnknown && version == tls.VersionTLS13 || full.Detail == "" {
+		stage := map[uint16]evidence.HandshakeStage{tls.VersionTLS12: evidence.StageCertificate, tls.VersionTLS13: evidence.StageComplete}[version]
+		if f := full.Facts.TLS; f.Handshake != stage || f.ClientAuth != evidence.ClientAuthRequested {
 			t.Errorf("%s: facts %+v, detail %q", tlswire.VersionName(version), f, full.Detail)
 		}
 	}
@@ -192,7 +215,12 @@ func TestProbe_clientAuthentication(t *testing.T) {
 			tls.RequireAndVerifyClientCert: evidence.ClientAuthRequired,
 		} {
 			d := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{certificate(t, 0)}, ClientAuth: policy, MinVersion: version, MaxVersion: version})
-			full := probeAll(t, d)[0].Facts.TLS
+			var full *evidence.TLSFacts // the last
+			for _, o := range probeAll(t, d) {
+				if o.Facts.TLS.Offer == evidence.OfferFull {
+					full = o.Facts.TLS
+				}
+			}
 			if full.ClientAuth != want || full.Version != version {
 				t.Errorf("%s, policy %v: %q", tlswire.VersionName(version), policy, full.ClientAuth)
 			}
@@ -243,7 +271,7 @@ func TestProbe_stopsOddHellos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(obs) != 3 || obs[2].Result != evidence.ResultTimeout || obs[2].Facts.TLS.Offer != evidence.OfferWeak || obs[2].Facts.TLS.Version != 0 {
+	if len(obs) != 3 || obs[2].Result != evidence.ResultTimeout || obs[2].Facts.TLS.Offer != evidence.OfferOther || obs[2].Facts.TLS.Version != 0 {
 		t.Errorf("%d observations, the last %+v", len(obs), obs[len(obs)-1])
 	}
 }
@@ -296,47 +324,74 @@ func TestProbe_ssl2(t *testing.T) {
 
 // TestOffers_fit holds what the plan promises of the hellos.
 func TestOffers_fit(t *testing.T) {
-	name := "a-rather-long-name-of-a-device.radiology.hospital.example"
-	for _, o := range []offer{
-		{name: evidence.OfferTLS12, version: tlswire.VersionTLS12, suites: ordinary(tlswire.VersionTLS12)},
-		{name: evidence.OfferWeak, version: tlswire.VersionTLS12, suites: weak(weakClasses()), classes: weakClasses()},
-		{name: evidence.OfferTLS11, version: tlswire.VersionTLS11, suites: ordinary(tlswire.VersionTLS11)},
-		{name: evidence.OfferTLS10, version: tlswire.VersionTLS10, suites: ordinary(tlswire.VersionTLS10)},
-		{name: evidence.OfferSSL3, version: tlswire.VersionSSL3, suites: ordinary(tlswire.VersionSSL3)},
-	} {
-		hello, err := o.hello(name, [32]byte{1})
-		if err != nil {
-			t.Fatalf("%s: %v", o.name, err)
+	tables := newTables()
+	for _, name := range []string{"", "a-rather-long-name-of-a-device.radiology.hospital.example", strings.Repeat("long.", 50)} {
+		r := &run{tables: tables, session: &direct{address: "192.0.2.1:443", name: name}}
+		full := r.offer(evidence.OfferFull, tlswire.VersionTLS13, fullSuites())
+		full.groups, full.limit = computed(), fullBytes
+		weak := r.offer(evidence.OfferWeak, tlswire.VersionTLS12, tables.weak(weakClasses()))
+		weak.classes = weakClasses()
+		many := (&enumeration{r: r, offered: tlswire.VersionTLS12, groups: groups(), schemes: schemes(), left: tables.ids(func(tlswire.Suite) bool { return true })})
+		for _, o := range []offer{
+			full, r.smallOffer(), weak, many.next(many.left), tables.other(tlswire.VersionTLS12, kindRSA), tables.other(tlswire.VersionTLS12, kindEC),
+			r.offer(evidence.OfferTLS12, tlswire.VersionTLS12, tables.tls12),
+			r.offer(evidence.OfferTLS11, tlswire.VersionTLS11, tables.old),
+			r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, tables.old),
+			r.offer(evidence.OfferSSL3, tlswire.VersionSSL3, tables.ssl3),
+		} {
+			o.serverName, o.limit = name, cmp.Or(o.limit, helloBytes)
+			wanted := len(o.suites)
+			record, err := o.record([32]byte{1})
+			if err != nil {
+				if o.name != evidence.OfferSmall || len(name) < 100 {
+					t.Fatalf("%s: %v", o.name, err)
+				}
+				continue
+			}
+			if len(record) > o.limit || len(o.suites) < 10 || len(name) < 100 && len(o.suites) != wanted {
+				t.Errorf("%s with a name of %d bytes: %d bytes, %d of %d suites", o.name, len(name), len(record), len(o.suites), wanted)
+			}
+			messages, err := tlswire.NewStream(tlswire.Limits{}).Feed(record)
+			if err != nil || len(messages) != 1 {
+				t.Fatalf("%s: %v", o.name, err)
+			}
+			h, err := tlswire.ParseClientHello(messages[0].Body)
+			if err != nil || h.MaxVersion() != o.version {
+				t.Errorf("%s: %v, offers %#x", o.name, err, h.MaxVersion())
+			}
+			if o.name == evidence.OfferTLS12 && !bytes.Equal(h.Compression, []byte{1, 0}) || o.version != tlswire.VersionSSL3 && (h.ServerName != name || !h.ExtendedMasterSecret) {
+				t.Errorf("%s: compression %v, name %q", o.name, h.Compression, h.ServerName)
+			}
 		}
-		if len(hello) > 512 || len(o.suites) > maxSuites || len(o.suites) < 20 {
-			t.Errorf("%s: %d bytes, %d suites", o.name, len(hello), len(o.suites))
-		}
-		messages, err := tlswire.NewStream(tlswire.Limits{}).Feed(hello)
-		if err != nil || len(messages) != 1 {
-			t.Fatalf("%s: %v", o.name, err)
-		}
-		h, err := tlswire.ParseClientHello(messages[0].Body)
-		if err != nil || h.MaxVersion() != o.version {
-			t.Errorf("%s: %v, offers %#x", o.name, err, h.MaxVersion())
-		}
-		if o.name == evidence.OfferTLS12 && !bytes.Equal(h.Compression, []byte{1, 0}) || o.version != tlswire.VersionSSL3 && (h.ServerName != name || !h.ExtendedMasterSecret) {
-			t.Errorf("%s: compression %v, name %q", o.name, h.Compression, h.ServerName)
-		}
+	}
+}
+
+// TestExchanges_gentle holds the promise of the gentle level: eight connections
+// and 5 KB.
+func TestExchanges_gentle(t *testing.T) {
+	var bytes int64
+	exchanges := New().Exchanges(scanner.Gentle)
+	for _, x := range exchanges {
+		bytes += x.MaxBytes
+	}
+	if len(exchanges) != maxGentle || bytes > 5<<10 {
+		t.Errorf("%d connections, %d bytes", len(exchanges), bytes)
 	}
 }
 
 // TestOffers_weakIsComplete: no suite of a weak class that a server could choose
 // is missing, and elimination ends.
 func TestOffers_weakIsComplete(t *testing.T) {
-	offered := weak(weakClasses())
-	for _, s := range suites() {
+	tables := newTables()
+	offered := tables.weak(weakClasses())
+	for _, s := range tables.all {
 		in := slices.ContainsFunc(weakClasses(), s.Has)
 		if aria := bytes.Contains([]byte(s.Name), []byte("ARIA")); in && !aria && !slices.Contains(offered, s.ID) {
 			t.Errorf("%s is not offered", s.Name)
 		}
 	}
 	for _, c := range weakClasses() {
-		if len(weak([]evidence.SuiteClass{c})) == 0 {
+		if len(tables.weak([]evidence.SuiteClass{c})) == 0 {
 			t.Errorf("no suite of class %s", c)
 		}
 	}
@@ -345,13 +400,12 @@ func TestOffers_weakIsComplete(t *testing.T) {
 			t.Errorf("choosing %s would not shorten the offer", tlswire.SuiteName(id))
 		}
 	}
-	sound := ordinary(tlswire.VersionTLS12)
-	if s, _ := tlswire.Lookup(sound[0]); len(s.Classes) != 0 || !s.AEAD || !s.ForwardSecret {
+	if s, _ := tlswire.Lookup(tables.tls12[0]); len(s.Classes) != 0 || !s.AEAD || !s.ForwardSecret {
 		t.Errorf("the first suite at most TLS 1.2 is %s", s.Name)
 	}
-	for _, id := range fullSuites() {
+	for _, id := range slices.Concat(fullSuites(), tables.small) {
 		if _, known := tlswire.Lookup(id); !known {
-			t.Errorf("unknown suite %#x in the full offer", id)
+			t.Errorf("unknown suite %#x", id)
 		}
 	}
 }
@@ -371,9 +425,23 @@ func TestDecrypt_keepsNoApplicationSecret(t *testing.T) {
 	}
 	// With the kept bytes alone the chain is found again.
 	again := newAnswer()
-	again.readSealed(full.Raw[1].Data, full.Raw[i].Data)
-	if len(again.certs) != 1 || !bytes.Equal(again.certs[0], full.Certs[0].DER) || again.scheme != full.Facts.TLS.SignatureScheme {
+	again.feed(full.Raw[1].Data)
+	fields := bytes.Fields(full.Raw[i].Data)
+	secret, err := hex.DecodeString(string(fields[2]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newProtection(again.hello.CipherSuite, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.unseal(p)
+	if len(again.certs) != 1 || !bytes.Equal(again.certs[0], full.Certs[0].DER) || again.scheme != full.Facts.TLS.SignatureScheme || !again.finished {
 		t.Errorf("read again: %d certificates, scheme %#x, damage %v", len(again.certs), again.scheme, again.damage)
+	}
+	hello, err := tlswire.NewStream(tlswire.Limits{}).Feed(full.Raw[0].Data)
+	if err != nil || !bytes.Equal(fields[1], []byte(hex.EncodeToString(hello[0].Body[2:34]))) {
+		t.Errorf("the line is for client random %s, %v", fields[1], err)
 	}
 }
 
@@ -400,21 +468,31 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, clear, sealed []byte) {
 		a := newAnswer()
 		a.feed(clear)
-		a.note(a.flight(sealed))
+		for b := range slices.Chunk(sealed, 7) {
+			a.sealed = append(a.sealed, b...)
+			a.note(a.flight())
+		}
 		var facts evidence.TLSFacts
 		a.fill(&facts)
-		if len(a.received) > maxFlight || len(a.certs) > tlswire.MaxCertificates || len(facts.Authorities) > maxAuthorities {
+		if len(a.received) > maxFlight || len(a.certs) > tlswire.MaxCertificates || len(facts.Authorities) > maxAuthorities || a.parsed > len(a.sealed) {
 			t.Errorf("%d bytes, %d certificates, %d authorities", len(a.received), len(a.certs), len(facts.Authorities))
 		}
 	})
 }
 
-func FuzzDecrypt(f *testing.F) {
+func FuzzUnseal(f *testing.F) {
 	f.Add([]byte{23, 3, 3, 0, 1, 0}, []byte{1}, suiteChaCha)
-	f.Fuzz(func(_ *testing.T, received, secret []byte, suite uint16) {
+	f.Fuzz(func(t *testing.T, received, secret []byte, suite uint16) {
+		p, err := newProtection(suite, secret)
+		if err != nil {
+			return
+		}
 		a := newAnswer()
-		a.received, a.hello = received, &tlswire.ServerHello{CipherSuite: suite, Version: tlswire.VersionTLS13}
-		a.note(a.decrypt(secret))
+		a.received = received
+		a.unseal(p)
+		if a.opened > len(received) {
+			t.Errorf("%d of %d bytes", a.opened, len(received))
+		}
 	})
 }
 
@@ -424,14 +502,18 @@ func BenchmarkProbe(b *testing.B) {
 	d := serveTLS(b, &tls.Config{Certificates: []tls.Certificate{certificate(b, 0)}})
 	b.Run("handshake", func(b *testing.B) {
 		for b.Loop() {
-			if obs, _, err := handshake(b.Context(), d); err != nil || obs.Facts.TLS.Handshake != evidence.StageComplete {
+			r := &run{tables: newTables(), session: d}
+			o := r.offer(evidence.OfferFull, tlswire.VersionTLS13, fullSuites())
+			o.groups, o.limit = computed(), fullBytes
+			if obs, _, err := take(b.Context(), d, o); err != nil || obs.Facts.TLS.Handshake != evidence.StageComplete {
 				b.Fatal(errors.Join(err, errors.New(obs.Detail)))
 			}
 		}
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "handshakes/s")
 	})
 	b.Run("hello", func(b *testing.B) {
-		o := offer{name: evidence.OfferTLS12, version: tlswire.VersionTLS12, suites: ordinary(tlswire.VersionTLS12)}
+		r := &run{tables: newTables(), session: d}
+		o := r.offer(evidence.OfferTLS12, tlswire.VersionTLS12, r.tables.tls12)
 		for b.Loop() {
 			if _, a, err := ask(b.Context(), d, o); err != nil || !a.done {
 				b.Fatal("no answer", err)
