@@ -6,21 +6,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"probity/evidence"
 	"probity/evidence/store"
-	"probity/scanner/passive"
 	"probity/scanner/passive/capture"
 )
 
+// passiveFlags are those of the commands that take evidence out of traffic.
+type passiveFlags struct {
+	judge      judgeFlags
+	store      storeFlags
+	view       viewFlags
+	quiet      bool
+	recordOnly bool
+}
+
+func (f *passiveFlags) register(cmd *cobra.Command) {
+	f.judge.register(cmd.Flags())
+	f.store.registerWriter(cmd.Flags())
+	f.view.register(cmd.Flags())
+	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "print no report")
+	cmd.Flags().BoolVar(&f.recordOnly, "record-only", false, "only record; the next command that judges takes it in")
+}
+
+// finish judges what was recorded, unless it was not asked for.
+func (a *app) finish(ctx context.Context, st *store.Store, f passiveFlags, j *judgement, incomplete bool) error {
+	if f.recordOnly {
+		return verdict(false, incomplete)
+	}
+	if err := a.conclude(ctx, st, f.store, j, f.view, f.quiet); err != nil {
+		return err
+	}
+	return verdict(j.negative(), incomplete)
+}
+
 type readFlags struct {
-	judge judgeFlags
-	store storeFlags
-	view  viewFlags
-	quiet bool
+	passiveFlags
+	follow bool
 }
 
 func (a *app) readCommand() *cobra.Command {
@@ -29,38 +52,39 @@ func (a *app) readCommand() *cobra.Command {
 		Use:   "read FILE...",
 		Short: "Take evidence out of capture files, judge it, report",
 		Long: "read takes certificates, DICOM associations, SSH banners and HL7 headers out of pcap\n" +
-			"and pcapng files (also gzip). It keeps allow-listed fields only, never a message body.\n" +
-			"A damaged or lossy capture is read as far as it goes; the run is then incomplete.\n\n" +
-			"Exit codes: 0 done; 1 findings at or above --fail-on; 2 unreadable; 3 incomplete.",
-		Example: "  probity read ward3.pcapng --db hospital.db",
-		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.read(cmd.Context(), f, args) },
+			"and pcapng files (also gzip), of folders with such files, or of standard input (-).\n" +
+			"It keeps allow-listed fields only, never a message body. A damaged or lossy capture is\n" +
+			"read as far as it goes; the run is then incomplete. --follow goes on with a file that\n" +
+			"grows until it is interrupted.\n\n" +
+			"Exit codes: 0 done; 1 findings at or above --fail-on; 2 unreadable; 3 incomplete;\n" +
+			"130 interrupted, what was read is kept.",
+		Example: "  probity read ward3.pcapng --db hospital.db\n" +
+			"  ssh tap tcpdump -U -s0 -w - | probity read - --db hospital.db",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.read(cmd.Context(), f, args) },
 	}
-	f.judge.register(cmd.Flags())
-	f.store.registerWriter(cmd.Flags())
-	f.view.register(cmd.Flags())
-	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "print no report, only record")
+	f.register(cmd)
+	cmd.Flags().BoolVar(&f.follow, "follow", false, "go on as the one FILE grows")
 	return cmd
 }
 
-func (a *app) read(ctx context.Context, f readFlags, files []string) error {
+func (a *app) read(ctx context.Context, f readFlags, names []string) error {
 	if err := f.view.check(); err != nil {
 		return err
+	}
+	if f.follow && (len(names) != 1 || names[0] == standardInput) {
+		return errors.New("--follow needs the name of one file; standard input is followed anyway")
 	}
 	j, err := a.newJudgement(f.judge)
 	if err != nil {
 		return err
 	}
-	// Every file is opened before the first run begins, so that a wrong name
-	// leaves no trace in the evidence.
-	for _, name := range files {
-		src, err := capture.Open(name)
-		if err != nil {
-			return err
-		}
-		if err := src.Close(); err != nil {
-			return err
-		}
+	files, skipped, err := captureFiles(names)
+	if err != nil {
+		return err
+	}
+	for _, name := range skipped {
+		_, _ = fmt.Fprintf(a.stderr, "probity: %s: skipped: not a capture file\n", oneLine(errors.New(name)))
 	}
 	st, err := a.openWriter(ctx, f.store)
 	if err != nil {
@@ -75,64 +99,24 @@ func (a *app) read(ctx context.Context, f readFlags, files []string) error {
 		}
 		incomplete = incomplete || !complete
 	}
-	if err := a.conclude(ctx, st, f.store, j, f.view, f.quiet); err != nil {
-		return err
-	}
-	return verdict(j.negative(), incomplete)
+	return a.finish(ctx, st, f.passiveFlags, j, incomplete)
 }
 
 // readFile reads one capture as one run and says whether all of it was seen.
 func (a *app) readFile(ctx context.Context, st *store.Store, f readFlags, j *judgement, name string) (complete bool, err error) {
-	src, err := capture.Open(name)
+	var src *capture.File
+	switch {
+	case name == standardInput:
+		name = "standard input"
+		src, err = capture.NewFile(name, capture.Interruptible(ctx, a.stdin))
+	case f.follow:
+		src, err = capture.Follow(ctx, name, lookAgain)
+	default:
+		src, err = capture.Open(name)
+	}
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = src.Close() }()
-	run := a.newRun(evidence.ModePassive, f.store, j)
-	run.Note = "capture " + name
-	if run, err = st.BeginRun(ctx, run, []evidence.ScopeEntry{{Target: name, Allowed: true}}); err != nil {
-		return false, err
-	}
-	stats, err := passive.Read(ctx, src, &runSink{st, run.ID}, passive.Options{})
-	end := evidence.RunEnd{
-		Run: run.ID, Ended: a.now(), Status: evidence.StatusComplete,
-		PacketsSeen: int64(stats.Packets), PacketsDropped: int64(stats.Lost()),
-	}
-	reasons := stats.Incomplete()
-	switch {
-	case ctx.Err() != nil:
-		end.Status = evidence.StatusInterrupted
-	case err != nil && !errors.Is(err, capture.ErrTruncated):
-		end.Status = evidence.StatusFailed
-	case err != nil || len(reasons) > 0:
-		end.Status = evidence.StatusIncomplete
-	}
-	if err != nil {
-		reasons = append(reasons, err.Error())
-	}
-	end.Note = strings.Join(reasons, "; ")
-	ckpt, endErr := st.EndRun(context.WithoutCancel(ctx), end)
-	if endErr != nil {
-		return false, errors.Join(err, endErr)
-	}
-	if end.Status == evidence.StatusFailed || end.Status == evidence.StatusInterrupted {
-		return false, err
-	}
-	_, _ = fmt.Fprintf(a.stderr, "probity: %s: %d packets; run %d sealed at entry %d\n", name, stats.Packets, run.ID, ckpt.Size)
-	for _, why := range reasons {
-		_, _ = fmt.Fprintf(a.stderr, "probity: %s: incomplete: %s\n", name, oneLine(errors.New(why)))
-	}
-	return len(reasons) == 0, a.giveOut(ckpt, f.store)
-}
-
-// runSink writes the observations of one run.
-type runSink struct {
-	store *store.Store
-	run   int64
-}
-
-// Record implements the sink of the scanners.
-func (s *runSink) Record(ctx context.Context, o evidence.Observation) error {
-	o.Run = s.run
-	return s.store.Record(ctx, o)
+	return a.recordTraffic(ctx, st, f.store, j, tap{source: src, name: name, note: "capture " + name, reading: ctx})
 }

@@ -1,10 +1,12 @@
-// Package capture reads packets from files: pcap in its four byte orders and
-// resolutions, pcapng, and gzip of both. What a file is, its first bytes say,
-// never its name.
+// Package capture reads packets from files (pcap in its four byte orders and
+// resolutions, pcapng, and gzip of both; also while they grow) and, on Linux with
+// cgo, from network interfaces. What a file is, its first bytes say, never its
+// name.
 //
 // It hands out packets as they were captured and looks into none. A file that
 // ends early or is damaged gives its packets up to that place and then an error
-// that names it. Memory is bounded by one packet, whatever the file claims.
+// that names it. Memory is bounded by one packet of a file, whatever it claims,
+// and by the rings of interfaces; what they lose is counted. It sends nothing.
 package capture
 
 import (
@@ -180,10 +182,13 @@ func (f *File) Next() (Packet, error) {
 	}
 	offset := f.counted.n - int64(f.buffer.Buffered())
 	p, err := f.records.next()
+	var stopped *stoppedError
 	switch {
 	case err == nil:
 		f.packets++
 		return p, nil
+	case errors.As(err, &stopped):
+		f.err = stopped.err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		f.err = &TruncatedError{File: f.name, Packet: f.packets + 1, Offset: offset}
 	case errors.Is(err, io.EOF):

@@ -1,0 +1,157 @@
+//go:build cgo
+
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"probity/evidence/store"
+	"probity/fixtures/peer"
+	"probity/fixtures/traffic"
+)
+
+// benchBytes is the size of the mixed capture: 1 GB, or PROBITY_BENCH_BYTES.
+func benchBytes(b *testing.B) int64 {
+	b.Helper()
+	text := os.Getenv("PROBITY_BENCH_BYTES")
+	if text == "" {
+		return 1 << 30
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		b.Fatalf("PROBITY_BENCH_BYTES: %v", err)
+	}
+	return n
+}
+
+// readCommand runs the whole command in a process of its own, with a new
+// database, and returns the database and the peak memory in bytes.
+func readCommand(b *testing.B, path string) (db string, peak int64) {
+	b.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	db, status := filepath.Join(dir, "a.db"), filepath.Join(dir, "status")
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(b.Context(), exe, "read", path, "--db", db, "--fail-on", "none", "--quiet")
+	cmd.Env = append(os.Environ(), asCommand+"=1", peakFile+"="+status)
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() != exitQualified {
+		b.Fatalf("%v: %s", err, stderr.String())
+	}
+	text, err := os.ReadFile(status)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			peak = kib << 10
+		}
+	}
+	return db, peak
+}
+
+// BenchmarkPassive_mix reads a mixed capture with the whole command, SQLite
+// included, and with the two programs it is held against, whose rows give the
+// ratio of their time to ours.
+func BenchmarkPassive_mix(b *testing.B) {
+	path, truth := traffics(b, traffic.Mixed(1, benchBytes(b)))
+	ours := 0.0
+	b.Run("probity", func(b *testing.B) {
+		b.SetBytes(truth.Bytes)
+		var db string
+		var peak int64
+		for b.Loop() {
+			db, peak = readCommand(b, path)
+		}
+		ours = b.Elapsed().Seconds() / float64(b.N)
+		b.ReportMetric(float64(truth.Packets)/ours, "packets/s")
+		b.ReportMetric(float64(peak)/1e6, "peak-MB")
+		if diff := cmp.Diff(wanted(truth), sightings(b, db)); diff != "" {
+			b.Errorf("-truth +probity:\n%s", diff)
+		}
+	})
+	for _, p := range []struct {
+		program string
+		args    []string
+	}{
+		{"tshark", []string{"-r", path, "-Y", "tls.handshake", "-T", "fields", "-e", "tls.handshake.certificate", "-e", "tls.handshake.extensions_server_name"}},
+		{"ndpiReader", []string{"-i", path, "-v", "2"}},
+	} {
+		b.Run(p.program, func(b *testing.B) {
+			program := peer.Require(b, p.program)[p.program]
+			b.SetBytes(truth.Bytes)
+			for b.Loop() {
+				cmd := exec.CommandContext(b.Context(), program, p.args...)
+				cmd.Stdout, cmd.Env = io.Discard, append(os.Environ(), "HOME="+b.TempDir())
+				if err := cmd.Run(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if ours > 0 {
+				b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/ours, "x-of-probity")
+			}
+		})
+	}
+}
+
+// BenchmarkPassive_small reads small packets, with the whole command.
+func BenchmarkPassive_small(b *testing.B) {
+	c := traffic.Mixed(2, benchBytes(b)/5)
+	c.Small = true
+	path, truth := traffics(b, c)
+	b.SetBytes(truth.Bytes)
+	for b.Loop() {
+		readCommand(b, path)
+	}
+	b.ReportMetric(float64(truth.Packets)*float64(b.N)/b.Elapsed().Seconds(), "packets/s")
+}
+
+// BenchmarkPassive_flood reads a million connections that never come about.
+func BenchmarkPassive_flood(b *testing.B) {
+	const connections = 1_000_000
+	path := filepath.Join(b.TempDir(), "flood.pcap")
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := traffic.Flood(f, 1, connections); err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	var db string
+	var peak int64
+	for b.Loop() {
+		db, peak = readCommand(b, path)
+	}
+	b.ReportMetric(float64(peak)/1e6, "peak-MB")
+	st, err := store.Open(b.Context(), db, store.Options{ReadOnly: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer st.Close()
+	runs, err := st.Runs(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	if end := runs[0].End; end == nil || end.Status != "incomplete" {
+		b.Errorf("the flood is not said: %+v", end)
+	}
+}

@@ -1,0 +1,211 @@
+//go:build cgo
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"probity/evidence"
+	"probity/evidence/store"
+	"probity/scanner/passive"
+	"probity/scanner/passive/capture"
+)
+
+// standardInput is the name that stands for it.
+const standardInput = "-"
+
+// captureFiles replaces each folder by the captures in it, in the order of their
+// names. Every file is opened, so that a wrong name leaves no trace in the
+// evidence. skipped are files of folders that are no captures.
+func captureFiles(names []string) (files, skipped []string, err error) {
+	for _, name := range names {
+		info, err := os.Stat(name)
+		switch {
+		case name == standardInput:
+			files = append(files, name)
+			continue
+		case err != nil:
+			return nil, nil, fmt.Errorf("open capture: %w", err)
+		case !info.IsDir():
+			if err := openable(name); err != nil {
+				return nil, nil, err
+			}
+			files = append(files, name)
+			continue
+		}
+		found, others, err := capturesIn(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(found) == 0 {
+			return nil, nil, fmt.Errorf("folder %q holds no capture file: %w", name, capture.ErrNotCapture)
+		}
+		files, skipped = append(files, found...), append(skipped, others...)
+	}
+	return files, skipped, nil
+}
+
+// capturesIn lists the captures in a folder and the other files; those whose name
+// begins with a dot are not looked at.
+func capturesIn(dir string) (found, others []string, err error) {
+	entries, err := os.ReadDir(dir) // sorted
+	if err != nil {
+		return nil, nil, fmt.Errorf("open folder of captures: %w", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || strings.HasPrefix(e.Name(), ".") {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, nil, fmt.Errorf("open capture: %w", err)
+			}
+			continue
+		}
+		switch err := openable(path); {
+		case errors.Is(err, capture.ErrNotCapture):
+			others = append(others, path)
+		case err != nil:
+			return nil, nil, err
+		default:
+			found = append(found, path)
+		}
+	}
+	return found, others, nil
+}
+
+func openable(name string) error {
+	src, err := capture.Open(name)
+	if err != nil {
+		return err
+	}
+	return src.Close()
+}
+
+// tap is a source of packets that becomes one run.
+type tap struct {
+	source  capture.Source
+	name    string
+	note    string
+	dropped func() uint64 // packets lost before they could be read; nil: none
+	// reading is the context of the reading itself. A live source ends by itself
+	// when the command is interrupted, once what it holds was read.
+	reading context.Context //nolint:containedctx // differs from that of the run
+}
+
+// recordTraffic reads a source as one run and says whether all of it was seen.
+func (a *app) recordTraffic(ctx context.Context, st *store.Store, f storeFlags, j *judgement, t tap) (complete bool, err error) {
+	run := a.newRun(evidence.ModePassive, f, j)
+	run.Note = t.note
+	if run, err = st.BeginRun(context.WithoutCancel(ctx), run, []evidence.ScopeEntry{{Target: t.name, Allowed: true}}); err != nil {
+		return false, err
+	}
+	sink := newRunSink(st, run.ID)
+	stats, err := passive.Read(t.reading, t.source, sink, passive.Options{})
+	if serr := sink.close(); serr != nil && err == nil {
+		err = serr
+	}
+	end := evidence.RunEnd{
+		Run: run.ID, Ended: a.now(), Status: evidence.StatusComplete,
+		PacketsSeen: int64(stats.Packets), PacketsDropped: int64(stats.Lost()),
+	}
+	reasons := stats.Incomplete()
+	if t.dropped != nil {
+		if n := t.dropped(); n > 0 {
+			end.PacketsDropped += int64(n)
+			reasons = append(reasons, fmt.Sprintf("%d packets were lost before they could be read: give a larger --ring or a --filter", n))
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		end.Status = evidence.StatusInterrupted
+	case err != nil && !errors.Is(err, capture.ErrTruncated):
+		end.Status = evidence.StatusFailed
+	case err != nil || len(reasons) > 0:
+		end.Status = evidence.StatusIncomplete
+	}
+	if err != nil && ctx.Err() == nil {
+		reasons = append(reasons, err.Error())
+	}
+	end.Note = strings.Join(reasons, "; ")
+	ckpt, endErr := st.EndRun(context.WithoutCancel(ctx), end)
+	if endErr != nil {
+		return false, errors.Join(err, endErr)
+	}
+	if end.Status == evidence.StatusFailed {
+		return false, err
+	}
+	_, _ = fmt.Fprintf(a.stderr, "probity: %s: %d packets; run %d sealed at entry %d\n", t.name, stats.Packets, run.ID, ckpt.Size)
+	for _, why := range reasons {
+		_, _ = fmt.Fprintf(a.stderr, "probity: %s: incomplete: %s\n", t.name, oneLine(errors.New(why)))
+	}
+	if err := a.giveOut(ckpt, f); err != nil {
+		return false, err
+	}
+	return len(reasons) == 0, ctx.Err()
+}
+
+// runSink writes the observations of one run from a goroutine of its own, so that
+// a commit to disk does not hold up the reading of packets.
+type runSink struct {
+	store *store.Store
+	run   int64
+	queue chan evidence.Observation
+	ended chan struct{}
+	err   error // valid once ended is closed
+}
+
+// queued bounds the observations that wait, each at most some hundred KiB.
+const queued = 64
+
+func newRunSink(st *store.Store, run int64) *runSink {
+	s := &runSink{store: st, run: run, queue: make(chan evidence.Observation, queued), ended: make(chan struct{})}
+	go s.write()
+	return s
+}
+
+func (s *runSink) write() {
+	defer close(s.ended)
+	for o := range s.queue {
+		// What was read before an interruption is evidence too.
+		if s.err = s.store.Record(context.Background(), o); s.err != nil {
+			return
+		}
+	}
+}
+
+// Record implements the sink of the scanners. An error may be that of an earlier
+// observation.
+func (s *runSink) Record(_ context.Context, o evidence.Observation) error {
+	o.Run = s.run
+	select {
+	case s.queue <- o:
+		return nil
+	case <-s.ended:
+		return s.err
+	}
+}
+
+// close waits until all observations are written.
+func (s *runSink) close() error {
+	close(s.queue)
+	<-s.ended
+	return s.err
+}
+
+// lookAgain waits before the end of a growing file is looked at again.
+func lookAgain(ctx context.Context) error {
+	timer := time.NewTimer(250 * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
