@@ -37,13 +37,14 @@ func accepted(e *lint.EndpointSubject, classes ...evidence.SuiteClass) (hello, b
 	return hello{}, false
 }
 
-// declined reports whether the server refused an offer of nothing but weak
-// suites that held every one of the classes: the end of an elimination, in which
-// what the server chose was left out until it took nothing more.
+// declined reports whether the server refused, for every one of the classes, an
+// offer of up to TLS 1.2 that held it: the end of an elimination, in which what
+// the server chose was left out until it took nothing more.
 func declined(e *lint.EndpointSubject, classes ...evidence.SuiteClass) bool {
 	for _, class := range classes {
-		if !slices.ContainsFunc(e.TLS(evidence.OfferWeak), func(o *evidence.Observation) bool {
-			return o.Facts.TLS.Version == 0 && slices.Contains(o.Facts.TLS.OfferedClasses, class)
+		if !slices.ContainsFunc(e.TLS(evidence.OfferWeak, evidence.OfferSuites), func(o *evidence.Observation) bool {
+			f := o.Facts.TLS
+			return f.Version == 0 && f.OfferedMax >= tlswire.VersionTLS12 && slices.Contains(f.OfferedClasses, class)
 		}) {
 			return false
 		}
