@@ -70,10 +70,11 @@ type End string
 
 // The ends of a connection.
 const (
-	EndOpen    End = "open"    // by the client, when it had seen enough
-	EndAlert   End = "alert"   // by a fatal alert of the server
-	EndClosed  End = "closed"  // by the server, in order
-	EndReset   End = "reset"   // by the server, with a reset or in mid-message
-	EndTimeout End = "timeout" // no answer within the bound of the handshake
-	EndLocal   End = "local"   // the client could not go on
+	EndUnreached End = "unreached" // no connection was made
+	EndOpen      End = "open"      // by the client, when it had seen enough
+	EndAlert     End = "alert"     // by a fatal alert of the server
+	EndClosed    End = "closed"    // by the server, in order
+	EndReset     End = "reset"     // by the server, with a reset or in mid-message
+	EndTimeout   End = "timeout"   // no answer within the bound of the handshake
+	EndLocal     End = "local"     // the client could not go on
 )

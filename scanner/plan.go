@@ -249,6 +249,9 @@ func (b *builder) finish() {
 // probesOf turns what may be sent to a port into probes. Probers that the scan
 // does not have are left out.
 func (b *builder) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
+	if bench, ok := b.plan.benchProbe(ep, port); ok {
+		return bench
+	}
 	first := PlannedProbe{Endpoint: ep, Prober: "tls", Service: port.Service, Time: b.plan.Rates.MaxTime}
 	first.Why = "certificate and parameters of TLS"
 	clinical := min(ClinicalTime, b.plan.Rates.MaxTime)

@@ -18,7 +18,7 @@ import (
 // commands are those of the full build.
 func (a *app) commands() []*cobra.Command {
 	return append(a.pureCommands(),
-		a.scanCommand(), a.readCommand(), a.lintCommand(), a.reportCommand(),
+		a.scanCommand(), a.benchCommand(), a.readCommand(), a.lintCommand(), a.reportCommand(),
 		a.duplicatesCommand(), a.verifyCommand(), a.doctorCommand())
 }
 

@@ -237,6 +237,35 @@ func endpointInputs() []input {
 	add("client_certificate_requested/unknown", at(2762).says(evidence.OfferPassive, 0x0304, 0x0304, tls13Suit, auth(evidence.ClientAuthUnknown)))
 	add("client_certificate_requested/web", good(443))
 
+	tried := func(name string, version uint16, facts ...evidence.MTLSFacts) {
+		s := at(2762)
+		for i, f := range facts {
+			f.Trial, f.Version, f.Requested = i+1, version, true
+			s.add(evidence.Observation{Kind: evidence.KindMTLS, Facts: evidence.Facts{MTLS: &f}})
+		}
+		add("client_certificate_enforced/"+name, s)
+	}
+	const before, after = evidence.ControlBefore, evidence.ControlAfter
+	refusal := func(kind evidence.ClientCertificate, control evidence.Control, alert uint8) evidence.MTLSFacts {
+		return evidence.MTLSFacts{Certificate: kind, Control: control, Handshake: evidence.StageCertificate, Alert: &alert, End: evidence.EndAlert}
+	}
+	done := func(kind evidence.ClientCertificate, control evidence.Control, pdu string) evidence.MTLSFacts {
+		f := evidence.MTLSFacts{Certificate: kind, Control: control, Handshake: evidence.StageComplete, End: evidence.EndOpen}
+		if pdu != "" {
+			f.Application, f.Answered, f.DICOM = "dicom", true, pdu
+		}
+		return f
+	}
+	tried("enforced", 0x0303, refusal(evidence.ClientCertNone, "", 40), done(evidence.ClientCertGood, before, "ac"),
+		refusal(evidence.ClientCertSelfSigned, "", 48), refusal(evidence.ClientCertExpired, "", 45), done(evidence.ClientCertGood, after, "ac"))
+	tried("self_signed_taken", 0x0304, refusal(evidence.ClientCertNone, before, 116),
+		done(evidence.ClientCertSelfSigned, "", "ac"), refusal(evidence.ClientCertNone, after, 116))
+	tried("silent", 0x0304, refusal(evidence.ClientCertNone, before, 116),
+		done(evidence.ClientCertSelfSigned, "", ""), refusal(evidence.ClientCertNone, after, 116))
+	tried("everything_fails", 0x0303, refusal(evidence.ClientCertNone, before, 40),
+		refusal(evidence.ClientCertSelfSigned, "", 40), refusal(evidence.ClientCertNone, after, 40))
+	add("client_certificate_enforced/not_tried", good(2762))
+
 	dicom := func(m evidence.Method, pdu string, tls bool, classes ...string) evidence.Observation {
 		return evidence.Observation{Kind: evidence.KindDICOM, Method: m, Facts: evidence.Facts{DICOM: &evidence.DICOMFacts{PDU: pdu, TLS: tls, AbstractSyntaxes: classes}}}
 	}

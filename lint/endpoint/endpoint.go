@@ -20,7 +20,7 @@ func Checks() []lint.Check {
 		noNullSuites(), noAnonymousSuites(), noBrokenSuites(), no64BitBlocks(), noStaticRSA(),
 		forwardSecretAEAD(), dhSize(), ecdheSize(),
 		noCompression(), renegotiationEMS(), handshakeSignature(), uniformLevel(),
-		clientCertificateRequested(), dicomEncrypted(), hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
+		clientCertificateRequested(), clientCertificateEnforced(), dicomEncrypted(), hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
 	}
 }
 
