@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -177,7 +178,7 @@ func (a *app) runBench(ctx context.Context, st *store.Store, f benchFlags, plan 
 	j *judgement, target string,
 ) ([]evidence.Observation, error) {
 	run := a.newRun(evidence.ModeActive, f.store, j)
-	digest, err := plan.Digest()
+	digest, err := benchDigest(target, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +210,19 @@ func (a *app) runBench(ctx context.Context, st *store.Store, f benchFlags, plan 
 		return nil, &statusError{exitQualified, fmt.Errorf("%s did not answer: %s", target, ledger.failure())}
 	}
 	return ledger.obs, nil
+}
+
+// benchDigest is the SHA-256 of what a bench test may send, and where.
+func benchDigest(target string, plan *scanner.Plan) (evidence.Digest, error) {
+	b, err := json.Marshal(struct {
+		Target    string
+		Rates     scanner.Rates
+		Exchanges map[string][]scanner.Exchange
+	}{target, plan.Rates, plan.Exchanges})
+	if err != nil {
+		return evidence.Digest{}, fmt.Errorf("digest of the plan: %w", err)
+	}
+	return evidence.DigestOf(b), nil
 }
 
 // benchLedger keeps the observations of the one probe beside writing them.

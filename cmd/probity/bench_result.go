@@ -126,7 +126,7 @@ func writeBenchPlan(w io.Writer, target string, plan *scanner.Plan) error {
 	if err := t.Render(); err != nil {
 		return fmt.Errorf("print the plan: %w", err)
 	}
-	digest, err := plan.Digest()
+	digest, err := benchDigest(target, plan)
 	if err != nil {
 		return err
 	}
