@@ -268,12 +268,18 @@ func (b *builder) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
 		out = append(out, follow)
 	case ActionTLSOnly:
 		first.Time, first.Why = clinical, "whether the listener speaks TLS; it never sees a byte of its own protocol"
-	case ActionTLS:
-		for _, name := range []string{"ssh", "dicom"} {
+	case ActionTLS, ActionWeb:
+		for _, name := range []string{"ssh", "dicom", "http"} {
+			if name == "http" && port.Action == ActionWeb { // planned by itself
+				continue
+			}
 			if _, have := b.plan.Exchanges[name]; have {
 				first.Follows = append(first.Follows, name)
 			}
 		}
+		first, out = serviceProbes(first, port.Action, clinical)
+	case ActionHTTP, ActionSDC, ActionBanner, ActionFTP, ActionRDP, ActionSMB, ActionStartTLS:
+		first, out = serviceProbes(first, port.Action, clinical)
 	case ActionNever:
 		return nil
 	}

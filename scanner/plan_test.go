@@ -274,7 +274,10 @@ func TestPorts_table(t *testing.T) {
 		if p.Action == ActionNever && len(p.Profiles) > 0 {
 			t.Errorf("%s: in a port set, but never touched", id)
 		}
-		if !slices.Contains([]Action{ActionTLS, ActionTLSOnly, ActionDICOM, ActionSSH, ActionSNMP, ActionNever}, p.Action) {
+		if !slices.Contains([]Action{
+			ActionTLS, ActionTLSOnly, ActionDICOM, ActionSSH, ActionSNMP, ActionNever,
+			ActionHTTP, ActionWeb, ActionSDC, ActionBanner, ActionFTP, ActionRDP, ActionSMB, ActionStartTLS,
+		}, p.Action) {
 			t.Errorf("%s: unknown action %q", id, p.Action)
 		}
 	}

@@ -175,6 +175,10 @@ func (r *runner) runAsset(ctx context.Context, addr netip.Addr, probes []scanner
 			outcome = skip{reason: a.open, lost: true}
 		case p.When == scanner.WhenNotTLS:
 			outcome.reason = notTLS(prior[p.Endpoint], a.accepted[p.Endpoint])
+		case p.When == scanner.WhenOpen:
+			outcome.reason = notOpen(prior[p.Endpoint], a.accepted[p.Endpoint])
+		case p.When == scanner.WhenAnswered:
+			outcome.reason = notAnswered(prior[p.Endpoint])
 		}
 		if outcome.reason != "" {
 			r.skip(ctx, p, outcome)

@@ -16,6 +16,7 @@ const (
 	confidenceSubject = 60 // a certificate says so; the device may have borrowed it
 	confidenceUIDRoot = 70 // an implementation UID on the arc of an organisation
 	confidenceBanner  = 40 // free text that anyone can set
+	confidenceSelf    = 80 // the device says so in the protocol that is made for it
 	confidenceKey     = 90 // proof of possession in the handshake
 )
 
@@ -30,6 +31,12 @@ func serverClaims(o evidence.Observation) []evidence.Claim {
 		return dicomClaims(*o.Facts.DICOM)
 	case o.Facts.HL7 != nil && o.Facts.HL7.Sender == evidence.RoleServer:
 		return hl7Claims(*o.Facts.HL7)
+	case o.Facts.SDC != nil:
+		return sdcClaims(*o.Facts.SDC)
+	case o.Facts.HTTP != nil:
+		return softwareClaims("http", o.Facts.HTTP.Server)
+	case o.Facts.FHIR != nil:
+		return fhirClaims(*o.Facts.FHIR)
 	case o.Facts.SNMP != nil:
 		f := *o.Facts.SNMP
 		return []evidence.Claim{
@@ -117,6 +124,44 @@ func hl7Claims(f evidence.HL7Facts) []evidence.Claim {
 	return []evidence.Claim{{
 		Attribute: evidence.AttrApplication, Value: f.SendingApplication, Confidence: confidenceBanner, Layer: "hl7",
 	}}
+}
+
+// sdcClaims are the DPWS characteristics of a provider.
+func sdcClaims(f evidence.SDCFacts) []evidence.Claim {
+	var out []evidence.Claim
+	add := func(a evidence.Attribute, v string) {
+		if v != "" {
+			out = append(out, evidence.Claim{Attribute: a, Value: v, Confidence: confidenceSelf, Layer: "sdc"})
+		}
+	}
+	add(evidence.AttrManufacturer, f.Manufacturer)
+	model := f.ModelName
+	if f.ModelNumber != "" && f.ModelNumber != model {
+		model = strings.TrimSpace(model + " " + f.ModelNumber)
+	}
+	add(evidence.AttrModel, model)
+	add(evidence.AttrVersion, f.Firmware)
+	add(evidence.AttrSerial, f.Serial)
+	return out
+}
+
+// fhirClaims are the software of a CapabilityStatement: of the server, which may
+// be a gateway for many devices.
+func fhirClaims(f evidence.FHIRFacts) []evidence.Claim {
+	if f.Software == "" {
+		return nil
+	}
+	return []evidence.Claim{{
+		Attribute: evidence.AttrApplication, Value: strings.TrimSpace(f.Software + " " + f.Release), Confidence: confidenceSubject, Layer: "fhir",
+	}}
+}
+
+// softwareClaims are what a server calls itself in free text.
+func softwareClaims(layer, text string) []evidence.Claim {
+	if text == "" {
+		return nil
+	}
+	return []evidence.Claim{{Attribute: evidence.AttrToolkit, Value: text, Confidence: confidenceBanner, Layer: layer}}
 }
 
 // parseBoot reads what [bootClaim] wrote.

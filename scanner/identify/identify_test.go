@@ -197,3 +197,34 @@ func TestClaims_hl7SenderIsTheOneThatSpeaks(t *testing.T) {
 		t.Errorf("the server has claims: %v", assets[0].Claims)
 	}
 }
+
+func TestClaims_services(t *testing.T) {
+	claim := func(a evidence.Attribute, v string, confidence int, layer string) evidence.Claim {
+		return evidence.Claim{Attribute: a, Value: v, Confidence: confidence, Layer: layer, Observation: 7}
+	}
+	for name, tt := range map[string]struct {
+		facts evidence.Facts
+		want  []evidence.Claim
+	}{
+		"sdc": {
+			evidence.Facts{SDC: &evidence.SDCFacts{Manufacturer: "Acme", ModelName: "Vent", ModelNumber: "7", Firmware: "1.2", Serial: "S-1"}},
+			[]evidence.Claim{
+				claim(evidence.AttrManufacturer, "Acme", confidenceSelf, "sdc"), claim(evidence.AttrModel, "Vent 7", confidenceSelf, "sdc"),
+				claim(evidence.AttrSerial, "S-1", confidenceSelf, "sdc"), claim(evidence.AttrVersion, "1.2", confidenceSelf, "sdc"),
+			},
+		},
+		"sdc refuses": {evidence.Facts{SDC: &evidence.SDCFacts{Fault: true}}, nil},
+		"http":        {evidence.Facts{HTTP: &evidence.HTTPFacts{Server: "nginx/1.22"}}, []evidence.Claim{claim(evidence.AttrToolkit, "nginx/1.22", confidenceBanner, "http")}},
+		"http silent": {evidence.Facts{HTTP: &evidence.HTTPFacts{Status: 404}}, nil},
+		"fhir":        {evidence.Facts{FHIR: &evidence.FHIRFacts{Software: "Smile CDR", Release: "2024.1"}}, []evidence.Claim{claim(evidence.AttrApplication, "Smile CDR 2024.1", confidenceSubject, "fhir")}},
+		"smart":       {evidence.Facts{FHIR: &evidence.FHIRFacts{Document: "smart"}}, nil},
+	} {
+		o := evidence.Observation{
+			ID: 7, Result: evidence.ResultData, At: t0, Facts: tt.facts,
+			Endpoint: evidence.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 443, Transport: evidence.TCP},
+		}
+		if diff := cmp.Diff(tt.want, Resolve([]evidence.Observation{o})[0].Claims); diff != "" {
+			t.Errorf("%s: claims (-want +got):\n%s", name, diff)
+		}
+	}
+}
