@@ -33,7 +33,7 @@ func (r *run) suitesOf(ctx context.Context, f *evidence.TLSFacts) error {
 
 // enumeration finds every suite of one version: all are on offer, and what the
 // server chooses is left out of the next hello, until it refuses. The order is
-// turned round from hello to hello, so that a server which follows the client is
+// turned round from one hello to the next, so that a server which follows the client is
 // told from one with an order of its own. Groups and signature schemes are left
 // out in the same way and in the same hellos, as far as that hides no suite.
 type enumeration struct {
@@ -129,7 +129,7 @@ func (e *enumeration) next(portion []uint16) offer {
 		}
 	}
 	o.classes = whole(classesOf(o.suites), e.left, o.suites)
-	if e.rounds%2 == 1 {
+	if e.rounds%2 == 1 && !e.narrowing { // before, the suites that show a group come first
 		slices.Reverse(o.suites)
 	}
 	if !e.varying || e.plain {

@@ -184,7 +184,7 @@ func (r *run) ladder(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if a.hello == nil && b.hello == nil {
-		return r.descend(ctx)
+		return r.descend(ctx, ordinaryRefusal(b))
 	}
 	// Only a small hello was answered so far.
 	r.few = r.asked[evidence.OfferSmall] && !b.spoke()
@@ -198,10 +198,11 @@ func (r *run) smallOffer() offer {
 }
 
 // descend makes the offers for old stacks to a server that refused the ordinary
-// ones by alerts.
-func (r *run) descend(ctx context.Context) (bool, error) {
+// ones by alerts. If an alert did not say that there is nothing in common, the
+// size of the hello may have been the reason, even if TLS 1.0 is answered.
+func (r *run) descend(ctx context.Context, nothingCommon bool) (bool, error) {
 	_, a, err := r.ask(ctx, r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, r.tables.old))
-	if err != nil || r.silent || a.hello != nil || r.asked[evidence.OfferSmall] {
+	if err != nil || r.silent || a.hello != nil && nothingCommon || r.asked[evidence.OfferSmall] {
 		return true, err
 	}
 	_, a, err = r.ask(ctx, r.smallOffer())
