@@ -24,6 +24,9 @@ const (
 	mediaStaple = "application/ocsp-response" // RFC 6960 appendix C.2
 )
 
+// readSize is how much is read at a time: most flights come in one piece.
+const readSize = 4 << 10
+
 // enoughToName is how many bytes tell what protocol a peer speaks.
 const enoughToName = 10
 
@@ -76,7 +79,7 @@ func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation,
 
 // read feeds the answer until it is complete or the connection ends.
 func read(c net.Conn, a *answer, now func() time.Time) error {
-	buf := make([]byte, 16<<10)
+	buf := make([]byte, readSize)
 	for {
 		n, err := c.Read(buf)
 		if a.feed(buf[:n]) {

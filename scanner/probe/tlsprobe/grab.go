@@ -102,7 +102,8 @@ func (g *grab) prepare() error {
 	}
 	g.hello = g.offer.clientHello(g.random)
 	g.hello.SessionID = session
-	return g.share(ecdh.X25519(), groupX25519)
+	// The one group that every TLS 1.3 server must have (RFC 8446 section 9.1).
+	return g.share(ecdh.P256(), groupP256)
 }
 
 // share makes the key share of the hello.
@@ -136,7 +137,7 @@ func (g *grab) run(s scanner.Session) error {
 		return err
 	}
 	a := g.answer
-	buf := make([]byte, 16<<10)
+	buf := make([]byte, readSize)
 	for {
 		n, err := g.conn.Read(buf)
 		complete := a.feed(buf[:n])

@@ -273,8 +273,9 @@ func (t *tables) other(version uint16, kind keyKind) offer {
 	return o
 }
 
-// computed are the groups that the prober has a key exchange for.
-func computed() []uint16 { return []uint16{groupX25519, groupP256, groupP384, groupP521} }
+// computed are the groups that the prober has a key exchange for. The first is
+// the one that the first hello has a key share of.
+func computed() []uint16 { return []uint16{groupP256, groupX25519, groupP384, groupP521} }
 
 // retryGroups are all groups that TLS 1.3 registers for use, and those that
 // servers were seen to have before their registration.
