@@ -184,6 +184,8 @@ type SNMPFacts struct {
 // protocol. They are configuration or broadcast, no proof. Texts are sanitised.
 type IdentityFacts struct {
 	Protocol string `json:"protocol"` // "arp", "dhcp", "lldp", "snmp", "ws-discovery", ...
+	// Sender is the side of a connection that said it; empty for the endpoint itself.
+	Sender Role `json:"sender,omitzero"`
 	// Experimental marks a form that was read by no standard text and confirmed on
 	// no device.
 	Experimental bool     `json:"experimental,omitzero"`

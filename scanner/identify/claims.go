@@ -18,6 +18,8 @@ const (
 	confidenceBanner  = 40 // free text that anyone can set
 	confidenceSelf    = 80 // the device says so in the protocol that is made for it
 	confidenceKey     = 90 // proof of possession in the handshake
+	confidenceLink    = 80 // an address told on the link itself, where anyone can forge it
+	confidenceTold    = 50 // what a device tells everyone of itself
 )
 
 // serverClaims are what o shows about the device that answered.
@@ -37,6 +39,11 @@ func serverClaims(o evidence.Observation) []evidence.Claim {
 		return softwareClaims("http", o.Facts.HTTP.Server)
 	case o.Facts.FHIR != nil:
 		return fhirClaims(*o.Facts.FHIR)
+	case o.Facts.Identity != nil && o.Facts.Identity.Sender != evidence.RoleClient:
+		return identityClaims(*o.Facts.Identity)
+	case o.Facts.SNMP != nil && o.Method == evidence.Passive:
+		// A clock that anyone can forge joins no addresses.
+		return []evidence.Claim{{Attribute: evidence.AttrEngineID, Value: hexText(o.Facts.SNMP.EngineID), Confidence: confidenceTold, Layer: "snmp"}}
 	case o.Facts.SNMP != nil:
 		f := *o.Facts.SNMP
 		return []evidence.Claim{
@@ -56,6 +63,8 @@ func clientClaims(o evidence.Observation) []evidence.Claim {
 		return dicomClaims(*o.Facts.DICOM)
 	case o.Facts.HL7 != nil && o.Facts.HL7.Sender == evidence.RoleClient:
 		return hl7Claims(*o.Facts.HL7)
+	case o.Facts.Identity != nil && o.Facts.Identity.Sender == evidence.RoleClient:
+		return identityClaims(*o.Facts.Identity)
 	}
 	return nil
 }

@@ -1,7 +1,157 @@
 package passive
 
-import "time"
+import (
+	"hash/maphash"
+	"net/netip"
+	"time"
 
-func (r *reader) announce(s *segment, at time.Time) {}
+	"probity/evidence"
+	"probity/internal/wire/idwire"
+)
 
-func (r *reader) link(s *segment, at time.Time) {}
+// UDP ports of the protocols in which devices tell of themselves (IANA "Service
+// Name and Transport Protocol Port Number Registry"). UDP has no beginning that
+// tells a protocol, so that here the port decides what is tried.
+const (
+	portDHCPServer   = 67
+	portDHCPClient   = 68
+	portTFTP         = 69
+	portNBNS         = 137
+	portSNMP         = 161
+	portDHCPv6Client = 546
+	portDHCPv6Server = 547
+	portSSDP         = 1900
+	portWSDiscovery  = 3702
+	portMDNS         = 5353
+	portBACnet       = 47808
+)
+
+// recentSlots is how many messages are remembered to pass over those that say
+// the same again, which is what most announcements do.
+const recentSlots = 4096
+
+// recent remembers messages by a hash. A slot is overwritten by the next message
+// that falls into it.
+type recent struct {
+	seed  maphash.Seed
+	slots [recentSlots]uint64
+}
+
+func newRecent() *recent { return &recent{seed: maphash.MakeSeed()} }
+
+// known reports whether the same sender said the same not long ago, and
+// remembers it.
+func (r *recent) known(from netip.Addr, b []byte) bool {
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	a := from.As16()
+	h.Write(a[:])
+	h.Write(b)
+	sum := h.Sum64()
+	slot := &r.slots[sum%recentSlots]
+	if *slot == sum {
+		return true
+	}
+	*slot = sum
+	return false
+}
+
+// announce takes a datagram of a protocol that is known by its port.
+func (r *reader) announce(s *segment, at time.Time) {
+	from, to := s.src.Port(), s.dst.Port()
+	var f evidence.IdentityFacts
+	var ok bool
+	port, addr, b := uint16(0), s.src.Addr(), s.payload
+	is := func(p uint16, match bool) bool {
+		if !match || r.recent.known(addr, b) {
+			return false
+		}
+		port = p
+		return true
+	}
+	switch {
+	case is(portDHCPClient, to == portDHCPServer && from != portDHCPServer):
+		var wanted netip.Addr
+		if f, wanted, ok = idwire.DHCP(b); wanted.IsValid() {
+			addr = wanted
+		}
+	case is(portDHCPv6Client, to == portDHCPv6Server && from != portDHCPv6Server):
+		f, ok = idwire.DHCPv6(b)
+	case is(portMDNS, from == portMDNS):
+		f, ok = idwire.MDNS(b)
+	case is(portNBNS, from == portNBNS && to == portNBNS):
+		f, ok = idwire.NBNS(b)
+	case is(portSSDP, to == portSSDP || from == portSSDP):
+		f, ok = idwire.SSDP(b)
+	case is(portWSDiscovery, to == portWSDiscovery || from == portWSDiscovery):
+		f, ok = idwire.WSDiscovery(b)
+	case is(portBACnet, from == portBACnet):
+		// BACnet virtual link control for IP (ASHRAE 135 annex J).
+		f.Protocol, ok = "bacnet", len(b) >= 4 && b[0] == 0x81 && int(b[2])<<8|int(b[3]) == len(b)
+	case is(portTFTP, to == portTFTP):
+		// A read or write request (RFC 1350). Its file name stays out.
+		f.Protocol, ok = "tftp", len(b) >= 4 && b[0] == 0 && (b[1] == 1 || b[1] == 2)
+		addr = s.dst.Addr()
+	case is(from, from == portSNMP || len(b) > 2 && b[0] == 0x30): // an answer says that it is one
+		r.snmp(b, evidence.Endpoint{Addr: addr, Port: from, Transport: evidence.UDP}, at)
+		return
+	}
+	if ok {
+		r.identity(f, evidence.Endpoint{Addr: addr, Port: port, Transport: evidence.UDP}, at)
+	}
+}
+
+// snmp takes the answer of an agent. A message of version 3 does not tell answer
+// from question, so that there the port must.
+func (r *reader) snmp(b []byte, e evidence.Endpoint, at time.Time) {
+	f, engine, ok := idwire.SNMP(b)
+	switch {
+	case !ok || engine != nil && e.Port != portSNMP:
+	case engine != nil:
+		// The clock of an engine is in every answer of it: once a boot is enough.
+		if !r.recent.known(e.Addr, append([]byte{byte(engine.EngineBoots), byte(engine.EngineBoots >> 8)}, engine.EngineID...)) {
+			r.say(evidence.Observation{Kind: evidence.KindSNMP, Facts: evidence.Facts{SNMP: engine}}, e, at)
+		}
+	default:
+		r.identity(f, e, at)
+	}
+}
+
+// link takes a message below UDP and TCP: who has which address.
+func (r *reader) link(s *segment, at time.Time) {
+	var f evidence.IdentityFacts
+	var addr netip.Addr
+	var ok bool
+	switch s.kind {
+	case carriesARP:
+		f, addr, ok = idwire.ARP(s.payload)
+	case carriesICMPv6:
+		f, addr, ok = idwire.ND(s.payload, s.src.Addr(), s.hops)
+	case carriesLLDP:
+		f, addr, ok = idwire.LLDP(s.payload)
+	case carriesCDP:
+		f, addr, ok = idwire.CDP(s.payload)
+	case carriesTCP, carriesUDP:
+	}
+	if !ok || r.recent.known(addr, []byte(f.Protocol+f.MAC+f.Description)) {
+		return
+	}
+	e := evidence.Endpoint{Addr: addr.Unmap(), Transport: evidence.Link}
+	if !addr.IsValid() {
+		e.Name = f.MAC // a device that told no address
+	}
+	r.identity(f, e, at)
+}
+
+// identity records what a device said of itself.
+func (r *reader) identity(f evidence.IdentityFacts, e evidence.Endpoint, at time.Time) {
+	if e.Transport != evidence.Link && (!e.Addr.IsValid() || e.Addr.IsUnspecified() || e.Addr.IsMulticast()) {
+		return
+	}
+	r.say(evidence.Observation{Kind: evidence.KindIdentity, Facts: evidence.Facts{Identity: &f}}, e, at)
+}
+
+func (r *reader) say(o evidence.Observation, e evidence.Endpoint, at time.Time) {
+	o.Method, o.Result, o.Endpoint, o.At = evidence.Passive, evidence.ResultData, e, at
+	r.record(o)
+}

@@ -35,6 +35,13 @@ func classify(b []byte) (newSession func() session, more bool) {
 		{isDICOM, newDICOMSession},
 		{isHL7, newHL7Session},
 		{isSSH, newSSHSession},
+		{anyPrefix("HTTP/1."), newHTTPSession},
+		{anyPrefix("GET ", "POST ", "PUT ", "HEAD ", "OPTIONS "), newHTTPSession},
+		{isTelnet, newTelnetSession},
+		{isMQTT, newMQTTSession},
+		{anyPrefix("HELF", "ACKF"), newOPCUASession},
+		{isPOCT1, newPOCT1Session},
+		{anyPrefix("\x05\x021H", "\x021H"), newLIS2Session},
 	} {
 		is, undecided := c.match(b)
 		if is {
@@ -43,7 +50,11 @@ func classify(b []byte) (newSession func() session, more bool) {
 		more = more || undecided
 	}
 	newSession, undecided := classifyPrelude(b)
-	return newSession, newSession == nil && (more || undecided)
+	more = more || undecided
+	if newSession == nil && !more {
+		newSession, more = classifyModbus(b)
+	}
+	return newSession, newSession == nil && more
 }
 
 // prefix compares the bytes of b that are there with want.

@@ -3,6 +3,7 @@ package passive
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -100,6 +101,16 @@ func summary(o evidence.Observation) string {
 			h.ReceivingApplication, h.ReceivingFacility, h.MessageType, h.ProcessingID, h.VersionID, h.Segments)
 	case f.SSH != nil:
 		fmt.Fprintf(&b, " %s", f.SSH.Version)
+	case f.SNMP != nil:
+		fmt.Fprintf(&b, " %x %d %d", f.SNMP.EngineID, f.SNMP.EngineBoots, f.SNMP.EngineTime)
+	case f.SDC != nil:
+		fmt.Fprintf(&b, " %+v", *f.SDC)
+	case f.Identity != nil:
+		text, err := json.Marshal(f.Identity)
+		if err != nil {
+			return err.Error()
+		}
+		fmt.Fprintf(&b, " %s", text)
 	}
 	if o.Detail != "" {
 		fmt.Fprintf(&b, " [%s]", o.Detail)
@@ -168,8 +179,14 @@ func TestGolden_captures(t *testing.T) {
 		{"live_mqtt_tls12_mtls.pcap", []string{
 			"tls tcp/127.0.0.1:28883 0x0303 suite 0xc030 group 0x001d dh 0 scheme 0x0804 complete client-auth requested (0 authorities) certs 2+2",
 		}},
-		{"live_sdc_ws_discovery.pcap", nil},
-		{"live_snmp_monitor_sysgroup.pcap", nil},
+		{"live_sdc_ws_discovery.pcap", []string{
+			`identity udp/10.99.0.1:3702 {"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.cdc.type:/urn%3Aoid%3A1.2.840.10004.1.1.1.0.0.1//130535","sdc.mds.pkp:1.2.840.10004.20701.1.1"],"places":["http://10.99.0.1:44731"]}`,
+			`identity tcp/10.99.0.1:44731 {"protocol":"http","software":"BaseHTTP/0.6 Python/3.11.2"}`,
+			`sdc tcp/10.99.0.1:44731 {TLS:false Fault:false Manufacturer:Draeger ModelName:TestDevice ModelNumber:1.0 Firmware:Version1 Serial:12345}`,
+		}},
+		{"live_snmp_monitor_sysgroup.pcap", []string{
+			`identity udp/127.0.0.1:21161 {"protocol":"snmp","hostnames":["bed-12-monitor"],"description":"Example Patient Monitor, HW rev A, SW 1.2.3","object_id":"1.3.6.1.4.1.3592.1.2"}`,
+		}},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			list, stats := readFile(t, ours(tt.file))
@@ -246,7 +263,7 @@ func TestGolden_others(t *testing.T) {
 		{"zeek_client-certificate.pcap", 5, 1, 0},
 		{"zeek_google-cert-repeat.pcap", 4, 2, 6},
 		{"zeek_missing-intermediate.pcap", 4, 2, 1},
-		{"suricata_tls_input.pcap", 29, 21, 19},
+		{"suricata_tls_input.pcap", 29, 40, 24},
 	} {
 		t.Run(tt.file, func(t *testing.T) {
 			list, stats := readFile(t, theirs(t, tt.file))
@@ -254,5 +271,31 @@ func TestGolden_others(t *testing.T) {
 				t.Errorf("%d certificates, %d observations, %d repeats; want %d, %d, %d", got, len(list), stats.Repeats, tt.certs, tt.observations, tt.repeats)
 			}
 		})
+	}
+}
+
+// TestGolden_identity reads what devices say of themselves in captures of others.
+func TestGolden_identity(t *testing.T) {
+	for _, tt := range []struct {
+		file string
+		want []string // among the observations
+	}{
+		{"zeek_mdns.pcap", []string{`identity udp/10.0.2.7:5353 {"protocol":"mdns","hostnames":["johanna-QEMU-Virtual-Machine"]}`}},
+		{"zeek_snmpwalk-short.pcap", []string{`identity udp/138.68.10.203:161 {"protocol":"snmp","object_id":"1.3.6.1.4.1.8072.3.2.10"}`}},
+		{"suricata_snmp-v3-encrypted_SNMPv3.pcap", []string{`snmp udp/192.168.29.160:161 000039e7000000a1c0a81da0 752 196071`}},
+		{"iti_bacnet_test.pcap", []string{`identity udp/10.1.1.165:47808 {"protocol":"bacnet"}`}},
+		{"iti_EIP-IPAddressChangeAttempt.pcap", []string{
+			`identity link/192.168.10.120 {"protocol":"arp","mac":"00:00:bc:3e:eb:e4"}`,
+			`identity udp/192.168.10.131:68 {"protocol":"dhcp","mac":"00:e0:62:60:35:d0","parameters":[1,3,28,6]}`,
+			`identity link/208.73.217.142 {"protocol":"lldp","mac":"00:21:91:06:f1:66"}`,
+		}},
+	} {
+		list, _ := readFile(t, theirs(t, tt.file))
+		got := summaries(list)
+		for _, want := range tt.want {
+			if !slices.Contains(got, want) {
+				t.Errorf("%s: no %s in\n%s", tt.file, want, strings.Join(got, "\n"))
+			}
+		}
 	}
 }

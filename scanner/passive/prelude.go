@@ -368,5 +368,5 @@ func (s *preludeSession) presence() []evidence.Observation {
 	if s.prelude.name != "ftp" {
 		return nil
 	}
-	return []evidence.Observation{{Kind: evidence.KindIdentity, Facts: evidence.Facts{Identity: &evidence.IdentityFacts{Protocol: "ftp"}}}}
+	return []evidence.Observation{{Kind: evidence.KindBanner, Facts: evidence.Facts{Banner: &evidence.BannerFacts{Protocol: "ftp"}}}}
 }

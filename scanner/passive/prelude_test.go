@@ -121,7 +121,7 @@ func TestRead_noTLS(t *testing.T) {
 			k.say(fromClient, strings.Repeat("a", 998)+"\r\n")
 		}
 		list, _, err := read(t, &packets{list: k.list}, Options{})
-		if err != nil || len(list) > 1 || len(list) == 1 && list[0].Facts.Identity == nil {
+		if err != nil || len(list) > 1 || len(list) == 1 && list[0].Facts.Banner == nil {
 			t.Errorf("%s: %q, %v", name, summaries(list), err)
 		}
 	}

@@ -48,7 +48,7 @@ type Options struct {
 // in every case.
 func Read(ctx context.Context, src capture.Source, sink scanner.Sink, o Options) (Stats, error) {
 	r := &reader{ctx: ctx, sink: sink, limits: o.Limits.withDefaults(), table: newFlowTable(), seen: make(map[evidence.Digest]struct{})}
-	r.decoder = newDecoder(&r.stats)
+	r.decoder, r.recent = newDecoder(&r.stats), newRecent()
 	err := r.run(src)
 	r.decoder.fragments.giveAll()
 	if r.sinkErr == nil {
@@ -69,6 +69,7 @@ type reader struct {
 	stats   Stats
 	decoder *decoder
 	table   *flowTable
+	recent  *recent
 	seen    map[evidence.Digest]struct{}
 	last    time.Time // of the last packet that has a time
 	newest  time.Time // the latest of all packets: limits of time go by it

@@ -281,7 +281,7 @@ func TestRead_flood(t *testing.T) {
 	l := Limits{Flows: 100, TotalBytes: 5000}.withDefaults()
 	var c collector
 	r := &reader{ctx: t.Context(), sink: &c, limits: l, table: newFlowTable(), seen: make(map[evidence.Digest]struct{})}
-	r.decoder = newDecoder(&r.stats)
+	r.decoder, r.recent = newDecoder(&r.stats), newRecent()
 	for port := range 1000 {
 		k := newTalk(t, fmt.Sprintf("10.0.0.1:%d", 10000+port), "10.0.0.2:104").open()
 		k.seq[0] += 10 // a hole

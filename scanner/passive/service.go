@@ -1,0 +1,253 @@
+package passive
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+	"probity/internal/wire/idwire"
+)
+
+// presence tells that a protocol is spoken, and nothing more: no byte is kept.
+type presence struct {
+	observation evidence.Observation
+	port        uint16 // where the first bytes prove too little: that of the server; else 0
+}
+
+func (s *presence) held() int { return 0 }
+
+func (s *presence) feed(int, []byte) (done bool) { return true }
+
+func (s *presence) server(f *flow) int { return serverOf(f, unknownSide) }
+
+func (s *presence) conclude(f *flow) []evidence.Observation {
+	if s.port != 0 && f.ends[s.server(f)].Port() != s.port {
+		return nil
+	}
+	return []evidence.Observation{s.observation}
+}
+
+func identityOf(protocol string) evidence.Observation {
+	return evidence.Observation{Kind: evidence.KindIdentity, Facts: evidence.Facts{Identity: &evidence.IdentityFacts{Protocol: protocol}}}
+}
+
+func newMQTTSession() session  { return &presence{observation: identityOf("mqtt")} }
+func newOPCUASession() session { return &presence{observation: identityOf("opcua")} }
+
+func newTelnetSession() session {
+	return &presence{observation: evidence.Observation{
+		Kind: evidence.KindBanner, Facts: evidence.Facts{Banner: &evidence.BannerFacts{Protocol: "telnet", Options: true}},
+	}}
+}
+
+// isTelnet knows a negotiation of options (RFC 854).
+func isTelnet(b []byte) (is, more bool) {
+	if len(b) > 0 && b[0] != 0xff || len(b) > 1 && (b[1] < 0xfb || b[1] == 0xff) {
+		return false, false
+	}
+	return len(b) >= 3, len(b) < 3
+}
+
+// isMQTT knows a CONNECT packet (MQTT 5.0 section 3.1) by its protocol name.
+func isMQTT(b []byte) (is, more bool) {
+	if len(b) > 0 && b[0] != 0x10 {
+		return false, false
+	}
+	at := 1
+	for at < len(b) && at < 4 && b[at]&0x80 != 0 {
+		at++
+	}
+	if len(b) < at+7 {
+		return false, true
+	}
+	name := string(b[at+1 : at+7])
+	return name == "\x00\x04MQTT" || name == "\x00\x06MQIs", false
+}
+
+// classifyModbus knows the header of Modbus over TCP (Modbus Messaging on TCP/IP
+// section 3.1.3), which proves little: only a connection to port 502 counts.
+func classifyModbus(b []byte) (newSession func() session, more bool) {
+	const header, longest = 8, 254
+	if len(b) < header || b[2]|b[3]|b[4] != 0 || b[5] < 2 || b[5] > longest || b[7]&0x7f == 0 || b[7]&0x7f > 0x2b || len(b) > 6+int(b[5]) {
+		return nil, false
+	}
+	return func() session { return &presence{observation: identityOf("modbus"), port: 502} }, false
+}
+
+// helloSession reads the first message of one side, up to its end.
+type helloSession struct {
+	end    string // of what is read
+	read   func(b []byte) (evidence.IdentityFacts, bool)
+	buffer [2][]byte
+	facts  [2]*evidence.IdentityFacts
+}
+
+const maxHello = 16 << 10
+
+func newPOCT1Session() session { return &helloSession{end: "</HEL.R01>", read: idwire.POCT1} }
+func newLIS2Session() session  { return &helloSession{end: "\r", read: idwire.LIS2} }
+
+// isPOCT1 knows the hello of an analyser, with or without an XML declaration.
+func isPOCT1(b []byte) (is, more bool) {
+	is, more = anyPrefix("<HEL.R01", "<?xml")(b)
+	if !is {
+		return false, more
+	}
+	is = bytes.Contains(b[:min(len(b), maxPreludeHead)], []byte("<HEL.R01"))
+	return is, !is && len(b) < maxPreludeHead
+}
+
+func (s *helloSession) held() int { return len(s.buffer[0]) + len(s.buffer[1]) }
+
+func (s *helloSession) feed(side int, b []byte) (done bool) {
+	buffer := append(s.buffer[side], b[:min(len(b), maxHello-len(s.buffer[side]))]...)
+	s.buffer[side] = buffer
+	end := bytes.Index(buffer, []byte(s.end))
+	if end < 0 {
+		done = len(buffer) >= maxHello
+	} else {
+		if f, ok := s.read(buffer[:end+len(s.end)]); ok {
+			s.facts[side] = &f
+		}
+		done = true
+	}
+	if done {
+		s.buffer[side] = nil
+	}
+	return done
+}
+
+func (s *helloSession) server(f *flow) int { return serverOf(f, unknownSide) }
+
+func (s *helloSession) conclude(f *flow) []evidence.Observation {
+	server := s.server(f)
+	var out []evidence.Observation
+	for side, facts := range s.facts {
+		if facts == nil {
+			continue
+		}
+		facts.Sender = evidence.RoleClient
+		if side == server {
+			facts.Sender = evidence.RoleServer
+		}
+		out = append(out, evidence.Observation{Kind: evidence.KindIdentity, Detail: ambiguity(f), Facts: evidence.Facts{Identity: facts}})
+	}
+	return out
+}
+
+// Bounds of an HTTP answer.
+const (
+	maxHTTPHead = 8 << 10
+	maxHTTPBody = 64 << 10
+)
+
+// httpSession reads the first answer of a server: the Server header and, where
+// the media type says that it is one, a FHIR CapabilityStatement or the metadata
+// of a DPWS device. Of the client not a byte is looked at: its request holds
+// names, and so does its address.
+type httpSession struct {
+	answer int // side; unknownSide until it spoke
+	buffer []byte
+	head   int // size of the head, once complete
+	size   int // of head and body
+	media  string
+	list   []evidence.Observation
+}
+
+func newHTTPSession() session { return &httpSession{answer: unknownSide} }
+
+func (s *httpSession) held() int { return len(s.buffer) }
+
+func (s *httpSession) feed(side int, b []byte) (done bool) {
+	if s.answer == unknownSide {
+		if is, _ := prefix(b, "HTTP/1."); !is {
+			return true
+		}
+		s.answer = side
+	}
+	if side != s.answer {
+		return true
+	}
+	s.buffer = append(s.buffer, b[:min(len(b), maxHTTPHead+maxHTTPBody-len(s.buffer))]...)
+	if s.head == 0 {
+		end := bytes.Index(s.buffer, []byte("\r\n\r\n"))
+		if end < 0 || end > maxHTTPHead {
+			return s.finish(len(s.buffer) > maxHTTPHead)
+		}
+		s.header(string(s.buffer[:end]))
+		s.head = end + 4
+		s.size += s.head
+		if s.media == "" {
+			return s.finish(true)
+		}
+	}
+	if len(s.buffer) < s.size {
+		return false
+	}
+	s.document(s.buffer[s.head:s.size])
+	return s.finish(true)
+}
+
+func (s *httpSession) finish(done bool) bool {
+	if done {
+		s.buffer = nil
+	}
+	return done
+}
+
+// header takes what is read of a head.
+func (s *httpSession) header(head string) {
+	status, rest, _ := strings.Cut(head, "\r\n")
+	var software string
+	for line := range strings.SplitSeq(rest, "\r\n") {
+		key, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch strings.ToLower(key) {
+		case "server":
+			software = safetext.CleanN(value, 128)
+		case "content-length":
+			s.size, _ = strconv.Atoi(value)
+			s.size = max(s.size, 0)
+		case "content-type":
+			media, _, _ := strings.Cut(value, ";")
+			switch media = strings.ToLower(strings.TrimSpace(media)); media {
+			case "application/fhir+json", "application/soap+xml":
+				s.media = media
+			}
+		}
+	}
+	if s.size == 0 || s.size > maxHTTPBody || !strings.Contains(status, " 200") {
+		s.media = ""
+	}
+	if software != "" {
+		o := identityOf("http")
+		o.Facts.Identity.Software = software
+		s.list = append(s.list, o)
+	}
+}
+
+// document reads the body of an answer.
+func (s *httpSession) document(b []byte) {
+	switch s.media {
+	case "application/fhir+json":
+		if f, ok := idwire.FHIR(b); ok {
+			f.Status = 200
+			s.list = append(s.list, evidence.Observation{Kind: evidence.KindFHIR, Facts: evidence.Facts{FHIR: &f}})
+		}
+	case "application/soap+xml":
+		if f, ok := idwire.DPWS(b); ok {
+			s.list = append(s.list, evidence.Observation{Kind: evidence.KindSDC, Facts: evidence.Facts{SDC: &f}})
+		}
+	}
+}
+
+func (s *httpSession) server(f *flow) int { return serverOf(f, s.answer) }
+
+func (s *httpSession) conclude(f *flow) []evidence.Observation {
+	for i := range s.list {
+		s.list[i].Detail = ambiguity(f)
+	}
+	return s.list
+}
