@@ -8,7 +8,7 @@ peers=(
   openssl:openssl nginx:nginx-light storescp:dcmtk echoscu:dcmtk dcmqrscp:dcmtk
   Orthanc:orthanc sshd:openssh-server ssh-keyscan:openssh-client
   mosquitto:mosquitto mosquitto_pub:mosquitto-clients snmpd:snmpd snmpget:snmp
-  curl:curl tshark:tshark sqlite3:sqlite3 ip:iproute2 chromium:chromium
+  curl:curl tshark:tshark ndpiReader:libndpi-bin setpriv:util-linux sqlite3:sqlite3 ip:iproute2 chromium:chromium
 )
 
 export PATH="$PATH:/usr/sbin:/sbin"

@@ -47,7 +47,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			checks := []checkup{
 				checkTool(), checkCatalogue(), checkPorts(), a.checkClock(), checkFiles(),
-				checkNeighbours("/proc/sys/net/ipv4/neigh/default/gc_thresh3"), a.checkStore(cmd.Context(), f),
+				checkNeighbours("/proc/sys/net/ipv4/neigh/default/gc_thresh3"), checkLive(), a.checkStore(cmd.Context(), f),
 			}
 			if err := a.writeOutput("", func(w io.Writer) error { return writeCheckups(w, checks, asJSON) }); err != nil {
 				return err

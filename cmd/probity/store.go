@@ -17,7 +17,7 @@ import (
 
 // commands are those of the full build.
 func (a *app) commands() []*cobra.Command {
-	return append(a.pureCommands(),
+	return append(append(a.pureCommands(), a.liveCommands()...),
 		a.scanCommand(), a.benchCommand(), a.readCommand(), a.lintCommand(), a.reportCommand(),
 		a.duplicatesCommand(), a.verifyCommand(), a.doctorCommand())
 }

@@ -1,0 +1,226 @@
+//go:build linux && cgo
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"probity/evidence"
+	"probity/evidence/store"
+	"probity/fixtures/peer"
+	"probity/fixtures/traffic"
+	"probity/scanner/passive/capture"
+)
+
+// network moves the test to a network of its own in which what is sent to a0
+// comes out of b0.
+func network(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("making a network namespace needs root")
+	}
+	ip := peer.Require(t, "ip")["ip"]
+	runtime.LockOSThread() // never unlocked: the thread ends with the test
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Skipf("no network namespace: %v", err)
+	}
+	for _, args := range []string{
+		"link add a0 mtu 9000 type veth peer name b0 mtu 9000", "link set a0 addrgenmode none", "link set b0 addrgenmode none", "link set a0 arp off up", "link set b0 arp off up",
+	} {
+		if out, err := exec.CommandContext(t.Context(), ip, strings.Fields(args)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", args, err, out)
+		}
+	}
+}
+
+// replay sends the packets of a capture through an interface, as fast as it goes.
+func replay(t *testing.T, path, name string) (sent int64) {
+	t.Helper()
+	src, err := capture.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	iface, err := net.InterfaceByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for {
+		p, err := src.Next()
+		if errors.Is(err, io.EOF) {
+			return sent
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			err := unix.Sendto(fd, p.Data, 0, &unix.SockaddrLinklayer{Ifindex: iface.Index})
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				t.Fatal(err)
+			}
+		}
+		sent++
+	}
+}
+
+// startListening starts a command and waits until it listens.
+func startListening(t *testing.T, cmd *exec.Cmd) (wait func() (code int, stderr string)) {
+	t.Helper()
+	cmd.Stderr = nil
+	pipe, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(pipe)
+	line, err := lines.ReadString('\n')
+	if err != nil || !strings.Contains(line, "listening on") {
+		_ = cmd.Wait()
+		t.Fatalf("%q, %v", line, err)
+	}
+	return func() (int, string) {
+		rest, err := io.ReadAll(lines)
+		if err != nil {
+			t.Error(err)
+		}
+		_ = cmd.Wait() // the exit code says it
+		return cmd.ProcessState.ExitCode(), string(rest)
+	}
+}
+
+func passiveEnds(t *testing.T, db string) (ends []evidence.RunEnd) {
+	t.Helper()
+	st, err := store.Open(t.Context(), db, store.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	runs, err := st.Runs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range runs {
+		if r.Run.Mode == evidence.ModePassive && r.End != nil {
+			ends = append(ends, *r.End)
+		}
+	}
+	return ends
+}
+
+// TestListen_traffic listens to a replayed capture until it is interrupted: all
+// of the truth is found, no packet is lost, and what was seen is kept.
+func TestListen_traffic(t *testing.T) {
+	network(t)
+	path, truth := traffics(t, traffic.Config{Seed: 4, Bytes: 6 << 20, Late: 10, Twice: 5, Density: 4})
+	db := filepath.Join(t.TempDir(), "live.db")
+	cmd, _ := process(t, "listen", "-i", "b0", "--ring", "64", "--db", db, "--fail-on", "none", "--quiet")
+	wait := startListening(t, cmd)
+	sent := replay(t, path, "a0")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code, stderr := wait(); code != exitInterrupted {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if diff := cmp.Diff(wanted(truth), sightings(t, db)); diff != "" {
+		t.Errorf("-truth +probity:\n%s", diff)
+	}
+	ends := passiveEnds(t, db)
+	if len(ends) != 1 || ends[0].Status != evidence.StatusInterrupted || ends[0].PacketsSeen != sent || ends[0].PacketsDropped != 0 {
+		t.Errorf("%d packets sent, runs ended: %+v", sent, ends)
+	}
+}
+
+// TestListen_for ends regularly, in several runs.
+func TestListen_for(t *testing.T) {
+	network(t)
+	db := filepath.Join(t.TempDir(), "for.db")
+	cmd, _ := process(t, "listen", "-i", "b0", "--ring", "1", "--for", "1200ms", "--rotate", "1s", "--filter", "port 104", "--db", db, "--quiet")
+	wait := startListening(t, cmd)
+	if code, stderr := wait(); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	ends := passiveEnds(t, db)
+	if len(ends) != 2 || ends[0].Status != evidence.StatusComplete || ends[1].Status != evidence.StatusComplete {
+		t.Errorf("runs ended: %+v", ends)
+	}
+}
+
+// TestListen_unprivileged: the capability is enough, and without it one line says
+// what to do.
+func TestListen_unprivileged(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("becoming another user needs root")
+	}
+	setpriv := peer.Require(t, "setpriv")["setpriv"]
+	network(t)
+	dir, err := os.MkdirTemp("", "probity-listen-") //nolint:usetesting // another user must reach it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "probity")
+	if err := os.WriteFile(program, b, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	as := func(caps string, args ...string) *exec.Cmd {
+		options := append(strings.Fields("--reuid 65534 --regid 65534 --clear-groups "+caps+" --"), program)
+		cmd := exec.CommandContext(t.Context(), setpriv, append(options, args...)...)
+		cmd.Env, cmd.Dir = append(os.Environ(), asCommand+"=1"), dir
+		return cmd
+	}
+	only := "--inh-caps -all,+net_raw --ambient-caps -all,+net_raw --bounding-set -all,+net_raw"
+	wait := startListening(t, as(only, "listen", "-i", "b0", "--for", "10ms", "--quiet", "--fail-on", "none", "--db", "own.db"))
+	if code, stderr := wait(); code != exitOK {
+		t.Errorf("with the capability: exit code %d: %s", code, stderr)
+	}
+	none := "--inh-caps -all --ambient-caps -all --bounding-set -all"
+	refused := as(none, "listen", "-i", "b0", "--for", "10ms", "--db", "none.db")
+	out, _ := refused.CombinedOutput() // the exit code says it
+	text := string(out)
+	if refused.ProcessState.ExitCode() != exitCannotRun || strings.Count(text, "\n") != 1 || !strings.Contains(text, `sudo setcap cap_net_raw+ep "`+program+`"`) {
+		t.Errorf("without the capability: exit code %d: %s", refused.ProcessState.ExitCode(), text)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none.db")); err == nil {
+		t.Error("a refused listen left a database")
+	}
+	doctor := as(none, "doctor", "--json", "--db", "own.db")
+	out, _ = doctor.Output() // may qualify
+	if !strings.Contains(string(out), "setcap cap_net_raw+ep") {
+		t.Errorf("doctor does not say how to mend it: %s", out)
+	}
+}
