@@ -30,6 +30,7 @@ import (
 	"probity/evidence"
 	"probity/scanner"
 	"probity/scanner/probe/dicomprobe"
+	"probity/scanner/probe/mtlsprobe"
 	"probity/scanner/probe/snmpprobe"
 	"probity/scanner/probe/sshprobe"
 	"probity/scanner/probe/tlsprobe"
@@ -217,10 +218,20 @@ func subjects(t *testing.T) []subject {
 	t.Helper()
 	return append(services(t), []subject{
 		{prober: tlsprobe.New(), good: goodTLS(t), port: 443},
+		{prober: benchProber(t), good: goodTLS(t), port: 2762},
 		{prober: sshprobe.New(), good: goodSSH(t), port: 22},
 		{prober: dicomprobe.New(), good: goodDICOM(t), port: 104},
 		{prober: snmpprobe.New(), good: goodSNMP, port: 161},
 	}...)
+}
+
+func benchProber(t *testing.T) scanner.Prober {
+	t.Helper()
+	p, err := mtlsprobe.New(mtlsprobe.Options{Seed: [32]byte{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func goodTLS(t *testing.T) func(net.Conn) {
