@@ -1,9 +1,7 @@
 package scanner
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"iter"
 	"net/netip"
@@ -13,8 +11,13 @@ import (
 	"probity/evidence"
 )
 
-// maxPlanned bounds the endpoints of a plan.
-const maxPlanned = 1 << 20
+// generator names the rules by which a plan follows from its input; the order of
+// assets and of probes is part of them.
+const generator = "probity plan 2"
+
+// maxShapes bounds the probes that a plan keeps ready, so that its size does not
+// depend on how the targets are written.
+const maxShapes = 1 << 16
 
 // Rates are the limits of speed of a scan.
 type Rates struct {
@@ -83,19 +86,31 @@ type Exclusion struct {
 }
 
 // Plan is everything that a scan may send, in the order in which assets are
-// begun. Making it sends nothing.
+// begun. Making it sends nothing. Its size depends on the number of targets and
+// exclusions, not on how many addresses they span.
 type Plan struct {
-	Level      Level                 `json:"level"`
-	Rates      Rates                 `json:"rates"`
-	Exchanges  map[string][]Exchange `json:"exchanges"` // by prober, for the level
-	Probes     []PlannedProbe        `json:"probes"`
-	Exclusions []Exclusion           `json:"exclusions"`
+	Level      Level
+	Rates      Rates
+	Exchanges  map[string][]Exchange // by prober, for the level
+	Exclusions []Exclusion
 
-	deny *DenyList
+	deny   *DenyList
+	ports  *Ports
+	set    []Port
+	kinds  []kind
+	shapes []*shape // of kinds; nil: made anew when needed
+	layout layout
+	totals Totals
+	digest evidence.Digest
 }
 
 // Deny is the list that the plan was made under; the dialer enforces it again.
 func (p *Plan) Deny() *DenyList { return p.deny }
+
+// Digest identifies what may be sent, to whom, in which order and how fast: it
+// is the SHA-256 of a canonical form of the input and of the version of the rules
+// that turn it into probes, the same however the targets are written.
+func (p *Plan) Digest() evidence.Digest { return p.digest }
 
 // NewPlan plans the probes of scope on the port set. Probers that the level or
 // the port set does not need may be missing.
@@ -103,15 +118,19 @@ func NewPlan(scope Scope, ports *Ports, set []Port, level Level, rates Rates, pr
 	if err := rates.Validate(); err != nil {
 		return nil, err
 	}
-	places, left, err := scope.expand()
-	if err != nil {
-		return nil, err
-	}
+	scope, marked := scope.divided()
 	deny, err := NewDenyList(scope.Exclusions, ports)
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{Level: level, Rates: rates, Exchanges: map[string][]Exchange{}, Exclusions: left, deny: deny}
+	x, err := scope.expand(deny)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{
+		Level: level, Rates: rates, Exchanges: map[string][]Exchange{}, deny: deny, ports: ports, set: set,
+		kinds: x.kinds, shapes: make([]*shape, len(x.kinds)),
+	}
 	p.Exchanges[AliveProbe] = []Exchange{{
 		What: "TCP connection, closed at once", When: "only after several lost connections to an asset that answered before",
 		Why: "whether the asset still answers",
@@ -119,88 +138,102 @@ func NewPlan(scope Scope, ports *Ports, set []Port, level Level, rates Rates, pr
 	for _, pr := range probers {
 		p.Exchanges[pr.Name()] = pr.Exchanges(level)
 	}
-	if asked(places, len(set)) > maxPlanned {
-		return nil, fmt.Errorf("more than %d endpoints; narrow the targets or the ports", maxPlanned)
+	if err := p.fill(x, marked); err != nil {
+		return nil, err
 	}
-	b := builder{plan: p, ports: ports, excluded: map[Exclusion]map[netip.Addr]bool{}}
-	for _, at := range spread(places) {
-		b.add(at, set)
-	}
-	b.finish()
-	if len(p.Probes) == 0 && len(p.Exclusions) == 0 {
+	if p.totals.Probes == 0 && len(p.Exclusions) == 0 {
 		return nil, fmt.Errorf("nothing to scan: give at least one target")
 	}
 	return p, nil
 }
 
-// asked counts the endpoints of places with a port set of the given size.
-func asked(places []place, ports int) int {
-	n := 0
-	for _, pl := range places {
-		if pl.port != 0 {
-			n++
-		} else {
-			n += ports
+// fill lays the segments out and sums them up; marked are the targets that were
+// marked as excluded.
+func (p *Plan) fill(x *expansion, marked []Target) error {
+	sum := newSummer(p, x.left)
+	ready := 0
+	for _, g := range x.segments {
+		s := p.shape(g.kind)
+		if p.shapes[g.kind] == nil && ready+len(s.probes) <= maxShapes {
+			ready += len(s.probes) + 1
+			p.shapes[g.kind] = s
+		}
+		if err := sum.add(g, s); err != nil {
+			return err
+		}
+		if len(s.probes) > 0 {
+			p.layout.add(g)
 		}
 	}
-	return n
+	slices.SortStableFunc(p.layout.blocks, func(a, b block) int {
+		if a.family.six != b.family.six {
+			return map[bool]int{false: -1, true: 1}[a.family.six]
+		}
+		return cmp.Or(cmp.Compare(a.net, b.net), cmp.Compare(a.family.zone, b.family.zone))
+	})
+	sum.mark(marked)
+	var err error
+	p.totals, p.Exclusions, p.digest, err = sum.finish()
+	return err
 }
 
-// spread orders places so that neighbours in the plan are in different subnets
-// (/24 or /64) where there are several: a subnet's equipment sees an even,
-// slow load. All places of one address stay together.
-func spread(places []place) [][]place {
-	bySubnet := map[netip.Prefix][][]place{}
-	var subnets []netip.Prefix
-	for i := 0; i < len(places); {
-		addr := places[i].addr
-		n := i
-		for n < len(places) && places[n].addr == addr {
-			n++
-		}
-		bits := 24
-		if addr.Is6() {
-			bits = 64
-		}
-		net, err := addr.WithZone("").Prefix(bits)
-		if err == nil {
-			if bySubnet[net] == nil {
-				subnets = append(subnets, net)
+// Assets yields the probes of each asset, in the order of the plan. An asset is
+// an address here: more is not known before anything was sent. The slice belongs
+// to the consumer.
+func (p *Plan) Assets() iter.Seq2[netip.Addr, []PlannedProbe] {
+	return func(yield func(netip.Addr, []PlannedProbe) bool) {
+		p.layout.each(func(addr netip.Addr, kind int) bool {
+			probes := slices.Clone(p.shape(kind).probes)
+			for i := range probes {
+				probes[i].Endpoint.Addr = addr
 			}
-			bySubnet[net] = append(bySubnet[net], places[i:n])
-		}
-		i = n
+			return yield(addr, probes)
+		})
 	}
-	var out [][]place
-	for round := 0; len(subnets) > 0; round++ {
-		subnets = slices.DeleteFunc(subnets, func(net netip.Prefix) bool { return round >= len(bySubnet[net]) })
-		for _, net := range subnets {
-			out = append(out, bySubnet[net][round])
-		}
-	}
-	return out
 }
 
-type builder struct {
-	plan     *Plan
-	ports    *Ports
-	excluded map[Exclusion]map[netip.Addr]bool
+// Probes yields all probes in the order of the plan.
+func (p *Plan) Probes() iter.Seq[PlannedProbe] {
+	return func(yield func(PlannedProbe) bool) {
+		for _, probes := range p.Assets() {
+			for _, pr := range probes {
+				if !yield(pr) {
+					return
+				}
+			}
+		}
+	}
 }
 
-// add plans all that is asked of one address.
-func (b *builder) add(at []place, set []Port) {
+// shape is what a plan holds for each address of one kind. The endpoints of its
+// probes have no address.
+type shape struct {
+	probes   []PlannedProbe
+	excluded []Exclusion
+}
+
+// shape returns the shape of a kind. It may be called by several goroutines.
+func (p *Plan) shape(of int) *shape {
+	if s := p.shapes[of]; s != nil {
+		return s
+	}
+	return p.newShape(p.kinds[of])
+}
+
+// newShape plans all that is asked of one address.
+func (p *Plan) newShape(k kind) *shape {
 	type key struct {
 		port Port
 		name string
 	}
 	var wanted []key
-	for _, pl := range at {
-		if pl.port != 0 {
-			wanted = append(wanted, key{b.ports.Lookup(pl.transport, pl.port), pl.name})
+	for _, d := range k.demands {
+		if d.port != 0 {
+			wanted = append(wanted, key{p.ports.Lookup(d.transport, d.port), d.name})
 			continue
 		}
-		for _, port := range set {
-			wanted = append(wanted, key{port, pl.name})
+		for _, port := range p.set {
+			wanted = append(wanted, key{port, d.name})
 		}
 	}
 	slices.SortStableFunc(wanted, func(x, y key) int {
@@ -209,52 +242,42 @@ func (b *builder) add(at []place, set []Port) {
 	wanted = slices.CompactFunc(wanted, func(x, y key) bool {
 		return comparePorts(x.port, y.port) == 0 && x.name == y.name
 	})
+	s := &shape{}
 	for _, w := range wanted {
-		ep := evidence.Endpoint{Addr: at[0].addr, Port: w.port.Number, Transport: w.port.Transport, Name: w.name}
-		if b.exclude(ep, w.port) {
+		if e, no := k.excludes(w.port); no {
+			if !slices.Contains(s.excluded, e) {
+				s.excluded = append(s.excluded, e)
+			}
 			continue
 		}
-		b.plan.Probes = append(b.plan.Probes, b.probesOf(ep, w.port)...)
+		ep := evidence.Endpoint{Port: w.port.Number, Transport: w.port.Transport, Name: w.name}
+		s.probes = append(s.probes, p.probesOf(ep, w.port)...)
 	}
+	return s
 }
 
-// exclude notes why ep is left out, once for each reason.
-func (b *builder) exclude(ep evidence.Endpoint, port Port) bool {
-	var e Exclusion
-	if t, ok := b.plan.deny.match(ep); ok {
-		e = Exclusion{Target: t.Text, Reason: exclusionReason(t)}
-	} else if port.Action == ActionNever {
-		e = Exclusion{Target: fmt.Sprintf("port %s/%d", port.Transport, port.Number), Reason: port.Note}
-	} else {
-		return false
+// excludes says why nothing may be sent to a port of the addresses of k.
+func (k kind) excludes(port Port) (Exclusion, bool) {
+	for _, t := range k.denials {
+		if t.coversPort(port.Transport, port.Number) {
+			return Exclusion{Target: t.Text, Reason: exclusionReason(t), Addresses: 1}, true
+		}
 	}
-	if b.excluded[e] == nil {
-		b.excluded[e] = map[netip.Addr]bool{}
+	if port.Action == ActionNever {
+		return Exclusion{Target: fmt.Sprintf("port %s/%d", port.Transport, port.Number), Reason: port.Note, Addresses: 1}, true
 	}
-	b.excluded[e][ep.Addr] = true
-	return true
-}
-
-func (b *builder) finish() {
-	for e, addrs := range b.excluded {
-		e.Addresses = len(addrs)
-		b.plan.Exclusions = append(b.plan.Exclusions, e)
-	}
-	slices.SortFunc(b.plan.Exclusions, func(x, y Exclusion) int {
-		return cmp.Or(cmp.Compare(x.Target, y.Target), cmp.Compare(x.Reason, y.Reason))
-	})
-	b.plan.Exclusions = slices.Compact(b.plan.Exclusions)
+	return Exclusion{}, false
 }
 
 // probesOf turns what may be sent to a port into probes. Probers that the scan
 // does not have are left out.
-func (b *builder) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
-	if bench, ok := b.plan.benchProbe(ep, port); ok {
+func (p *Plan) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
+	if bench, ok := p.benchProbe(ep, port); ok {
 		return bench
 	}
-	first := PlannedProbe{Endpoint: ep, Prober: "tls", Service: port.Service, Time: b.plan.Rates.MaxTime}
+	first := PlannedProbe{Endpoint: ep, Prober: "tls", Service: port.Service, Time: p.Rates.MaxTime}
 	first.Why = "certificate and parameters of TLS"
-	clinical := min(ClinicalTime, b.plan.Rates.MaxTime)
+	clinical := min(ClinicalTime, p.Rates.MaxTime)
 	var out []PlannedProbe
 	switch port.Action {
 	case ActionSSH:
@@ -273,7 +296,7 @@ func (b *builder) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
 			if name == "http" && port.Action == ActionWeb { // planned by itself
 				continue
 			}
-			if _, have := b.plan.Exchanges[name]; have {
+			if _, have := p.Exchanges[name]; have {
 				first.Follows = append(first.Follows, name)
 			}
 		}
@@ -284,96 +307,8 @@ func (b *builder) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
 		return nil
 	}
 	out = slices.Insert(out, 0, first)
-	return slices.DeleteFunc(out, func(p PlannedProbe) bool {
-		_, have := b.plan.Exchanges[p.Prober]
+	return slices.DeleteFunc(out, func(pr PlannedProbe) bool {
+		_, have := p.Exchanges[pr.Prober]
 		return !have
 	})
-}
-
-// Totals sum a plan up. The minimum holds if every port is closed.
-type Totals struct {
-	Assets         int           `json:"assets"`
-	Endpoints      int           `json:"endpoints"`
-	Probes         int           `json:"probes"`
-	MinConnections int64         `json:"min_connections"`
-	MaxConnections int64         `json:"max_connections"`
-	MaxBytes       int64         `json:"max_bytes"` // sent
-	MinDuration    time.Duration `json:"min_duration"`
-	MaxDuration    time.Duration `json:"max_duration"` // by the rates; silent peers may add their time-outs
-}
-
-// Totals computes the sums. Durations are what the rates allow.
-func (p *Plan) Totals() Totals {
-	var t Totals
-	var least, most load
-	endpoints := map[evidence.Endpoint]bool{}
-	for _, probes := range p.Assets() {
-		var lo, hi int64
-		for _, pr := range probes {
-			endpoints[pr.Endpoint] = true
-			if pr.When == "" {
-				lo++
-			}
-			for _, name := range append([]string{pr.Prober}, pr.Follows...) {
-				for _, x := range p.Exchanges[name] {
-					hi++
-					t.MaxBytes += x.MaxBytes
-				}
-			}
-		}
-		if len(probes) > 1 {
-			hi += int64(len(p.Exchanges[AliveProbe]))
-		}
-		t.Assets++
-		t.Probes += len(probes)
-		t.MinConnections += lo
-		t.MaxConnections += hi
-		least.add(lo)
-		most.add(hi)
-	}
-	t.Endpoints = len(endpoints)
-	t.MinDuration, t.MaxDuration = least.duration(p.Rates), most.duration(p.Rates)
-	return t
-}
-
-// load is what a set of assets asks for.
-type load struct{ sum, longest int64 }
-
-func (l *load) add(connections int64) {
-	l.sum += connections
-	l.longest = max(l.longest, connections)
-}
-
-// duration is the largest of three bounds: the global rate, the asset with most
-// connections, and the assets shared out over the workers.
-func (l *load) duration(r Rates) time.Duration {
-	seconds := max(float64(l.sum)/r.Global, float64(l.longest)/r.Asset, float64(l.sum)/r.Asset/float64(r.Parallel))
-	return time.Duration(seconds * float64(time.Second)).Round(time.Millisecond)
-}
-
-// Assets yields the probes of each asset, in the order of the plan. An asset is
-// an address here: more is not known before anything was sent.
-func (p *Plan) Assets() iter.Seq2[netip.Addr, []PlannedProbe] {
-	return func(yield func(netip.Addr, []PlannedProbe) bool) {
-		for i := 0; i < len(p.Probes); {
-			addr := p.Probes[i].Endpoint.Addr
-			n := i
-			for n < len(p.Probes) && p.Probes[n].Endpoint.Addr == addr {
-				n++
-			}
-			if !yield(addr, p.Probes[i:n]) {
-				return
-			}
-			i = n
-		}
-	}
-}
-
-// Digest is the SHA-256 of the plan's JSON form, the same for the same input.
-func (p *Plan) Digest() (evidence.Digest, error) {
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(p); err != nil {
-		return evidence.Digest{}, fmt.Errorf("digest of the plan: %w", err)
-	}
-	return evidence.DigestOf(b.Bytes()), nil
 }

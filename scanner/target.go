@@ -2,6 +2,7 @@ package scanner
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type Target struct {
 	Transport evidence.Transport // of Port; TCP unless written "udp/"
 	Reason    string             // why it is excluded; only in exclusions
 	Source    string             // "file:line"; empty for an argument
+	Excluded  bool               // a row of a table that says so: never to be touched
+	Class     string             // of the device, where a table says it
 }
 
 // ParseTarget reads one target: an address, a prefix ("192.0.2.0/24"), a range
@@ -238,37 +241,66 @@ func loadFile(name string) ([]Target, error) {
 	return ReadTargets(f, name)
 }
 
-// ReadTargets reads one target a line. Empty lines and lines that begin with
-// "#" are skipped; "# text" behind a target becomes its Reason. Errors name
-// file and line. At most 4 MiB and 65,536 targets are read.
+// ReadTargets reads one target a line, or a table. Empty lines and lines that
+// begin with "#" are skipped; "# text" behind a target becomes its Reason.
+//
+// A table (CSV with comma, semicolon or tab) begins with a header in which one
+// column is called address; others may be port, transport, name (the server
+// name), reason, class, and exclude: a row with "yes" or a reason there is an
+// exclusion. Errors name file and line. At most 4 MiB and 65,536 targets are
+// read.
 func ReadTargets(r io.Reader, name string) ([]Target, error) {
-	var out []Target
+	return readLines(r, name, func(text string) (Target, error) { return ParseTarget(text) })
+}
+
+// readLines reads a table, or lines by parse.
+func readLines(r io.Reader, name string, parse func(string) (Target, error)) ([]Target, error) {
 	limited := &io.LimitedReader{R: r, N: maxTargetFile + 1}
-	sc := bufio.NewScanner(limited)
-	line := 0
-	for sc.Scan() {
-		line++
-		text, reason, _ := strings.Cut(strings.TrimPrefix(sc.Text(), "\ufeff"), "#")
-		if strings.TrimSpace(text) == "" {
-			continue
-		}
-		t, err := ParseTarget(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", name, line, err)
-		}
-		t.Reason = safetext.Clean(strings.TrimSpace(reason))
-		t.Source = fmt.Sprintf("%s:%d", name, line)
-		if out = append(out, t); len(out) > maxTargets {
-			return nil, fmt.Errorf("%s:%d: more than %d targets; give ranges or split the file", name, line, maxTargets)
-		}
-	}
-	if err := sc.Err(); err != nil {
-		return nil, fmt.Errorf("%s:%d: %w; is this a text file with one target a line?", name, line+1, err)
-	}
-	if limited.N == 0 {
+	in := bufio.NewReader(limited)
+	out, err := readLinesOf(in, name, parse)
+	if err == nil && limited.N == 0 {
 		return nil, fmt.Errorf("%s: more than %d MiB; split the file", name, maxTargetFile>>20)
 	}
-	return out, nil
+	return out, err
+}
+
+func readLinesOf(in *bufio.Reader, name string, parse func(string) (Target, error)) ([]Target, error) {
+	var out []Target
+	for line, first := 1, true; ; line++ {
+		raw, end := in.ReadString('\n')
+		last := errors.Is(end, io.EOF)
+		if end != nil && !last {
+			return nil, fmt.Errorf("%s:%d: %w", name, line, end)
+		}
+		if strings.ContainsRune(raw, 0) {
+			return nil, fmt.Errorf("%s:%d: is this a text file with one target a line?", name, line)
+		}
+		text, reason, _ := strings.Cut(strings.TrimPrefix(raw, "\ufeff"), "#")
+		if text = strings.TrimSpace(text); text != "" {
+			if first {
+				comma, at, ok, err := parseHeader(text)
+				if err != nil {
+					return nil, fmt.Errorf("%s:%d: %w", name, line, err)
+				}
+				if ok {
+					return readTable(in, comma, at, name, line)
+				}
+			}
+			first = false
+			t, err := parse(text)
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", name, line, err)
+			}
+			t.Reason = cmp.Or(t.Reason, safetext.Clean(strings.TrimSpace(reason)))
+			t.Source = fmt.Sprintf("%s:%d", name, line)
+			if out = append(out, t); len(out) > maxTargets {
+				return nil, fmt.Errorf("%s:%d: more than %d targets; give ranges or split the file", name, line, maxTargets)
+			}
+		}
+		if last {
+			return out, nil
+		}
+	}
 }
 
 // Resolver looks names up; [net.Resolver] is one.
@@ -285,7 +317,7 @@ const maxAddressesOfName = 16
 func Resolve(ctx context.Context, targets []Target, r Resolver) ([]Target, error) {
 	out := make([]Target, 0, len(targets))
 	for _, t := range targets {
-		if t.Name == "" {
+		if t.From.IsValid() {
 			out = append(out, t)
 			continue
 		}

@@ -9,61 +9,125 @@ import (
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"probity/evidence"
 	"probity/scanner"
 )
 
+// planFlags say how a plan is printed.
+type planFlags struct {
+	json   bool
+	output string
+	most   int
+}
+
+// defaultPlanned is how many probes a plan prints; the totals count all.
+const defaultPlanned = 10_000
+
+func (f *planFlags) register(fs *pflag.FlagSet) {
+	fs.IntVar(&f.most, "max-probes", defaultPlanned, "print at most this many probes and exclusions of the plan; 0: all")
+}
+
 func (a *app) planCommand() *cobra.Command {
 	var targets targetFlags
-	var asJSON bool
-	var output string
+	var view planFlags
+	var db string
 	cmd := &cobra.Command{
 		Use:   "plan TARGET...",
 		Short: "Print every connection that a scan would make; send nothing",
 		Long: "plan takes the targets and limits of scan and prints what would be sent, where, why\n" +
 			"and at most how much. It sends nothing (but the lookups that --resolve asks for).\n\n" +
 			"Targets: 192.0.2.1, 192.0.2.0/24, 192.0.2.10-20, 192.0.2.1:443, [2001:db8::1]:443,\n" +
-			"udp/192.0.2.1:161, @FILE.",
-		Example: "  probity plan 192.0.2.0/28 --ports clinical\n  probity plan @ward3.txt --exclude-file do-not-touch.txt --json",
-		Args:    cobra.ArbitraryArgs,
+			"[fe80::1%eth0]:443, udp/192.0.2.1:161, @FILE, - (standard input). A file has one target a\n" +
+			"line, or is a table (CSV) with a column address and any of port, transport, name,\n" +
+			"reason, class, exclude.",
+		Example: "  probity plan 192.0.2.0/28 --ports clinical\n  probity plan @ward3.csv --exclude-file do-not-touch.txt --json\n" +
+			"  probity plan 192.0.2.0/28 --window 'Mon-Fri 22:00-05:00 Europe/Vienna'",
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, err := targets.plan(cmd.Context(), args)
+			plan, err := targets.plan(cmd.Context(), a.stdin, db, args)
 			if err != nil {
 				return err
 			}
-			return a.writeOutput(output, func(w io.Writer) error {
-				if asJSON {
-					return writePlanJSON(w, plan)
-				}
-				return writePlan(w, plan)
-			})
+			return a.showPlan(plan, targets, view)
 		},
 	}
 	targets.register(cmd.Flags())
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
-	cmd.Flags().StringVar(&output, "output", "", "write to `FILE` instead of standard output")
+	targets.passive.registerDB(cmd.Flags(), &db)
+	view.register(cmd.Flags())
+	cmd.Flags().BoolVar(&view.json, "json", false, "print one JSON document")
+	cmd.Flags().StringVar(&view.output, "output", "", "write to `FILE` instead of standard output")
 	return cmd
 }
 
-func writePlanJSON(w io.Writer, plan *scanner.Plan) error {
-	digest, err := plan.Digest()
+// showPlan prints a plan. Nothing is sent.
+func (a *app) showPlan(plan *scanner.Plan, f targetFlags, view planFlags) error {
+	windows, err := f.parsedWindows()
 	if err != nil {
 		return err
 	}
+	return a.writeOutput(view.output, func(w io.Writer) error {
+		if view.json {
+			return writePlanJSON(w, plan, windows, view.most)
+		}
+		return writePlan(w, plan, windows, view.most)
+	})
+}
+
+// firstProbes returns the probes that are printed.
+func firstProbes(plan *scanner.Plan, most int) []scanner.PlannedProbe {
+	out := []scanner.PlannedProbe{}
+	for p := range plan.Probes() {
+		if most > 0 && len(out) == most {
+			break
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func firstExclusions(plan *scanner.Plan, most int) []scanner.Exclusion {
+	if most > 0 && len(plan.Exclusions) > most {
+		return plan.Exclusions[:most]
+	}
+	return plan.Exclusions
+}
+
+func writePlanJSON(w io.Writer, plan *scanner.Plan, windows scanner.Windows, most int) error {
+	// shown says how much of a list is in the document.
+	type shown struct {
+		Shown int `json:"shown"`
+		Total int `json:"total"`
+	}
+	probes, exclusions := firstProbes(plan, most), firstExclusions(plan, most)
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(struct {
-		Digest evidence.Digest `json:"digest"`
-		Totals scanner.Totals  `json:"totals"`
-		*scanner.Plan
-	}{digest, plan.Totals(), plan})
+		Digest          evidence.Digest               `json:"digest"`
+		Totals          scanner.Totals                `json:"totals"`
+		Level           scanner.Level                 `json:"level"`
+		Rates           scanner.Rates                 `json:"rates"`
+		Windows         []string                      `json:"windows"`
+		Exchanges       map[string][]scanner.Exchange `json:"exchanges"`
+		Probes          []scanner.PlannedProbe        `json:"probes"`
+		ProbesShown     shown                         `json:"probes_shown"`
+		Exclusions      []scanner.Exclusion           `json:"exclusions"`
+		ExclusionsShown shown                         `json:"exclusions_shown"`
+	}{
+		plan.Digest(), plan.Totals(), plan.Level, plan.Rates, windows.Texts(), plan.Exchanges,
+		probes,
+		shown{len(probes), plan.Totals().Probes},
+		exclusions,
+		shown{len(exclusions), len(plan.Exclusions)},
+	})
 }
 
-func writePlan(w io.Writer, plan *scanner.Plan) error {
+func writePlan(w io.Writer, plan *scanner.Plan, windows scanner.Windows, most int) error {
 	t := tablewriter.NewWriter(w)
 	t.Header("endpoint", "probe", "connections", "bytes sent", "why", "when")
-	for _, p := range plan.Probes {
+	probes := firstProbes(plan, most)
+	for _, p := range probes {
 		var bytes int64
 		for _, x := range plan.Exchanges[p.Prober] {
 			bytes += x.MaxBytes
@@ -81,30 +145,42 @@ func writePlan(w io.Writer, plan *scanner.Plan) error {
 	if err := t.Render(); err != nil {
 		return fmt.Errorf("print the plan: %w", err)
 	}
-	if err := writeExchanges(w, plan); err != nil {
+	if n := plan.Totals().Probes; n > len(probes) {
+		if _, err := fmt.Fprintf(w, "the first %d of %d probes; --max-probes 0 prints all\n", len(probes), n); err != nil {
+			return err
+		}
+	}
+	if err := writeExchanges(w, plan, probes); err != nil {
 		return err
 	}
-	for _, e := range plan.Exclusions {
+	exclusions := firstExclusions(plan, most)
+	for _, e := range exclusions {
 		if _, err := fmt.Fprintf(w, "excluded: %s: %s\n", e.Target, e.Reason); err != nil {
 			return err
 		}
 	}
-	digest, err := plan.Digest()
-	if err != nil {
-		return err
+	if n := len(plan.Exclusions); n > len(exclusions) {
+		if _, err := fmt.Fprintf(w, "excluded: the first %d of %d; --max-probes 0 prints all\n", len(exclusions), n); err != nil {
+			return err
+		}
+	}
+	for _, text := range windows.Texts() {
+		if _, err := fmt.Fprintf(w, "only in the window %s\n", text); err != nil {
+			return err
+		}
 	}
 	s := plan.Totals()
-	_, err = fmt.Fprintf(w, "\n%d devices, %d endpoints; %d to %d connections, at most %d bytes sent; %s to %s at %g/s, %g/s per device\nplan SHA-256 %s\nnothing was sent\n",
+	_, err := fmt.Fprintf(w, "\n%d devices, %d endpoints; %d to %d connections, at most %d bytes sent; %s to %s at %g/s, %g/s per device\nplan SHA-256 %s\nnothing was sent\n",
 		s.Assets, s.Endpoints, s.MinConnections, s.MaxConnections, s.MaxBytes,
-		s.MinDuration.Round(time.Second), s.MaxDuration.Round(time.Second), plan.Rates.Global, plan.Rates.Asset, digest)
+		s.MinDuration.Round(time.Second), s.MaxDuration.Round(time.Second), plan.Rates.Global, plan.Rates.Asset, plan.Digest())
 	return err
 }
 
-// writeExchanges prints, for each prober in use, the connections behind one
-// line of the plan.
-func writeExchanges(w io.Writer, plan *scanner.Plan) error {
+// writeExchanges prints, for each prober of the printed probes, the connections
+// behind one line of the plan.
+func writeExchanges(w io.Writer, plan *scanner.Plan, probes []scanner.PlannedProbe) error {
 	used := map[string]bool{}
-	for _, p := range plan.Probes {
+	for _, p := range probes {
 		used[p.Prober] = true
 		for _, f := range p.Follows {
 			used[f] = true
@@ -116,10 +192,18 @@ func writeExchanges(w io.Writer, plan *scanner.Plan) error {
 		if !used[pr.Name()] {
 			continue
 		}
-		for _, x := range plan.Exchanges[pr.Name()] {
+		exchanges := plan.Exchanges[pr.Name()]
+		for i := 0; i < len(exchanges); {
+			x, first := exchanges[i], i
+			for i < len(exchanges) && exchanges[i] == x {
+				i++
+			}
 			when := x.When
 			if when == "" {
 				when = "always"
+			}
+			if again := i - first; again > 1 {
+				when += ", at most " + strconv.Itoa(again) + " times"
 			}
 			if err := t.Append(pr.Name(), x.What, "at most "+strconv.FormatInt(x.MaxBytes, 10), x.Why, when); err != nil {
 				return fmt.Errorf("print the plan: %w", err)

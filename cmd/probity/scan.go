@@ -6,8 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,8 +26,13 @@ type scanFlags struct {
 	judge   judgeFlags
 	store   storeFlags
 	view    viewFlags
+	plan    planFlags
 	breaker int
 	quiet   bool
+	dryRun  bool
+	lab     bool
+	wait    bool
+	resume  string
 }
 
 func (a *app) scanCommand() *cobra.Command {
@@ -34,11 +42,15 @@ func (a *app) scanCommand() *cobra.Command {
 		Short: "Probe devices within the plan, record the evidence, judge it, report",
 		Long: "scan sends what plan prints, and nothing else: one connection at a time to each\n" +
 			"device, within the rates, none of them idle. A device that stops answering is left\n" +
-			"alone. Ctrl-C stops sending at once; what was observed is kept and sealed.\n\n" +
+			"alone, and so is a pump, ventilator, monitor, dialysis or anaesthesia machine once it is\n" +
+			"known as one. Ctrl-C stops sending at once; what was observed is kept and sealed, and\n" +
+			"--resume goes on: what is finished is not sent again, also after a crash.\n\n" +
 			"Exit codes: 0 done; 1 findings at or above --fail-on; 2 could not run; 3 done, but a\n" +
 			"device was left alone or a probe was not sent; 4 refused by policy; 130 interrupted.",
 		Example: "  probity scan 192.0.2.0/28 --exclude-file do-not-touch.txt --authority 'change 4711'\n" +
-			"  probity scan 192.0.2.5:2762 --db bench.db --policy site.yaml --json",
+			"  probity scan 192.0.2.5:2762 --db bench.db --policy site.yaml --json\n" +
+			"  probity scan 192.0.2.0/28 --window 'Mon-Fri 22:00-05:00 Europe/Vienna' --wait\n" +
+			"  probity scan 192.0.2.0/28 --resume last",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.scan(cmd.Context(), f, args) },
 	}
@@ -48,6 +60,11 @@ func (a *app) scanCommand() *cobra.Command {
 	f.view.register(cmd.Flags())
 	cmd.Flags().IntVar(&f.breaker, "breaker", active.DefaultBreakerAfter, "leave a device alone after this many failures in a row")
 	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "print no report, only record")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the plan and send nothing, as plan does")
+	cmd.Flags().StringVar(&f.resume, "resume", "", "go on with `RUN`, or last, of the same plan; what it finished is not sent again")
+	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the --window opens, instead of refusing")
+	cmd.Flags().BoolVar(&f.lab, "lab", false, "the devices treat nobody: probe also pumps, ventilators and the like when they are known as such")
+	f.plan.register(cmd.Flags())
 	return cmd
 }
 
@@ -55,12 +72,19 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	if err := f.view.check(); err != nil {
 		return err
 	}
-	plan, err := f.targets.plan(ctx, args)
+	plan, err := f.targets.plan(ctx, a.stdin, f.store.db, args)
 	if err != nil {
 		return err
 	}
+	if f.dryRun {
+		f.plan.json, f.plan.output = f.view.format == "json", f.view.output
+		return a.showPlan(plan, f.targets, f.plan)
+	}
 	j, err := a.newJudgement(f.judge)
 	if err != nil {
+		return err
+	}
+	if err := a.inWindow(ctx, f, plan); err != nil {
 		return err
 	}
 	st, err := a.openWriter(ctx, f.store)
@@ -69,6 +93,9 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	}
 	defer func() { _ = st.Close() }()
 	summary, err := a.probe(ctx, st, f, plan, j, args)
+	if errors.Is(err, scanner.ErrRefused) {
+		return &statusError{exitRefused, err}
+	}
 	if err != nil {
 		return err
 	}
@@ -78,28 +105,72 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	if err := a.conclude(ctx, st, f.store, j, f.view, f.quiet); err != nil {
 		return err
 	}
-	return verdict(j.negative(), summary.Skipped > 0)
+	return verdict(j.negative(), summary.Skipped+len(summary.Tripped)+len(summary.Vetoed) > 0)
+}
+
+// inWindow returns once anything may be sent, or refuses.
+func (a *app) inWindow(ctx context.Context, f scanFlags, plan *scanner.Plan) error {
+	windows, err := f.targets.parsedWindows()
+	if err != nil || len(windows) == 0 {
+		return err
+	}
+	if _, open := windows.Open(a.now()); open {
+		return nil
+	}
+	next, ok := windows.Next(a.now())
+	if !ok || !f.wait {
+		return &statusError{exitRefused, fmt.Errorf("outside of the scan window, which opens at %s; come back then, or give --wait", next.Format(time.RFC3339))}
+	}
+	if f.resume != "" { // what is wrong with it should not show at night
+		st, err := a.openReader(ctx, f.store)
+		if err != nil {
+			return err
+		}
+		_, _, err = past(ctx, st, f.resume, plan)
+		if err := errors.Join(err, st.Close()); err != nil {
+			return err
+		}
+	}
+	_, _ = fmt.Fprintf(a.stderr, "probity: waiting until %s, when the scan window opens\n", next.Format(time.RFC3339))
+	return waitOpen(ctx, windows, a.now)
 }
 
 // probe runs the plan as one run of the store. The run is ended and sealed
 // whatever happens to ctx.
 func (a *app) probe(ctx context.Context, st *store.Store, f scanFlags, plan *scanner.Plan, j *judgement, args []string) (active.Summary, error) {
+	opts := active.Options{Probers: probers(), Now: a.now, BreakerAfter: f.breaker}
 	run := a.newRun(evidence.ModeActive, f.store, j)
-	digest, err := plan.Digest()
-	if err != nil {
+	run.Config = plan.Digest()
+	run.Note = "plan SHA-256 " + plan.Digest().String()
+	if texts := f.targets.windows; len(texts) > 0 {
+		run.Note += "; window " + strings.Join(texts, ", ")
+	}
+	var err error
+	if f.resume != "" {
+		var of int64
+		if opts.Past, of, err = past(ctx, st, f.resume, plan); err != nil {
+			return active.Summary{}, err
+		}
+		run.Note += noteResumes + strconv.FormatInt(of, 10)
+	}
+	if opts.Windows, err = f.targets.parsedWindows(); err != nil {
 		return active.Summary{}, err
 	}
-	run.Config = digest
-	run.Note = "plan SHA-256 " + digest.String()
+	if !f.lab {
+		p, err := newProtection(ctx, st)
+		if err != nil {
+			return active.Summary{}, err
+		}
+		opts.Protected = p.why
+	}
 	run, err = st.BeginRun(ctx, run, scopeOf(plan, f.targets, args))
 	if err != nil {
 		return active.Summary{}, err
 	}
 	progress := newProgress(a.stderr, a.now)
-	summary, err := active.Run(ctx, plan, active.Options{
-		Probers: probers(), Ledger: &runLedger{st, run.ID}, Now: a.now, BreakerAfter: f.breaker,
-		Progress: func(p active.Progress) { progress.line(p.Done, p.Planned, p.Connections) },
-	})
+	opts.Ledger = &runLedger{st, run.ID}
+	opts.Progress = func(p active.Progress) { progress.line(p.Done, p.Planned, p.Connections) }
+	summary, err := active.Run(ctx, plan, opts)
 	progress.end()
 	end := evidence.RunEnd{
 		Run: run.ID, Ended: a.now(), Targets: int64(summary.Endpoints), Reached: int64(summary.Reached),
@@ -131,18 +202,29 @@ func scanStatus(s active.Summary, err error) evidence.Status {
 func scanNote(s active.Summary) string {
 	note := fmt.Sprintf("%d probes sent, %d skipped, %d not needed; %d connections, %d bytes sent, %d received",
 		s.Sent, s.Skipped, s.NotNeeded, s.Connections, s.BytesSent, s.BytesReceived)
-	if len(s.Tripped) == 0 {
-		return note
+	if s.Earlier > 0 {
+		note += fmt.Sprintf("; %d probes were finished by earlier parts", s.Earlier)
 	}
-	names := make([]string, len(s.Tripped))
-	for i, addr := range s.Tripped {
-		names[i] = addr.String()
+	if s.WindowClosed {
+		note += "; the scan window closed"
+	}
+	return note + addresses("; left alone by the breaker: ", s.Tripped) + addresses("; left alone for their class: ", s.Vetoed)
+}
+
+// addresses lists addresses behind a text, or returns nothing.
+func addresses(text string, addrs []netip.Addr) string {
+	if len(addrs) == 0 {
+		return ""
 	}
 	const most = 20
-	if n := len(names); n > most {
-		names = append(names[:most], fmt.Sprintf("and %d more", n-most))
+	var names []string
+	for _, a := range addrs[:min(most, len(addrs))] {
+		names = append(names, a.String())
 	}
-	return note + "; left alone by the breaker: " + strings.Join(names, ", ")
+	if n := len(addrs); n > most {
+		names = append(names, fmt.Sprintf("and %d more", n-most))
+	}
+	return text + strings.Join(names, ", ")
 }
 
 // scopeOf is the declared scope: targets as given, and every exclusion with its
@@ -151,6 +233,9 @@ func scopeOf(plan *scanner.Plan, f targetFlags, args []string) []evidence.ScopeE
 	var scope []evidence.ScopeEntry
 	if f.targetFile != "" {
 		args = append(slices.Clip(args), "@"+f.targetFile)
+	}
+	if f.passive.used() {
+		args = append(slices.Clip(args), "--from-passive "+f.passive.run)
 	}
 	for _, t := range args {
 		scope = append(scope, evidence.ScopeEntry{Target: t, Allowed: true})

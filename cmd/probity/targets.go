@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // windows name zones, and small systems know none
 
 	"github.com/spf13/pflag"
 
@@ -24,19 +27,25 @@ type targetFlags struct {
 	allowPublic  bool
 	resolve      bool
 	maxAddresses int
+	classFile    string
+	windows      []string
 	rates        scanner.Rates
+	passive      sightingFlags
 }
 
 func (f *targetFlags) register(fs *pflag.FlagSet) {
 	f.rates = scanner.DefaultRates()
-	fs.StringVar(&f.targetFile, "targets", "", "`FILE` with one target a line (# begins a comment)")
+	fs.StringVar(&f.targetFile, "targets", "", "`FILE` with one target a line (# begins a comment), or a table with a column address; -: standard input")
 	fs.StringArrayVar(&f.exclude, "exclude", nil, "never touch this `TARGET`, whatever else is asked (repeatable)")
-	fs.StringVar(&f.excludeFile, "exclude-file", "", "`FILE` with one exclusion a line; text after # is the reason")
+	fs.StringVar(&f.excludeFile, "exclude-file", "", "`FILE` with one exclusion a line; text after # is the reason; or a table")
+	fs.StringVar(&f.classFile, "class-file", "", "`FILE` with an address and its class a line; pump, ventilator, monitor, dialysis, anaesthesia are excluded")
 	fs.StringVar(&f.ports, "ports", "clinical", "port `SET`: clinical, web, all-tls, numbers, ranges, udp/161, comma-separated")
 	fs.StringVar(&f.level, "probes", string(scanner.Gentle), "how much is sent: gentle, standard or exhaustive")
 	fs.BoolVar(&f.allowPublic, "allow-public", false, "allow public addresses; scan only what you may")
 	fs.BoolVar(&f.resolve, "resolve", false, "look names up in the DNS")
 	fs.IntVar(&f.maxAddresses, "max-addresses", scanner.DefaultMaxAddresses, "refuse targets of more addresses than this")
+	fs.StringArrayVar(&f.windows, "window", nil, "send only in this `TIME` of the week, such as 'Mon-Fri 22:00-05:00 Europe/Vienna' (repeatable)")
+	f.passive.register(fs)
 	fs.Float64Var(&f.rates.Global, "rate", f.rates.Global, "connections a second, all devices together")
 	fs.Float64Var(&f.rates.Asset, "asset-rate", f.rates.Asset, "connections a second to one device")
 	fs.IntVar(&f.rates.Parallel, "parallel", f.rates.Parallel, "devices at a time; each has one connection at most")
@@ -48,7 +57,7 @@ const resolveTimeout = 30 * time.Second
 
 // plan turns targets and flags into a plan. It sends nothing, but for the name
 // lookups that --resolve asks for.
-func (f *targetFlags) plan(ctx context.Context, args []string) (*scanner.Plan, error) {
+func (f *targetFlags) plan(ctx context.Context, stdin io.Reader, db string, args []string) (*scanner.Plan, error) {
 	level, err := parseLevel(f.level)
 	if err != nil {
 		return nil, err
@@ -61,7 +70,10 @@ func (f *targetFlags) plan(ctx context.Context, args []string) (*scanner.Plan, e
 	if err != nil {
 		return nil, fmt.Errorf("--ports: %w", err)
 	}
-	scope, err := f.scope(ctx, args)
+	if _, err := f.parsedWindows(); err != nil {
+		return nil, err
+	}
+	scope, err := f.scope(ctx, stdin, db, args)
 	if err != nil {
 		return nil, err
 	}
@@ -72,18 +84,30 @@ func (f *targetFlags) plan(ctx context.Context, args []string) (*scanner.Plan, e
 	if err != nil {
 		return nil, err
 	}
-	if len(plan.Probes) == 0 {
+	if plan.Totals().Probes == 0 {
 		return nil, &statusError{exitRefused, errors.New("every target is excluded; nothing to scan")}
 	}
 	return plan, nil
 }
 
-func (f *targetFlags) scope(ctx context.Context, args []string) (scanner.Scope, error) {
+func (f *targetFlags) parsedWindows() (scanner.Windows, error) {
+	ws, err := scanner.ParseWindows(f.windows)
+	if err != nil {
+		return nil, fmt.Errorf("--window: %w", err)
+	}
+	return ws, nil
+}
+
+func (f *targetFlags) scope(ctx context.Context, stdin io.Reader, db string, args []string) (scanner.Scope, error) {
 	s := scanner.Scope{AllowPublic: f.allowPublic, MaxAddresses: f.maxAddresses}
 	if f.targetFile != "" {
 		args = append(slices.Clip(args), "@"+f.targetFile)
 	}
-	if len(args) == 0 {
+	seen, err := f.passive.targets(ctx, db, f.allowPublic)
+	if err != nil {
+		return s, err
+	}
+	if len(args) == 0 && !f.passive.used() {
 		return s, errors.New("no targets: name an address, a prefix or --targets FILE; scope is never guessed")
 	}
 	exclusions := f.exclude
@@ -100,7 +124,7 @@ func (f *targetFlags) scope(ctx context.Context, args []string) (scanner.Scope, 
 		args []string
 		out  *[]scanner.Target
 	}{{args, &s.Targets}, {exclusions, &s.Exclusions}} {
-		targets, err := scanner.LoadTargets(list.args)
+		targets, err := loadTargets(stdin, list.args)
 		if err != nil {
 			return s, err
 		}
@@ -108,7 +132,47 @@ func (f *targetFlags) scope(ctx context.Context, args []string) (scanner.Scope, 
 			return s, err
 		}
 	}
-	return s, nil
+	s.Targets = append(s.Targets, seen...)
+	protected, err := f.protected()
+	s.Exclusions = append(s.Exclusions, protected...)
+	return s, err
+}
+
+// loadTargets reads arguments; "-" and "@-" are standard input, which can be
+// read once.
+func loadTargets(stdin io.Reader, args []string) ([]scanner.Target, error) {
+	var out []scanner.Target
+	for _, arg := range args {
+		var targets []scanner.Target
+		var err error
+		if arg == "-" || arg == "@-" {
+			targets, err = scanner.ReadTargets(stdin, "standard input")
+		} else {
+			targets, err = scanner.LoadTargets([]string{arg})
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, targets...)
+	}
+	return out, nil
+}
+
+// protected lists the devices that --class-file takes out.
+func (f *targetFlags) protected() ([]scanner.Target, error) {
+	if f.classFile == "" {
+		return nil, nil
+	}
+	file, err := os.Open(f.classFile)
+	if err != nil {
+		return nil, fmt.Errorf("--class-file: %w", err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	targets, err := scanner.ReadClasses(file, f.classFile)
+	if err != nil {
+		return nil, fmt.Errorf("--class-file: %w", err)
+	}
+	return targets, nil
 }
 
 func parseLevel(s string) (scanner.Level, error) {

@@ -40,17 +40,21 @@ type conn struct {
 	inFlight sync.RWMutex
 	ended    bool
 
+	now func() time.Time
+
 	mu       sync.Mutex
 	sent     int64
 	received int64
-	failure  error // first error of a Read or Write
+	asked    time.Time // of the first byte sent
+	answered time.Time // of the first byte received
+	failure  error     // first error of a Read or Write
 
 	once   sync.Once
 	closed error // what closing said
 }
 
-func newConn(ctx context.Context, c net.Conn, deadline time.Time, limit int64, release func(*conn)) (*conn, error) {
-	counted := &conn{Conn: c, deadline: deadline, limit: limit, release: release}
+func newConn(ctx context.Context, c net.Conn, deadline time.Time, g *gate, release func(*conn)) (*conn, error) {
+	counted := &conn{Conn: c, deadline: deadline, limit: g.plan.Rates.MaxBytes, now: g.now, release: release}
 	if err := c.SetDeadline(deadline); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -75,6 +79,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p[:min(int64(len(p)), left)])
 	c.mu.Lock()
+	if n > 0 && c.received == 0 {
+		c.answered = c.now()
+	}
 	c.received += int64(n)
 	c.mu.Unlock()
 	return n, c.note(err)
@@ -89,6 +96,9 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	c.mu.Lock()
 	left := c.limit - c.sent
+	if c.asked.IsZero() {
+		c.asked = c.now()
+	}
 	c.mu.Unlock()
 	if int64(len(p)) > left {
 		return 0, c.note(errByteBudget)

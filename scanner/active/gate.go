@@ -29,14 +29,17 @@ type gate struct {
 	now     func() time.Time
 	global  *rate.Limiter
 	breaker int
+	windows scanner.Windows
 }
 
 // asset is the state of one asset while it is scanned. One goroutine has it.
 type asset struct {
 	limiter  *rate.Limiter
-	answered bool                       // some connection brought at least a byte
-	failures int                        // in a row
-	open     string                     // why the breaker is open; empty: it is closed
+	answered bool    // some connection brought at least a byte
+	failures int     // in a row
+	open     string  // why it is left alone; empty: it is not
+	connects latency // of TCP connections
+	answers  map[evidence.Endpoint]*latency
 	accepted map[evidence.Endpoint]bool // endpoints that accepted a connection
 
 	// A packet filter drops what is sent to closed ports, and so does an asset
@@ -50,7 +53,10 @@ type asset struct {
 
 func (g *gate) newAsset() *asset {
 	// A burst of one: two connections are always a full interval apart.
-	return &asset{limiter: rate.NewLimiter(rate.Limit(g.plan.Rates.Asset), 1), accepted: map[evidence.Endpoint]bool{}}
+	return &asset{
+		limiter: rate.NewLimiter(rate.Limit(g.plan.Rates.Asset), 1), accepted: map[evidence.Endpoint]bool{},
+		answers: map[evidence.Endpoint]*latency{},
+	}
 }
 
 // observe counts failures of an asset that worked before, and opens the breaker
@@ -83,7 +89,24 @@ func (a *asset) observe(ep evidence.Endpoint, f fate, followUp bool, limit int) 
 		return
 	}
 	if a.failures++; a.failures >= limit && a.open == "" {
-		a.open = fmt.Sprintf("breaker open: %d failed connections in a row, the last to %s", a.failures, ep)
+		a.open = fmt.Sprintf(reasonBreaker+"%d failed connections in a row, the last to %s", a.failures, ep)
+	}
+}
+
+// timed takes how long connecting took, or the first byte of an answer, and opens
+// the breaker if the asset has slowed down. Answers are compared with those of
+// the same endpoint: another service may always have been slower.
+func (a *asset) timed(ep evidence.Endpoint, answer bool, took time.Duration) {
+	l, what := &a.connects, "connecting"
+	if answer {
+		if what = "an answer"; a.answers[ep] == nil {
+			a.answers[ep] = &latency{}
+		}
+		l = a.answers[ep]
+	}
+	if was, is, slower := l.add(took); slower && a.open == "" {
+		a.open = fmt.Sprintf(reasonBreaker+"%s took %v, at first %v, the last time from %s",
+			what, is.Round(time.Millisecond), was.Round(time.Millisecond), ep)
 	}
 }
 
@@ -95,7 +118,7 @@ func (a *asset) suspect(limit int) bool {
 // judge takes the answer of the last endpoint that answered before.
 func (a *asset) judge(there bool) {
 	if a.filter = there; !there && a.open == "" {
-		a.open = fmt.Sprintf("breaker open: %d connections unanswered, the last to %s, which had answered before", a.lost+1, a.alive)
+		a.open = fmt.Sprintf(reasonBreaker+"%d connections unanswered, the last to %s, which had answered before", a.lost+1, a.alive)
 	}
 }
 
@@ -127,11 +150,14 @@ func (s *session) Dial(ctx context.Context) (net.Conn, error) {
 	if err := s.pace(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.allowed(); err != nil { // it may have waited long
+		return nil, err
+	}
 	s.dials++
 	budget := s.budget
 	dialCtx, cancel := context.WithTimeout(ctx, min(budget, connectTime))
 	defer cancel()
-	deadline := s.gate.now().Add(budget)
+	began := s.gate.now()
 	c, err := s.gate.dialer.DialContext(dialCtx, string(s.endpoint.Transport), s.endpoint.HostPort())
 	if err != nil {
 		if ctx.Err() != nil { // ours, and no sign of the asset's health
@@ -140,8 +166,11 @@ func (s *session) Dial(ctx context.Context) (net.Conn, error) {
 		s.asset.observe(s.endpoint, dialFate(err), s.dials > 1, s.gate.breaker)
 		return nil, err
 	}
-	s.asset.accepted[s.endpoint] = s.endpoint.Transport == evidence.TCP
-	s.current, err = newConn(ctx, c, deadline, s.gate.plan.Rates.MaxBytes, s.closed)
+	if s.endpoint.Transport == evidence.TCP {
+		s.asset.accepted[s.endpoint] = true
+		s.asset.timed(s.endpoint, false, s.gate.now().Sub(began))
+	}
+	s.current, err = newConn(ctx, c, began.Add(budget), s.gate, s.closed)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +206,13 @@ func (s *session) allowed() error {
 	if s.asset.open != "" {
 		return fmt.Errorf("%w: %s", scanner.ErrVetoed, s.asset.open)
 	}
+	if len(s.gate.windows) > 0 {
+		// The end of a window cancels the run; this holds if the clock was set, or
+		// the machine slept.
+		if _, open := s.gate.windows.Open(s.gate.now()); !open {
+			return fmt.Errorf("%w: outside of the scan window", scanner.ErrVetoed)
+		}
+	}
 	return nil
 }
 
@@ -186,6 +222,9 @@ func (s *session) closed(c *conn) {
 	s.sent += c.sent
 	s.received += c.received
 	s.asset.observe(s.endpoint, c.fate(), s.dials > 1, s.gate.breaker)
+	if !c.asked.IsZero() && c.answered.After(c.asked) {
+		s.asset.timed(s.endpoint, true, c.answered.Sub(c.asked))
+	}
 }
 
 // end closes what the prober left open.

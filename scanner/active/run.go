@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,10 +22,15 @@ import (
 // of an asset.
 const DefaultBreakerAfter = 3
 
+// maxUnsent bounds the rows that an ended run writes about what it did not send,
+// so that stopping a large scan does not take longer than the scan. What has no
+// row was not sent.
+const maxUnsent = 1_000
+
 // Ledger keeps what a scan did. RecordProbe is called by one goroutine at a
-// time, once for every planned probe, sent or not, for every probe that followed
-// from an answer, and for every check that an asset is still there; its context does not end with the scan's. An error
-// stops the scan.
+// time: once for every planned probe, sent or not (but see [Run]), for every
+// probe that followed from an answer, and for every check that an asset is still
+// there. Its context does not end with the scan's. An error stops the scan.
 type Ledger interface {
 	RecordProbe(ctx context.Context, rec evidence.ProbeRecord, obs []evidence.Observation) error
 }
@@ -37,9 +43,17 @@ type Options struct {
 	// Now is the clock of observations and of deadlines; it must agree with the
 	// timers of the runtime.
 	Now          func() time.Time
-	BreakerAfter int            // 0: [DefaultBreakerAfter]
-	Progress     func(Progress) // called after each row of the ledger; may be nil
-	Dialer       Dialer         // nil: the network
+	BreakerAfter int // 0: [DefaultBreakerAfter]
+	// Windows are the times in which anything may be sent; none: at any time.
+	Windows scanner.Windows
+	// Past is what earlier parts of this scan did; nil: this is the first.
+	Past *Past
+	// Protected says why an asset must not be probed, before its first probe
+	// (without observations) and with those of each probe; empty: it may. It is
+	// called by several goroutines. Nil protects nothing.
+	Protected func(addr netip.Addr, obs []evidence.Observation) string
+	Progress  func(Progress) // called after each row of the ledger; may be nil
+	Dialer    Dialer         // nil: the network
 }
 
 // Progress is how far a run is.
@@ -51,17 +65,20 @@ type Progress struct {
 // Summary is what a run did.
 type Summary struct {
 	Started, Ended time.Time
-	Assets         int
+	Assets         int // in the plan
 	Endpoints      int // in the plan
 	Reached        int // endpoints that answered with data
 	Planned        int // probes in the plan
+	Earlier        int // probes that earlier parts had finished
 	Sent           int // probes that ran to their end, with those that followed from an answer
-	Skipped        int // probes that were not sent, or cut short: breaker, interruption, fault
+	Skipped        int // probes that were not sent, or cut short: breaker, class, window, interruption, fault
 	NotNeeded      int // probes whose condition was not met
 	Connections    int64
 	BytesSent      int64
 	BytesReceived  int64
-	Tripped        []netip.Addr // assets left alone by the breaker, in order
+	Tripped        []netip.Addr // assets left alone by the breaker, in this part or before, in order
+	Vetoed         []netip.Addr // assets left alone for their class
+	WindowClosed   bool         // the run ended because its window closed
 	Interrupted    bool
 }
 
@@ -73,18 +90,22 @@ type runner struct {
 	cancel  context.CancelCauseFunc
 
 	mu      sync.Mutex
-	done    int
+	done    int // planned probes
+	unsent  int // rows about what was not sent because the run ended
 	summary Summary
-	reached map[evidence.Endpoint]bool
 	err     error // of the ledger
 }
+
+// errWindowClosed ends a run.
+var errWindowClosed = errors.New("the scan window closed")
 
 // Run sends the probes of plan, concurrently over assets and one connection at
 // a time to each. It returns when every planned probe has its row in the ledger.
 //
-// When ctx ends, nothing more is sent; the rows of what was not sent say so,
-// Summary.Interrupted is true and the error is nil. The error is that of the
-// ledger, or says what is wrong with plan and options.
+// When ctx ends or the window closes, nothing more is sent. The rows of what was
+// not sent say so, up to a thousand of them; Summary counts all. If ctx ended,
+// Summary.Interrupted is true. The error is that of the ledger, or says what is
+// wrong with plan and options.
 func Run(ctx context.Context, plan *scanner.Plan, opts Options) (Summary, error) {
 	r, err := newRunner(plan, opts)
 	if err != nil {
@@ -94,37 +115,53 @@ func Run(ctx context.Context, plan *scanner.Plan, opts Options) (Summary, error)
 	defer cancel(nil)
 	r.cancel = cancel
 	r.summary.Started = opts.Now()
-
-	type job struct {
-		addr   netip.Addr
-		probes []scanner.PlannedProbe
+	if len(opts.Windows) > 0 {
+		until, open := opts.Windows.Open(r.summary.Started)
+		if !open {
+			return Summary{}, fmt.Errorf("run: outside of the scan window: %w", scanner.ErrRefused)
+		}
+		timer := time.AfterFunc(until.Sub(r.summary.Started), func() { cancel(errWindowClosed) })
+		defer timer.Stop()
 	}
-	jobs := make(chan job)
+	r.feed(sending, plan)
+
+	r.summary.Ended = opts.Now()
+	if r.err == nil {
+		r.summary.Skipped += r.summary.Planned - r.done
+	}
+	r.summary.Interrupted = ctx.Err() != nil
+	r.summary.WindowClosed = errors.Is(context.Cause(sending), errWindowClosed)
+	slices.SortFunc(r.summary.Tripped, netip.Addr.Compare)
+	slices.SortFunc(r.summary.Vetoed, netip.Addr.Compare)
+	return r.summary, r.err
+}
+
+// feed hands the assets of the plan to the workers and waits for them.
+func (r *runner) feed(ctx context.Context, plan *scanner.Plan) {
+	jobs := make(chan []scanner.PlannedProbe)
 	var workers sync.WaitGroup
-	for range plan.Rates.Parallel {
+	for range min(plan.Rates.Parallel, r.summary.Assets) {
 		workers.Go(func() {
-			for j := range jobs {
-				r.runAsset(sending, j.addr, j.probes)
+			for probes := range jobs {
+				r.runAsset(ctx, probes)
 			}
 		})
 	}
-	endpoints := map[evidence.Endpoint]bool{}
-	for addr, probes := range plan.Assets() {
-		r.summary.Assets++ // read by no worker
-		for _, p := range probes {
-			endpoints[p.Endpoint] = true
+	for _, probes := range plan.Assets() {
+		if ctx.Err() != nil && r.enough() {
+			break
 		}
-		jobs <- job{addr, probes}
+		jobs <- probes
 	}
 	close(jobs)
 	workers.Wait()
+}
 
-	r.summary.Ended = opts.Now()
-	r.summary.Endpoints = len(endpoints)
-	r.summary.Reached = len(r.reached)
-	r.summary.Interrupted = ctx.Err() != nil
-	slices.SortFunc(r.summary.Tripped, netip.Addr.Compare)
-	return r.summary, r.err
+// enough reports whether nothing more is written about what is not sent.
+func (r *runner) enough() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.unsent >= maxUnsent || r.err != nil
 }
 
 func newRunner(plan *scanner.Plan, opts Options) (*runner, error) {
@@ -142,62 +179,106 @@ func newRunner(plan *scanner.Plan, opts Options) (*runner, error) {
 	}
 	r := &runner{
 		gate: &gate{
-			plan: plan, dialer: opts.Dialer, now: opts.Now, breaker: opts.BreakerAfter,
+			plan: plan, dialer: opts.Dialer, now: opts.Now, breaker: opts.BreakerAfter, windows: opts.Windows,
 			global: rate.NewLimiter(rate.Limit(plan.Rates.Global), 1),
 		},
-		probers: map[string]scanner.Prober{}, opts: opts, reached: map[evidence.Endpoint]bool{},
+		probers: map[string]scanner.Prober{}, opts: opts,
 	}
-	r.summary.Planned = len(plan.Probes)
+	t := plan.Totals()
+	r.summary.Assets, r.summary.Endpoints, r.summary.Planned = t.Assets, t.Endpoints, t.Probes
 	for _, p := range opts.Probers {
 		r.probers[p.Name()] = p
 	}
-	for _, p := range plan.Probes {
-		if r.probers[p.Prober] == nil {
-			return nil, fmt.Errorf("run: the plan needs the prober %q", p.Prober)
+	for name := range plan.Exchanges {
+		if r.probers[name] == nil && name != scanner.AliveProbe {
+			return nil, fmt.Errorf("run: the plan needs the prober %q", name)
 		}
 	}
 	return r, nil
 }
 
 // runAsset runs the probes of one asset, one after the other.
-func (r *runner) runAsset(ctx context.Context, addr netip.Addr, probes []scanner.PlannedProbe) {
+func (r *runner) runAsset(ctx context.Context, probes []scanner.PlannedProbe) {
 	a := r.gate.newAsset()
-	prior := map[evidence.Endpoint][]evidence.Observation{}
+	prior := r.opts.Past.recall(a, probes)
+	r.protect(a, probes[0].Endpoint.Addr, nil)
+	reached := map[evidence.Endpoint]bool{}
 	for _, p := range probes {
-		if ctx.Err() == nil && a.suspect(r.gate.breaker) {
-			r.checkAlive(ctx, a)
+		if r.opts.Past.finished(p.Endpoint, p.Prober) {
+			r.earlier()
+		} else {
+			obs := r.step(ctx, a, p, prior[p.Endpoint])
+			prior[p.Endpoint] = append(prior[p.Endpoint], obs...)
+			for _, o := range obs {
+				reached[p.Endpoint] = reached[p.Endpoint] || o.Result == evidence.ResultData
+			}
 		}
-		outcome := skip{}
-		switch {
-		case ctx.Err() != nil:
-			outcome = skip{reason: interruption(ctx), lost: true}
-		case a.open != "":
-			outcome = skip{reason: a.open, lost: true}
-		case p.When == scanner.WhenNotTLS:
-			outcome.reason = notTLS(prior[p.Endpoint], a.accepted[p.Endpoint])
-		case p.When == scanner.WhenOpen:
-			outcome.reason = notOpen(prior[p.Endpoint], a.accepted[p.Endpoint])
-		case p.When == scanner.WhenAnswered:
-			outcome.reason = notAnswered(prior[p.Endpoint])
-		}
-		if outcome.reason != "" {
-			r.skip(ctx, p, outcome)
-			continue
-		}
-		obs := r.probe(ctx, a, p, prior[p.Endpoint], true)
-		prior[p.Endpoint] = append(prior[p.Endpoint], obs...)
-		if next := follow(p, obs); next != "" && ctx.Err() == nil && a.open == "" {
+		next := follow(p, prior[p.Endpoint])
+		if next != "" && ctx.Err() == nil && a.open == "" && !r.opts.Past.finished(p.Endpoint, next) {
 			q := p
 			q.Prober, q.When, q.Follows = next, scanner.WhenSpoke, nil
 			q.Why = "the peer answered a TLS hello in " + next
 			prior[p.Endpoint] = append(prior[p.Endpoint], r.probe(ctx, a, q, prior[p.Endpoint], false)...)
 		}
 	}
-	if a.open != "" {
-		r.mu.Lock()
-		r.summary.Tripped = append(r.summary.Tripped, addr)
-		r.mu.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, answered := range reached {
+		if answered {
+			r.summary.Reached++
+		}
 	}
+	switch addr := probes[0].Endpoint.Addr; {
+	case strings.HasPrefix(a.open, reasonClass):
+		r.summary.Vetoed = append(r.summary.Vetoed, addr)
+	case a.open != "":
+		r.summary.Tripped = append(r.summary.Tripped, addr)
+	}
+}
+
+// step does one planned probe, or records why it is not done.
+func (r *runner) step(ctx context.Context, a *asset, p scanner.PlannedProbe, prior []evidence.Observation) []evidence.Observation {
+	if ctx.Err() == nil && a.suspect(r.gate.breaker) {
+		r.checkAlive(ctx, a)
+	}
+	outcome := skip{}
+	switch {
+	case ctx.Err() != nil:
+		outcome = skip{reason: interruption(ctx), lost: true}
+	case a.open != "":
+		outcome = skip{reason: a.open, lost: true}
+	case p.When == scanner.WhenNotTLS:
+		outcome.reason = notTLS(prior, a.accepted[p.Endpoint])
+	case p.When == scanner.WhenOpen:
+		outcome.reason = notOpen(prior, a.accepted[p.Endpoint])
+	case p.When == scanner.WhenAnswered:
+		outcome.reason = notAnswered(prior)
+	}
+	if outcome.reason != "" {
+		r.skip(ctx, p, outcome)
+		return nil
+	}
+	obs := r.probe(ctx, a, p, prior, true)
+	r.protect(a, p.Endpoint.Addr, obs)
+	return obs
+}
+
+// protect leaves an asset alone if it is of a kind that is not probed.
+func (r *runner) protect(a *asset, addr netip.Addr, obs []evidence.Observation) {
+	if r.opts.Protected == nil || a.open != "" {
+		return
+	}
+	if why := r.opts.Protected(addr, obs); why != "" {
+		a.open = reasonClass + why
+	}
+}
+
+// earlier counts a probe that an earlier part has finished.
+func (r *runner) earlier() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done++
+	r.summary.Earlier++
 }
 
 // checkAlive connects to the endpoint of an asset that answered last, and closes
@@ -227,9 +308,9 @@ func (r *runner) checkAlive(ctx context.Context, a *asset) {
 
 func interruption(ctx context.Context) string {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		return "interrupted before it was sent: " + cause.Error()
+		return reasonInterrupted + " before it was sent: " + cause.Error()
 	}
-	return "interrupted before it was sent"
+	return reasonInterrupted + " before it was sent"
 }
 
 // notTLS says why the second prober of an endpoint is not needed; it returns ""
@@ -274,7 +355,7 @@ func (r *runner) probe(ctx context.Context, a *asset, p scanner.PlannedProbe, pr
 			rec.Reason += ": " + safetext.Clean(err.Error())
 		}
 	case ctx.Err() != nil:
-		rec.Reason += "; interrupted"
+		rec.Reason += "; " + reasonInterrupted
 	case err != nil:
 		rec.Reason += "; stopped: " + safetext.Clean(err.Error())
 	}
@@ -307,6 +388,14 @@ func (s skip) outcome() evidence.ProbeOutcome {
 }
 
 func (r *runner) skip(ctx context.Context, p scanner.PlannedProbe, why skip) {
+	if ctx.Err() != nil {
+		if r.enough() {
+			return
+		}
+		r.mu.Lock()
+		r.unsent++
+		r.mu.Unlock()
+	}
 	now := r.opts.Now()
 	r.record(ctx, evidence.ProbeRecord{
 		Endpoint: p.Endpoint, Probe: p.Prober, Started: now, Ended: now,
@@ -337,11 +426,6 @@ func (r *runner) record(ctx context.Context, rec evidence.ProbeRecord, obs []evi
 	r.summary.Connections += rec.Connections
 	r.summary.BytesSent += rec.BytesSent
 	r.summary.BytesReceived += rec.BytesReceived
-	for _, o := range obs {
-		if o.Result == evidence.ResultData {
-			r.reached[rec.Endpoint] = true
-		}
-	}
 	if planned {
 		r.done++
 	}

@@ -1,0 +1,176 @@
+package scanner
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+)
+
+// columns maps the names that a column may have, lower case and with single
+// blanks, to what it holds.
+func columns() map[string]string {
+	names := map[string]string{}
+	for what, all := range map[string][]string{
+		"address":   {"address", "ip", "ip address", "ipv4", "ipv6", "host", "target", "endpoint"},
+		"port":      {"port"},
+		"transport": {"transport", "protocol", "proto"},
+		"name":      {"name", "server name", "hostname", "fqdn", "dns name"},
+		"exclude":   {"exclude", "exclude reason", "excluded", "do not touch"},
+		"reason":    {"reason", "comment", "note"},
+		"class":     {"class", "device class"},
+	} {
+		for _, n := range all {
+			names[n] = what
+		}
+	}
+	return names
+}
+
+// parseHeader reads the first line of a table. It is one if a column holds
+// addresses by its name; columns with other names are not read.
+func parseHeader(line string) (comma rune, at map[string]int, ok bool, err error) {
+	for _, comma = range []rune{'\t', ';', ','} {
+		if strings.ContainsRune(line, comma) {
+			break
+		}
+	}
+	known := columns()
+	at = map[string]int{}
+	for i, name := range strings.Split(line, string(comma)) {
+		name = strings.Trim(strings.TrimSpace(name), `"`)
+		name = strings.Join(strings.Fields(strings.ReplaceAll(strings.ToLower(name), "_", " ")), " ")
+		what := known[name]
+		if _, twice := at[what]; what != "" && twice {
+			return 0, nil, false, fmt.Errorf("two columns hold the %s", what)
+		}
+		if what != "" {
+			at[what] = i
+		}
+	}
+	_, ok = at["address"]
+	return comma, at, ok, nil
+}
+
+// readTable reads the rows below a header; line counts the lines before them.
+func readTable(r io.Reader, comma rune, at map[string]int, name string, line int) ([]Target, error) {
+	rows := csv.NewReader(r)
+	rows.Comma, rows.Comment, rows.FieldsPerRecord, rows.ReuseRecord = comma, '#', -1, true
+	var out []Target
+	for {
+		fields, err := rows.Read()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: table below line %d: %w", name, line, err)
+		}
+		n, _ := rows.FieldPos(0)
+		get := func(what string) string {
+			if i, ok := at[what]; ok && i < len(fields) {
+				return strings.TrimSpace(fields[i])
+			}
+			return ""
+		}
+		if !slices.ContainsFunc(fields, func(s string) bool { return strings.TrimSpace(s) != "" }) {
+			continue
+		}
+		t, err := parseRow(get)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", name, line+n, err)
+		}
+		t.Source = fmt.Sprintf("%s:%d", name, line+n)
+		if out = append(out, t); len(out) > maxTargets {
+			return nil, fmt.Errorf("%s:%d: more than %d targets; give ranges or split the file", name, line+n, maxTargets)
+		}
+	}
+}
+
+func parseRow(get func(string) string) (Target, error) {
+	text, port := get("address"), get("port")
+	if port != "" {
+		if strings.Contains(text, ":") && !strings.HasPrefix(text, "[") {
+			text = "[" + text + "]" // IPv6
+		}
+		text += ":" + port
+	}
+	if tr := strings.ToLower(get("transport")); tr == string(evidence.TCP) || tr == string(evidence.UDP) {
+		if port == "" {
+			return Target{}, fmt.Errorf("target %q: a transport needs a port", safetext.Clean(text))
+		}
+		text = tr + "/" + text
+	} else if tr != "" {
+		return Target{}, fmt.Errorf("transport %q is neither tcp nor udp", safetext.Clean(tr))
+	}
+	t, err := ParseTarget(text)
+	if err != nil {
+		return Target{}, err
+	}
+	if name := get("name"); name != "" {
+		if err := checkName(name); err != nil {
+			return Target{}, fmt.Errorf("server name %q: %w; give the column another header if it is a label", safetext.Clean(name), err)
+		}
+		t.Name = strings.ToLower(strings.TrimSuffix(name, "."))
+	}
+	t.Reason = safetext.Clean(get("reason"))
+	switch exclude := get("exclude"); strings.ToLower(exclude) {
+	case "", "no", "false", "0":
+	case "yes", "true", "1", "x":
+		t.Excluded = true
+	default:
+		t.Excluded, t.Reason = true, safetext.Clean(exclude)
+	}
+	if t.Class = safetext.Clean(get("class")); ProtectedClass(t.Class) {
+		t.Excluded, t.Reason = true, classReason(t.Class)
+	}
+	return t, nil
+}
+
+// ProtectedClass reports whether devices of a class support patients so closely
+// that nothing is sent to them outside of a bench: pump, ventilator, monitor,
+// dialysis, anaesthesia, by any word of the class's name.
+func ProtectedClass(class string) bool {
+	words := strings.FieldsFunc(strings.ToLower(class), func(r rune) bool { return r < 'a' || r > 'z' })
+	return slices.ContainsFunc(words, func(w string) bool {
+		switch strings.TrimSuffix(w, "s") {
+		case "pump", "ventilator", "monitor", "dialysi", "haemodialysi", "hemodialysi", "anaesthesia", "anesthesia": //nolint:misspell // so it is written in half of the world
+			return true
+		}
+		return false
+	})
+}
+
+func classReason(class string) string {
+	return fmt.Sprintf("class %q is not probed outside of a bench", class)
+}
+
+// ReadClasses reads which devices are of which class: a table with columns
+// address and class (see [ReadTargets]), or lines of an address and a class. It
+// returns the devices of protected classes as exclusions.
+func ReadClasses(r io.Reader, name string) ([]Target, error) {
+	all, err := readLines(r, name, func(text string) (Target, error) {
+		address, class, ok := strings.Cut(strings.TrimSpace(text), " ")
+		if !ok {
+			return Target{}, errors.New("want an address and a class, such as \"192.0.2.7 pump\"")
+		}
+		t, err := ParseTarget(address)
+		if t.Class = safetext.Clean(strings.TrimSpace(class)); ProtectedClass(t.Class) {
+			t.Excluded, t.Reason = true, classReason(t.Class)
+		}
+		return t, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range all {
+		if t.Class == "" {
+			return nil, fmt.Errorf("%s: %q has no class", t.Source, t.Text)
+		}
+	}
+	return slices.DeleteFunc(all, func(t Target) bool { return !ProtectedClass(t.Class) }), nil
+}
