@@ -285,6 +285,8 @@ func endpointInputs() []input {
 	add("hl7_encrypted/active_clear", plain(2575))
 	add("hl7_encrypted/web", good(443))
 
+	addServices(add)
+
 	ssh := func(name, version string, keys ...string) {
 		s := at(22)
 		for _, k := range keys {

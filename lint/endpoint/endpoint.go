@@ -21,6 +21,7 @@ func Checks() []lint.Check {
 		forwardSecretAEAD(), dhSize(), ecdheSize(),
 		noCompression(), renegotiationEMS(), handshakeSignature(), uniformLevel(),
 		clientCertificateRequested(), clientCertificateEnforced(), dicomEncrypted(), hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
+		webEncrypted(), sdcMutualTLS(), noClearLogin(), smbModern(), remoteDesktopNLA(), electronicIdentity(),
 	}
 }
 
@@ -50,6 +51,14 @@ func otherProtocol(s *lint.EndpointSubject) string {
 			return "HL7 in clear"
 		case f.SNMP != nil:
 			return "SNMP"
+		case f.HTTP != nil && !f.HTTP.TLS, f.SDC != nil && !f.SDC.TLS:
+			return "HTTP in clear"
+		case f.Banner != nil:
+			return f.Banner.Protocol
+		case f.RDP != nil:
+			return "RDP"
+		case f.SMB != nil:
+			return "SMB"
 		}
 	}
 	for _, o := range s.Observations {
