@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -118,11 +119,16 @@ func toolHash() evidence.Digest {
 	if err != nil {
 		return evidence.Digest{}
 	}
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return evidence.Digest{}
 	}
-	return evidence.DigestOf(b)
+	defer func() { _ = f.Close() }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil { // a program is too large to hold for its digest
+		return evidence.Digest{}
+	}
+	return evidence.Digest(h.Sum(nil))
 }
 
 // writeOutput calls write with stdout, or with a file that replaces path in one

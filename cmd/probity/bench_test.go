@@ -34,8 +34,9 @@ func benchBytes(b *testing.B) int64 {
 }
 
 // readCommand runs the whole command in a process of its own, with a new
-// database, and returns the database and the peak memory in bytes.
-func readCommand(b *testing.B, path string) (db string, peak int64) {
+// database, and returns the database, the peak memory in bytes and the seconds of
+// processor time.
+func readCommand(b *testing.B, path string, flags ...string) (db string, peak int64, cpu float64) {
 	b.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -44,7 +45,7 @@ func readCommand(b *testing.B, path string) (db string, peak int64) {
 	dir := b.TempDir()
 	db, status := filepath.Join(dir, "a.db"), filepath.Join(dir, "status")
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(b.Context(), exe, "read", path, "--db", db, "--fail-on", "none", "--quiet")
+	cmd := exec.CommandContext(b.Context(), exe, append([]string{"read", path, "--db", db, "--fail-on", "none", "--quiet"}, flags...)...)
 	cmd.Env = append(os.Environ(), asCommand+"=1", peakFile+"="+status)
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() != exitQualified {
@@ -63,29 +64,42 @@ func readCommand(b *testing.B, path string) (db string, peak int64) {
 			peak = kib << 10
 		}
 	}
-	return db, peak
+	return db, peak, cpuOf(cmd)
+}
+
+// cpuOf is the processor time of a command that ended, in seconds: unlike the time
+// on the clock it does not depend on what else the machine does.
+func cpuOf(cmd *exec.Cmd) float64 {
+	return (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
 }
 
 // BenchmarkPassive_mix reads a mixed capture with the whole command, SQLite
-// included, and with the two programs it is held against, whose rows give the
-// ratio of their time to ours.
+// included, with judgement and without, and with the two programs it is held
+// against, which do not judge: their rows give the ratio of their time to ours
+// without.
 func BenchmarkPassive_mix(b *testing.B) {
 	path, truth := traffics(b, traffic.Mixed(1, benchBytes(b)))
-	ours := 0.0
-	b.Run("probity", func(b *testing.B) {
-		b.SetBytes(truth.Bytes)
-		var db string
-		var peak int64
-		for b.Loop() {
-			db, peak = readCommand(b, path)
-		}
-		ours = b.Elapsed().Seconds() / float64(b.N)
-		b.ReportMetric(float64(truth.Packets)/ours, "packets/s")
-		b.ReportMetric(float64(peak)/1e6, "peak-MB")
-		if diff := cmp.Diff(wanted(truth), sightings(b, db)); diff != "" {
-			b.Errorf("-truth +probity:\n%s", diff)
-		}
-	})
+	var ours, oursCPU float64
+	for _, mode := range []struct {
+		name  string
+		flags []string
+	}{{"probity-judged", nil}, {"probity", []string{"--record-only"}}} {
+		b.Run(mode.name, func(b *testing.B) {
+			b.SetBytes(truth.Bytes)
+			var db string
+			var peak int64
+			for b.Loop() {
+				db, peak, oursCPU = readCommand(b, path, mode.flags...)
+			}
+			b.ReportMetric(oursCPU, "cpu-s")
+			ours = b.Elapsed().Seconds() / float64(b.N)
+			b.ReportMetric(float64(truth.Packets)/ours, "packets/s")
+			b.ReportMetric(float64(peak)/1e6, "peak-MB")
+			if diff := cmp.Diff(wanted(truth), sightings(b, db)); diff != "" {
+				b.Errorf("-truth +probity:\n%s", diff)
+			}
+		})
+	}
 	for _, p := range []struct {
 		program string
 		args    []string
@@ -96,14 +110,18 @@ func BenchmarkPassive_mix(b *testing.B) {
 		b.Run(p.program, func(b *testing.B) {
 			program := peer.Require(b, p.program)[p.program]
 			b.SetBytes(truth.Bytes)
+			cpu := 0.0
 			for b.Loop() {
 				cmd := exec.CommandContext(b.Context(), program, p.args...)
 				cmd.Stdout, cmd.Env = io.Discard, append(os.Environ(), "HOME="+b.TempDir())
 				if err := cmd.Run(); err != nil {
 					b.Fatal(err)
 				}
+				cpu = cpuOf(cmd)
 			}
+			b.ReportMetric(cpu, "cpu-s")
 			if ours > 0 {
+				b.ReportMetric(cpu/oursCPU, "cpu-x-of-probity")
 				b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/ours, "x-of-probity")
 			}
 		})
@@ -117,7 +135,7 @@ func BenchmarkPassive_small(b *testing.B) {
 	path, truth := traffics(b, c)
 	b.SetBytes(truth.Bytes)
 	for b.Loop() {
-		readCommand(b, path)
+		readCommand(b, path, "--record-only")
 	}
 	b.ReportMetric(float64(truth.Packets)*float64(b.N)/b.Elapsed().Seconds(), "packets/s")
 }
@@ -139,7 +157,7 @@ func BenchmarkPassive_flood(b *testing.B) {
 	var db string
 	var peak int64
 	for b.Loop() {
-		db, peak = readCommand(b, path)
+		db, peak, _ = readCommand(b, path)
 	}
 	b.ReportMetric(float64(peak)/1e6, "peak-MB")
 	st, err := store.Open(b.Context(), db, store.Options{ReadOnly: true})

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,8 @@ func (f *listenFlags) options(now func() time.Time) (capture.LiveOptions, error)
 	switch {
 	case len(f.interfaces) == 0:
 		return o, errors.New("no interface: name one with -i; see: ip link")
+	case len(slices.Compact(slices.Sorted(slices.Values(f.interfaces)))) != len(f.interfaces):
+		return o, fmt.Errorf("-i %s: an interface is named twice", strings.Join(f.interfaces, ","))
 	case f.ring < 1 || f.ring > maxRing:
 		return o, fmt.Errorf("--ring %d: want 1 to %d MiB", f.ring, maxRing)
 	case f.length < 0:

@@ -134,7 +134,7 @@ func passiveEnds(t *testing.T, db string) (ends []evidence.RunEnd) {
 // of the truth is found, no packet is lost, and what was seen is kept.
 func TestListen_traffic(t *testing.T) {
 	network(t)
-	path, truth := traffics(t, traffic.Config{Seed: 4, Bytes: 6 << 20, Late: 10, Twice: 5, Density: 4})
+	path, truth := traffics(t, traffic.Config{Seed: 4, Bytes: 3 << 20, Late: 10, Twice: 5, Density: 4})
 	db := filepath.Join(t.TempDir(), "live.db")
 	cmd, _ := process(t, "listen", "-i", "b0", "--ring", "64", "--db", db, "--fail-on", "none", "--quiet")
 	wait := startListening(t, cmd)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,8 @@ func captureFiles(names []string) (files, skipped []string, err error) {
 	for _, name := range names {
 		info, err := os.Stat(name)
 		switch {
+		case name == standardInput && slices.Contains(files, name):
+			return nil, nil, errors.New("standard input (-) can be read once only")
 		case name == standardInput:
 			files = append(files, name)
 			continue

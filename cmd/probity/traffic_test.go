@@ -85,10 +85,11 @@ func wanted(truth traffic.Truth) sighted {
 // network disturbs the order, and nothing of a payload.
 func TestRead_traffic(t *testing.T) {
 	for _, c := range []traffic.Config{
-		{Seed: 1, Bytes: 12 << 20, Density: 2},
-		{Seed: 2, Bytes: 8 << 20, Late: 60, Twice: 40, Density: 4},
+		{Seed: 1, Bytes: 6 << 20, Density: 4},
+		{Seed: 2, Bytes: 5 << 20, Late: 60, Twice: 40, Density: 8},
+		{Seed: 5, Bytes: 5 << 20, Late: 10, Twice: 10, Density: 4, Tunnels: true},
 	} {
-		t.Run(fmt.Sprintf("late%d", c.Late), func(t *testing.T) {
+		t.Run(fmt.Sprintf("seed%d", c.Seed), func(t *testing.T) {
 			path, truth := traffics(t, c)
 			db := filepath.Join(t.TempDir(), "a.db")
 			probity(t, exitOK, "read", path, "--db", db, "--fail-on", "none", "--quiet")
