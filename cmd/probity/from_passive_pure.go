@@ -17,4 +17,6 @@ func (sightingFlags) register(*pflag.FlagSet)            {}
 func (sightingFlags) registerDB(*pflag.FlagSet, *string) {}
 func (sightingFlags) used() bool                         { return false }
 
-func (sightingFlags) targets(context.Context, string, bool) ([]scanner.Target, error) { return nil, nil }
+func (sightingFlags) targets(context.Context, string, bool) ([]scanner.Target, error) {
+	return nil, nil
+}

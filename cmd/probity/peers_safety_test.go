@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -244,6 +245,7 @@ func TestPeer_ledgerAgreesWithProxy(t *testing.T) {
 // modality uses an archive again and again until stopped.
 type modality struct {
 	echoes, failures atomic.Int64
+	longest          atomic.Int64 // of an echo, in nanoseconds
 	stop             func()
 }
 
@@ -255,11 +257,13 @@ func newModality(t *testing.T, echoscu, host, port string) *modality {
 	done.Go(func() {
 		for ctx.Err() == nil {
 			cmd := exec.CommandContext(t.Context(), echoscu, "-to", "5", "-ta", "5", "-td", "5", "-aec", "ANY-SCP", host, port)
+			began := time.Now()
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				m.failures.Add(1)
 				t.Logf("echo to port %s: %v: %s", port, err, out)
 			}
+			m.longest.Store(max(m.longest.Load(), int64(time.Since(began)))) // by this goroutine alone
 			m.echoes.Add(1)
 		}
 	})
@@ -281,17 +285,18 @@ func TestPeer_archivesStayInService(t *testing.T) {
 	start(t, []string{"127.0.0.1:11112"}, paths["storescp"], "--ignore", "11112")
 	serveOrthanc(t, 4242, nil)
 	all := []*modality{newModality(t, paths["echoscu"], "127.0.0.1", "11112"), newModality(t, paths["echoscu"], "127.0.0.1", "4242")}
+	scans := 0
 	busy := func() bool {
 		for _, m := range all {
 			if m.failures.Load() > 0 {
 				return false
 			}
 		}
-		return all[0].echoes.Load() < 12 || all[1].echoes.Load() < 12
+		return all[0].echoes.Load() < 12 || all[1].echoes.Load() < 12 || scans < 3
 	}
-	scans := 0
 	for busy() {
-		db := scanned(t, exitOK, "127.0.0.1:11112", "127.0.0.1:4242")
+		level := []string{"gentle", "standard", "exhaustive"}[scans%3]
+		db := scanned(t, exitOK, "127.0.0.1:11112", "127.0.0.1:4242", "--probes", level)
 		db.want("SELECT value, count(*) FROM v_claim WHERE attribute='toolkit'", "OFFIS DCMTK|1")
 		db.want("SELECT port, protocol FROM v_endpoint ORDER BY port", "4242|dicom", "11112|dicom")
 		scans++
@@ -300,6 +305,9 @@ func TestPeer_archivesStayInService(t *testing.T) {
 		m.stop()
 		if n := m.failures.Load(); n > 0 {
 			t.Errorf("%d of %d echoes of modality %d failed during %d scans", n, m.echoes.Load(), i, scans)
+		}
+		if took := time.Duration(m.longest.Load()); took > time.Second {
+			t.Errorf("an echo of modality %d took %v during %d scans", i, took, scans)
 		}
 	}
 	t.Logf("%d and %d echoes during %d scans", all[0].echoes.Load(), all[1].echoes.Load(), scans)
