@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ed25519"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/binary"
 	"net/netip"
 
 	"probity/evidence"
+	"probity/lint"
 )
 
 // sshObservation is an answer of an SSH server with one host key: "ssh-ed25519",
@@ -236,6 +239,24 @@ func endpointInputs() []input {
 	add("client_certificate_requested/not_asked", at(2762).says(evidence.OfferFull, 0x0304, 0x0304, tls13Suit))
 	add("client_certificate_requested/unknown", at(2762).says(evidence.OfferPassive, 0x0304, 0x0304, tls13Suit, auth(evidence.ClientAuthUnknown)))
 	add("client_certificate_requested/web", good(443))
+
+	asks := func(name string, policy *lint.Policy, authorities ...string) {
+		s := at(2762).says(evidence.OfferFull, 0x0304, 0x0304, tls13Suit, auth(evidence.ClientAuthRequired), func(f *evidence.TLSFacts) {
+			for _, cn := range authorities {
+				der, err := asn1.Marshal(pkix.Name{Organization: []string{"Nordklinik"}, CommonName: cn}.ToRDNSequence())
+				if err == nil {
+					f.Authorities = append(f.Authorities, der)
+				}
+			}
+		})
+		in = append(in, input{name: "endpoint/authority_list_approved/" + name, obs: s.obs, policy: policy})
+	}
+	site := &lint.Policy{Issuers: []string{"CN=Nordklinik Device CA,O=Nordklinik"}}
+	asks("anchor", site, "Nordklinik Device CA")
+	asks("empty", site)
+	asks("unknown", site, "Nordklinik Device CA", "Old CA", "Test CA")
+	asks("no_anchors", nil, "Nordklinik Device CA")
+	add("authority_list_approved/not_asked", good(2762))
 
 	tried := func(name string, version uint16, facts ...evidence.MTLSFacts) {
 		s := at(2762)

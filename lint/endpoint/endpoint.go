@@ -20,7 +20,8 @@ func Checks() []lint.Check {
 		noNullSuites(), noAnonymousSuites(), noBrokenSuites(), no64BitBlocks(), noStaticRSA(),
 		forwardSecretAEAD(), dhSize(), ecdheSize(),
 		noCompression(), renegotiationEMS(), handshakeSignature(), uniformLevel(),
-		clientCertificateRequested(), clientCertificateEnforced(), dicomEncrypted(), hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
+		clientCertificateRequested(), clientCertificateEnforced(), authorityListApproved(), dicomEncrypted(),
+		hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
 		webEncrypted(), sdcMutualTLS(), noClearLogin(), smbModern(), remoteDesktopNLA(), electronicIdentity(),
 	}
 }
