@@ -182,12 +182,13 @@ func (f *File) Next() (Packet, error) {
 	}
 	offset := f.counted.n - int64(f.buffer.Buffered())
 	p, err := f.records.next()
-	var stopped *stoppedError
-	switch {
-	case err == nil:
+	if err == nil {
 		f.packets++
 		return p, nil
-	case errors.As(err, &stopped):
+	}
+	stopped, isStopped := errors.AsType[*stoppedError](err)
+	switch {
+	case isStopped:
 		f.err = stopped.err
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		f.err = &TruncatedError{File: f.name, Packet: f.packets + 1, Offset: offset}
