@@ -4,7 +4,7 @@ package evidence
 // has at most one non-nil field in [Facts].
 const (
 	KindHTTP   Kind = "http"   // one HTTP request for "/", and its answer
-	KindFHIR   Kind = "fhir"   // one FHIR CapabilityStatement or SMART configuration, at a URL of the operator
+	KindFHIR   Kind = "fhir"   // one FHIR CapabilityStatement (passive)
 	KindSDC    Kind = "sdc"    // one WS-Transfer Get to an IEEE 11073 SDC provider
 	KindBanner Kind = "banner" // what an FTP or telnet server says first
 	KindRDP    Kind = "rdp"    // one RDP connection request and its answer
@@ -49,20 +49,15 @@ const (
 	RedirectUnknown    Redirect = "unknown"     // no or no readable target
 )
 
-// FHIRFacts are the software and version elements of a FHIR CapabilityStatement,
-// or that a SMART configuration is served. No resource of a patient is asked for.
+// FHIRFacts are the software and version elements of a FHIR CapabilityStatement.
+// No resource of a patient is looked at.
 type FHIRFacts struct {
-	TLS      bool     `json:"tls,omitzero"`
-	Document string   `json:"document"` // "capability" or "smart"
-	Status   int      `json:"status"`
-	Redirect Redirect `json:"redirect,omitzero"`
-	Version  string   `json:"version,omitzero"`  // fhirVersion, such as "4.0.1"
-	Software string   `json:"software,omitzero"` // software.name
-	Release  string   `json:"release,omitzero"`  // software.version
-	// Security are the codes of rest.security.service, at most 8.
-	Security []string `json:"security,omitzero"`
-	// Methods are the code challenge methods of a SMART configuration (RFC 7636).
-	Methods []string `json:"methods,omitzero"`
+	TLS      bool   `json:"tls,omitzero"`
+	Document string `json:"document"` // "capability"
+	Status   int    `json:"status"`
+	Version  string `json:"version,omitzero"`  // fhirVersion, such as "4.0.1"
+	Software string `json:"software,omitzero"` // software.name
+	Release  string `json:"release,omitzero"`  // software.version
 }
 
 // SDCFacts are the DPWS characteristics of an SDC provider. The friendly name,

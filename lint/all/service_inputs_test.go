@@ -23,6 +23,13 @@ func addServices(add func(name string, s *server)) {
 	add("web_encrypted/silent", plain(8080).add(failed(evidence.KindHTTP, evidence.ResultTimeout, "no HTTP response: i/o timeout")))
 	add("web_encrypted/dicom", plain(104))
 
+	fhir := func(f evidence.FHIRFacts) evidence.Observation {
+		return evidence.Observation{Kind: evidence.KindFHIR, Facts: evidence.Facts{FHIR: &f}}
+	}
+	add("fhir_encrypted/clear", at(8080).add(fhir(evidence.FHIRFacts{Document: "capability", Status: 200, Version: "4.0.1"})))
+	add("fhir_encrypted/over_tls", good(443).add(fhir(evidence.FHIRFacts{TLS: true, Document: "capability", Status: 200, Version: "4.0.1"})))
+	add("fhir_encrypted/web", good(443))
+
 	sdc := func(f evidence.SDCFacts) evidence.Observation {
 		return evidence.Observation{Kind: evidence.KindSDC, Facts: evidence.Facts{SDC: &f}}
 	}

@@ -22,7 +22,7 @@ func Checks() []lint.Check {
 		noCompression(), renegotiationEMS(), handshakeSignature(), uniformLevel(),
 		clientCertificateRequested(), clientCertificateEnforced(), authorityListApproved(), dicomEncrypted(),
 		hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
-		webEncrypted(), sdcMutualTLS(), noClearLogin(), smbModern(), remoteDesktopNLA(), electronicIdentity(),
+		webEncrypted(), fhirEncrypted(), sdcMutualTLS(), noClearLogin(), smbModern(), remoteDesktopNLA(), electronicIdentity(),
 	}
 }
 
@@ -52,7 +52,7 @@ func otherProtocol(s *lint.EndpointSubject) string {
 			return "HL7 in clear"
 		case f.SNMP != nil:
 			return "SNMP"
-		case f.HTTP != nil && !f.HTTP.TLS, f.SDC != nil && !f.SDC.TLS:
+		case f.HTTP != nil && !f.HTTP.TLS, f.FHIR != nil && !f.FHIR.TLS, f.SDC != nil && !f.SDC.TLS:
 			return "HTTP in clear"
 		case f.Banner != nil:
 			return f.Banner.Protocol

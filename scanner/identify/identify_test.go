@@ -217,7 +217,7 @@ func TestClaims_services(t *testing.T) {
 		"http":        {evidence.Facts{HTTP: &evidence.HTTPFacts{Server: "nginx/1.22"}}, []evidence.Claim{claim(evidence.AttrToolkit, "nginx/1.22", confidenceBanner, "http")}},
 		"http silent": {evidence.Facts{HTTP: &evidence.HTTPFacts{Status: 404}}, nil},
 		"fhir":        {evidence.Facts{FHIR: &evidence.FHIRFacts{Software: "Smile CDR", Release: "2024.1"}}, []evidence.Claim{claim(evidence.AttrApplication, "Smile CDR 2024.1", confidenceSubject, "fhir")}},
-		"smart":       {evidence.Facts{FHIR: &evidence.FHIRFacts{Document: "smart"}}, nil},
+		"fhir silent": {evidence.Facts{FHIR: &evidence.FHIRFacts{Document: "capability"}}, nil},
 	} {
 		o := evidence.Observation{
 			ID: 7, Result: evidence.ResultData, At: t0, Facts: tt.facts,
