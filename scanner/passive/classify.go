@@ -52,7 +52,7 @@ func classify(b []byte) (newSession func() session, more bool) {
 	newSession, undecided := classifyPrelude(b)
 	more = more || undecided
 	if newSession == nil && !more {
-		newSession, more = classifyModbus(b)
+		newSession = classifyModbus(b)
 	}
 	return newSession, newSession == nil && more
 }

@@ -363,8 +363,9 @@ func contentDigest(o evidence.Observation) (evidence.Digest, error) {
 		Detail   string
 		Certs    []evidence.Digest
 		Roles    []evidence.Role
+		Keys     []evidence.HostKey
 		Facts    evidence.Facts
-	}{Endpoint: o.Endpoint, Peer: o.Peer.Addr.String(), Kind: o.Kind, Result: o.Result, Detail: o.Detail, Facts: o.Facts}
+	}{Endpoint: o.Endpoint, Peer: o.Peer.Addr.String(), Kind: o.Kind, Result: o.Result, Detail: o.Detail, Keys: o.Keys, Facts: o.Facts}
 	for _, c := range o.Certs {
 		content.Certs, content.Roles = append(content.Certs, evidence.DigestOf(c.DER)), append(content.Roles, c.Role)
 	}

@@ -68,12 +68,12 @@ func isMQTT(b []byte) (is, more bool) {
 
 // classifyModbus knows the header of Modbus over TCP (Modbus Messaging on TCP/IP
 // section 3.1.3), which proves little: only a connection to port 502 counts.
-func classifyModbus(b []byte) (newSession func() session, more bool) {
+func classifyModbus(b []byte) (newSession func() session) {
 	const header, longest = 8, 254
 	if len(b) < header || b[2]|b[3]|b[4] != 0 || b[5] < 2 || b[5] > longest || b[7]&0x7f == 0 || b[7]&0x7f > 0x2b || len(b) > 6+int(b[5]) {
-		return nil, false
+		return nil
 	}
-	return func() session { return &presence{observation: identityOf("modbus"), port: 502} }, false
+	return func() session { return &presence{observation: identityOf("modbus"), port: 502} }
 }
 
 // helloSession reads the first message of one side, up to its end.

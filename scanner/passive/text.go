@@ -1,7 +1,6 @@
 package passive
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 
@@ -78,46 +77,4 @@ func (s *hl7Session) conclude(f *flow) []evidence.Observation {
 		}}})
 	}
 	return out
-}
-
-const (
-	mediaSSH     = "application/x-probity-ssh-identification"
-	maxSSHBanner = 255 // RFC 4253 section 4.2
-)
-
-// sshSession reads the identification string of each side and tells of the
-// server's.
-type sshSession struct {
-	lines    [2][]byte
-	complete [2]bool
-}
-
-func newSSHSession() session { return &sshSession{} }
-
-func (s *sshSession) held() int { return len(s.lines[0]) + len(s.lines[1]) }
-
-func (s *sshSession) feed(side int, b []byte) (done bool) {
-	line := append(s.lines[side], b[:min(len(b), maxSSHBanner+1-len(s.lines[side]))]...)
-	end := bytes.IndexByte(line, '\n')
-	if end < 0 {
-		s.lines[side] = line
-		return len(line) > maxSSHBanner
-	}
-	s.lines[side], s.complete[side] = line[:end+1], true
-	return true
-}
-
-func (s *sshSession) server(f *flow) int { return serverOf(f, unknownSide) }
-
-func (s *sshSession) conclude(f *flow) []evidence.Observation {
-	server := s.server(f)
-	if !s.complete[server] || !bytes.HasPrefix(s.lines[server], []byte("SSH-")) {
-		return nil
-	}
-	line := s.lines[server]
-	return []evidence.Observation{{
-		Kind: evidence.KindSSH, Detail: ambiguity(f),
-		Raw:   []evidence.Blob{{Media: mediaSSH, Data: line}},
-		Facts: evidence.Facts{SSH: &evidence.SSHFacts{Version: safetext.Clean(strings.TrimRight(string(line), "\r\n"))}},
-	}}
 }

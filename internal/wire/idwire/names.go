@@ -23,7 +23,8 @@ func MDNS(b []byte) (evidence.IdentityFacts, bool) {
 	if len(b) < header || binary.BigEndian.Uint16(b[2:])&response == 0 {
 		return f, false
 	}
-	at, ok := header, true
+	var ok bool
+	at := header
 	for range min(int(binary.BigEndian.Uint16(b[4:])), maxRecords) {
 		if _, at, ok = name(b, at); !ok || at+4 > len(b) {
 			return f, false
