@@ -107,6 +107,11 @@ func (h ClientHello) addExtensions(b *cryptobyte.Builder) {
 	if h.SessionTicket {
 		addExtension(b, extSessionTicket, func(*cryptobyte.Builder) {})
 	}
+	if len(h.PSKModes) > 0 {
+		addExtension(b, extPSKModes, func(b *cryptobyte.Builder) {
+			b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(h.PSKModes) })
+		})
+	}
 	if h.SCT {
 		addExtension(b, extSCT, func(*cryptobyte.Builder) {})
 	}

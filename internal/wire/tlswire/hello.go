@@ -23,6 +23,7 @@ const (
 	extSessionTicket        uint16 = 35
 	extSupportedVersions    uint16 = 43
 	extCookie               uint16 = 44
+	extPSKModes             uint16 = 45
 	extKeyShare             uint16 = 51
 	extRenegotiationInfo    uint16 = 0xff01
 )
@@ -68,8 +69,11 @@ type ClientHello struct {
 	StatusRequest     bool // RFC 6066 section 8
 	// SessionTicket asks for a ticket without having one (RFC 5077 section 3.2).
 	SessionTicket bool
-	SCT           bool   // RFC 6962 section 3.3.1
-	Cookie        []byte // of a HelloRetryRequest, sent back (RFC 8446 section 4.2.2)
+	// PSKModes are the ways in which a ticket of TLS 1.3 may be used; without them
+	// a server gives none (RFC 8446 section 4.2.9).
+	PSKModes []byte
+	SCT      bool   // RFC 6962 section 3.3.1
+	Cookie   []byte // of a HelloRetryRequest, sent back (RFC 8446 section 4.2.2)
 
 	// Extensions are the code points in the order seen, and PointFormats those of
 	// RFC 8422 section 5.1.2. Only a parsed hello has them.
@@ -161,6 +165,10 @@ func (h *ClientHello) extension(id uint16, data cryptobyte.String) bool {
 		h.KeyShares, ok = keyShares(data)
 	case extSessionTicket:
 		h.SessionTicket = true
+	case extPSKModes:
+		if ok = data.ReadUint8LengthPrefixed(&list); ok {
+			h.PSKModes = slices.Clone([]byte(list))
+		}
 	case extSCT:
 		h.SCT = true
 	case extCookie:

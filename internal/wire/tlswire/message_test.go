@@ -263,8 +263,8 @@ func TestClientHello_roundTrip(t *testing.T) {
 		Version: VersionTLS12, Random: [32]byte{1, 2}, SessionID: []byte{9}, Suites: []uint16{0x1301, 0xc02f}, Compression: []byte{1, 0},
 		SupportedVersions: []uint16{0x1a1a, VersionTLS13, VersionTLS12}, Groups: []uint16{0x001d}, SignatureSchemes: []uint16{0x0804},
 		ServerName: "a.example", ALPN: []string{"h2"}, KeyShares: []KeyShare{{Group: 0x001d, Data: make([]byte, 32)}},
-		ExtendedMasterSecret: true, RenegotiationInfo: true, StatusRequest: true, SessionTicket: true, SCT: true, Cookie: []byte{7, 7},
-		Extensions: []uint16{0, 23, 65281, 10, 11, 5, 13, 16, 43, 35, 18, 44, 51}, PointFormats: []byte{0},
+		ExtendedMasterSecret: true, RenegotiationInfo: true, StatusRequest: true, SessionTicket: true, PSKModes: []byte{1}, SCT: true, Cookie: []byte{7, 7},
+		Extensions: []uint16{0, 23, 65281, 10, 11, 5, 13, 16, 43, 35, 45, 18, 44, 51}, PointFormats: []byte{0},
 	}
 	b, err := want.Marshal()
 	if err != nil {

@@ -258,7 +258,7 @@ func (r *run) retries(ctx context.Context) error {
 // that does not answer a hello without a key share.
 func (r *run) shares(ctx context.Context, suites []uint16) error {
 	suites = slices.DeleteFunc(slices.Clone(suites), func(id uint16) bool { _, _, err := hashOf(id); return err != nil })
-	for len(suites) > 0 {
+	for n := 0; len(suites) > 0 && n < maxShares; n++ {
 		o := r.offer(evidence.OfferSuites, tlswire.VersionTLS13, suites)
 		o.exact, o.groups, o.limit = true, computed(), manyBytes
 		f, a, err := r.take(ctx, o)

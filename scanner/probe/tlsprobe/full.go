@@ -59,6 +59,8 @@ func config(s scanner.Session, o offer) *tls.Config {
 		CipherSuites:       o.suites,
 		ForceSuites:        true, // else suites outside a built-in list are dropped from the hello
 		CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
+		// No ticket is asked for: none is used.
+		SessionTicketsDisabled: true,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &tls.Certificate{}, nil // an empty one: never more
 		},
@@ -72,7 +74,6 @@ func (a *answer) finish(obs *evidence.Observation, complete bool, failure error)
 	if a.hello == nil {
 		return
 	}
-	f.SessionTicket = &a.hello.SessionTicket
 	if complete {
 		f.Handshake = evidence.StageComplete
 	} else if failure != nil && obs.Detail == "" {

@@ -78,7 +78,7 @@ func take(ctx context.Context, s scanner.Session, o offer) (evidence.Observation
 	failure := g.run(s)
 	sent, a := slices.Clone(g.sent), g.answer
 	if failure == nil && a.finished {
-		failure = g.complete(s)
+		failure = g.complete(s.Now)
 	}
 	if err := c.Close(); err != nil && failure == nil {
 		failure = err
@@ -228,7 +228,7 @@ func (g *grab) derive() error {
 // complete ends the handshake of TLS 1.3: an empty certificate where one was
 // asked for, Finished, and close_notify at once unless the server's judgement or
 // its ticket is of interest.
-func (g *grab) complete(s scanner.Session) error {
+func (g *grab) complete(now func() time.Time) error {
 	a := g.answer
 	transcript := slices.Concat(a.transcript, a.sealed[:a.parsed])
 	clientSecret, serverSecret, err := g.keys.application(transcript)
@@ -254,14 +254,14 @@ func (g *grab) complete(s scanner.Session) error {
 	flight := []byte{byte(tlswire.ChangeCipherSpec), 3, 3, 0, 1, 1} // for middleboxes
 	flight = append(flight, handshake.seal(tlswire.Handshake, append(certificate, finished...))...)
 	goodbye := after.seal(tlswire.Alert, []byte{1, alertCloseNotify})
-	if !a.asked13 && s.Level() != scanner.Exhaustive {
+	if !a.asked13 && !g.offer.ticket {
 		_, err := g.conn.Write(append(flight, goodbye...))
 		return err
 	}
 	if _, err := g.conn.Write(flight); err != nil {
 		return err
 	}
-	if g.late = g.listen(s.Now, server); g.late == nil {
+	if g.late = g.listen(now, server); g.late == nil {
 		// Without waiting for the answer; that the peer was gone first is no news.
 		_, _ = g.conn.Write(goodbye)
 	}

@@ -325,7 +325,8 @@ type offer struct {
 	schemes    []uint16
 	serverName string
 	alpn       []string
-	limit      int // bytes, at most
+	ticket     bool // of TLS 1.3 is wanted
+	limit      int  // bytes, at most
 }
 
 // clientHello builds the hello of an offer, without key shares.
@@ -340,6 +341,9 @@ func (o offer) clientHello(random [32]byte) tlswire.ClientHello {
 		h.SupportedVersions = []uint16{tlswire.VersionTLS13}
 	default:
 		h.SupportedVersions = []uint16{tlswire.VersionTLS13, tlswire.VersionTLS12, tlswire.VersionTLS11, tlswire.VersionTLS10}
+	}
+	if o.ticket {
+		h.PSKModes = []byte{1} // with (EC)DHE
 	}
 	h.StatusRequest = o.name == evidence.OfferTLS12 || o.name == evidence.OfferFull || o.name == evidence.OfferOther
 	h.SCT = h.StatusRequest

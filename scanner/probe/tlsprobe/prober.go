@@ -23,10 +23,11 @@ func (*Prober) Transport() evidence.Transport { return evidence.TCP }
 
 // Bounds of connections.
 const (
-	maxGentle    = 8  // to one endpoint at the gentle level
-	maxWeak      = 96 // offers of weak suites at the standard level
-	maxEnumerate = 160
-	maxRetries   = 48
+	maxGentle    = 8   // to one endpoint at the gentle level
+	maxWeak      = 96  // offers of weak suites at the standard level
+	maxEnumerate = 100 // offers in the enumeration of one version; servers have up to 60 suites
+	maxRetries   = 48  // hellos without a key share
+	maxShares    = 3   // handshakes of TLS 1.3 with a server that does not answer those
 )
 
 // Exchanges lists the hellos of a level, the most ordinary first.
@@ -64,6 +65,12 @@ func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 		What: "ClientHello, the suites of a version not yet seen", MaxBytes: manyBytes,
 		Why: "every suite, group and signature scheme", When: "only if the server speaks the version",
 	}
+	plain := out[0]
+	plain.What, plain.When = "TLS handshake, TLS 1.0 to 1.3, without names of application protocols", "only if the server refused the first for its names"
+	out = append(out, plain)
+	share := suites
+	share.What, share.When = "TLS handshake, TLS 1.3, the suites not yet seen", "only if hellos without a key share are not answered"
+	out = append(out, slices.Repeat([]scanner.Exchange{share}, maxShares)...)
 	retry := hello("ClientHello, TLS 1.3 without key share", "every suite and group", "only if the server speaks TLS 1.3")
 	out = append(out, slices.Repeat([]scanner.Exchange{retry}, maxRetries)...)
 	out = append(out, slices.Repeat([]scanner.Exchange{suites}, 4*maxEnumerate)...)
@@ -158,7 +165,7 @@ func (r *run) ladder(ctx context.Context) (bool, error) {
 	full := r.offer(evidence.OfferFull, tlswire.VersionTLS13, fullSuites())
 	full.groups, full.limit = computed(), fullBytes
 	if r.level == scanner.Exhaustive {
-		full.alpn = []string{"h2", "http/1.1"}
+		full.alpn, full.ticket = []string{"h2", "http/1.1"}, true
 	}
 	_, a, err := r.take(ctx, full)
 	const noApplicationProtocol = 120 // RFC 7301 section 3.2
