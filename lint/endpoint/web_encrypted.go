@@ -1,11 +1,17 @@
 package endpoint
 
 import (
-	"net/http"
 	"slices"
 
 	"probity/evidence"
 	"probity/lint"
+)
+
+// Status codes of RFC 9110 section 15.5.
+const (
+	statusClientErrors = 400 // the first
+	statusUnauthorized = 401
+	statusForbidden    = 403
 )
 
 // webEncrypted asks that a web interface asks for no password in clear, leads
@@ -43,7 +49,7 @@ func webVerdict(f *evidence.HTTPFacts) lint.Verdict {
 		return lint.Warnf("The server leads from HTTPS to HTTP.")
 	case f.HSTS:
 		return lint.Passf("The server sets HSTS for %d seconds.", f.HSTSAge)
-	case f.Status >= 400 && f.Status != http.StatusUnauthorized && f.Status != http.StatusForbidden:
+	case f.Status >= statusClientErrors && f.Status != statusUnauthorized && f.Status != statusForbidden:
 		return lint.Inconclusivef("The server answers / with status %d: no page to judge.", f.Status)
 	}
 	return lint.Warnf("The server sets no HSTS.")
