@@ -17,7 +17,7 @@ import (
 )
 
 // process returns a command that runs probity in a process of its own.
-func process(t *testing.T, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
+func process(t testing.TB, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {

@@ -77,7 +77,7 @@ func (y *tally) total() int {
 }
 
 // parts reads all active runs, and the rows of their ledgers.
-func parts(t *testing.T, db string) (runs []store.RunInfo, rows []evidence.ProbeRecord) {
+func parts(t testing.TB, db string) (runs []store.RunInfo, rows []evidence.ProbeRecord) {
 	t.Helper()
 	st, err := store.Open(t.Context(), db, store.Options{ReadOnly: true})
 	if err != nil {
