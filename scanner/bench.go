@@ -31,7 +31,6 @@ func NewBenchPlan(scope Scope, ports *Ports, rates Rates, prober Prober) (*Plan,
 	for _, e := range p.Exclusions {
 		return nil, fmt.Errorf("%s: %s: %w", e.Target, e.Reason, ErrRefused)
 	}
-	delete(p.Exchanges, AliveProbe) // one endpoint: there is no other to ask
 	return p, nil
 }
 

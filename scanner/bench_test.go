@@ -49,7 +49,7 @@ func TestNewBenchPlan(t *testing.T) {
 					}
 				}
 			}
-			if n != 1 || p.Level != Exhaustive || len(p.Exchanges) != 1 {
+			if n != 1 || p.Level != Exhaustive || len(p.Exchanges[BenchProbe]) != len(bench.Exchanges(Exhaustive)) {
 				t.Errorf("%d probes at level %s with the exchanges %v", n, p.Level, p.Exchanges)
 			}
 		})

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -178,13 +177,9 @@ func (a *app) runBench(ctx context.Context, st *store.Store, f benchFlags, plan 
 	j *judgement, target string,
 ) ([]evidence.Observation, error) {
 	run := a.newRun(evidence.ModeActive, f.store, j)
-	digest, err := benchDigest(target, plan)
-	if err != nil {
-		return nil, err
-	}
-	run.Config = digest
-	run.Note = "bench; plan SHA-256 " + digest.String()
-	run, err = st.BeginRun(ctx, run, []evidence.ScopeEntry{{Target: target, Allowed: true}})
+	run.Config = plan.Digest()
+	run.Note = "bench; plan SHA-256 " + run.Config.String()
+	run, err := st.BeginRun(ctx, run, []evidence.ScopeEntry{{Target: target, Allowed: true}})
 	if err != nil {
 		return nil, err
 	}
@@ -210,19 +205,6 @@ func (a *app) runBench(ctx context.Context, st *store.Store, f benchFlags, plan 
 		return nil, &statusError{exitQualified, fmt.Errorf("%s did not answer: %s", target, ledger.failure())}
 	}
 	return ledger.obs, nil
-}
-
-// benchDigest is the SHA-256 of what a bench test may send, and where.
-func benchDigest(target string, plan *scanner.Plan) (evidence.Digest, error) {
-	b, err := json.Marshal(struct {
-		Target    string
-		Rates     scanner.Rates
-		Exchanges map[string][]scanner.Exchange
-	}{target, plan.Rates, plan.Exchanges})
-	if err != nil {
-		return evidence.Digest{}, fmt.Errorf("digest of the plan: %w", err)
-	}
-	return evidence.DigestOf(b), nil
 }
 
 // benchLedger keeps the observations of the one probe beside writing them.

@@ -126,11 +126,7 @@ func writeBenchPlan(w io.Writer, target string, plan *scanner.Plan) error {
 	if err := t.Render(); err != nil {
 		return fmt.Errorf("print the plan: %w", err)
 	}
-	digest, err := benchDigest(target, plan)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "\n%s: at most %d connections, one at a time, %g/s\nplan SHA-256 %s\nnothing was sent\n",
-		target, len(plan.Exchanges[scanner.BenchProbe]), plan.Rates.Asset, digest)
+	_, err := fmt.Fprintf(w, "\n%s: at most %d connections, one at a time, %g/s\nplan SHA-256 %s\nnothing was sent\n",
+		target, len(plan.Exchanges[scanner.BenchProbe]), plan.Rates.Asset, plan.Digest())
 	return err
 }
