@@ -87,16 +87,26 @@ func TestWindows_open(t *testing.T) {
 	}
 }
 
-// TestWindows_year steps through a year with both changes of the clock: a window
-// is never open when the clock on the wall is outside of it.
-func TestWindows_year(t *testing.T) {
-	for _, zone := range []string{"Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"} {
+// TestWindows_changes steps through the weeks in which clocks are set: a window is
+// never open when the clock on the wall is outside of it.
+func TestWindows_changes(t *testing.T) {
+	for _, zone := range []string{"Europe/Vienna", "Australia/Lord_Howe"} {
 		ws := windows(t, "daily 22:10-05:20 "+zone)
 		loc, err := time.LoadLocation(zone)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at := instant(t, "2026-01-01T00:00:00Z"); at.Year() == 2026; at = at.Add(10 * time.Minute) {
+		for at := instant(t, "2026-03-27T00:00:00Z"); at.Year() == 2026; at = at.Add(10 * time.Minute) {
+			switch at.Format("01-02") { // to the next week with a change in one of the zones
+			case "03-31":
+				at = instant(t, "2026-04-03T00:00:00Z")
+			case "04-06":
+				at = instant(t, "2026-10-02T00:00:00Z")
+			case "10-05":
+				at = instant(t, "2026-10-24T00:00:00Z")
+			case "10-27":
+				at = instant(t, "2027-01-01T00:00:00Z")
+			}
 			wall := at.In(loc)
 			m := wall.Hour()*60 + wall.Minute()
 			inside := m >= 22*60+10 || m < 5*60+20

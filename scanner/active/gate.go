@@ -170,11 +170,15 @@ func (s *session) Dial(ctx context.Context) (net.Conn, error) {
 		s.asset.accepted[s.endpoint] = true
 		s.asset.timed(s.endpoint, false, s.gate.now().Sub(began))
 	}
-	s.current, err = newConn(ctx, c, began.Add(budget), s.gate, s.closed)
-	if err != nil {
+	current, err := newConn(ctx, c, began.Add(budget), s.gate, s.closed)
+	if err != nil { // gone before it could be used
+		if ctx.Err() == nil {
+			s.asset.observe(s.endpoint, fateReset, s.dials > 1, s.gate.breaker)
+		}
 		return nil, err
 	}
-	return s.current, nil
+	s.current = current
+	return current, nil
 }
 
 // pace waits until both buckets allow a connection. The asset's token is taken
