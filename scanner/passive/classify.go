@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"sync"
 
 	"probity/evidence"
 	"probity/internal/wire/dicomwire"
@@ -24,13 +25,15 @@ type session interface {
 	server(f *flow) int
 }
 
-// classify tells the protocol of a direction by its first bytes. more asks for
-// more of them; a nil function means that the protocol is not read.
-func classify(b []byte) (newSession func() session, more bool) {
-	for _, c := range []struct {
-		match func([]byte) (is, more bool)
-		start func() session
-	}{
+// classifier knows a protocol by its first bytes.
+type classifier struct {
+	match func([]byte) (is, more bool)
+	start func() session
+}
+
+// classifiers is made once, because it is asked for every connection.
+var classifiers = sync.OnceValue(func() []classifier {
+	return []classifier{
 		{isTLS, newTLSSession},
 		{isDICOM, newDICOMSession},
 		{isHL7, newHL7Session},
@@ -42,7 +45,13 @@ func classify(b []byte) (newSession func() session, more bool) {
 		{anyPrefix("HELF", "ACKF"), newOPCUASession},
 		{isPOCT1, newPOCT1Session},
 		{anyPrefix("\x05\x021H", "\x021H"), newLIS2Session},
-	} {
+	}
+})
+
+// classify tells the protocol of a direction by its first bytes. more asks for
+// more of them; a nil function means that the protocol is not read.
+func classify(b []byte) (newSession func() session, more bool) {
+	for _, c := range classifiers() {
 		is, undecided := c.match(b)
 		if is {
 			return c.start, false

@@ -3,6 +3,7 @@ package passive
 import (
 	"bytes"
 	"encoding/binary"
+	"sync"
 
 	"probity/evidence"
 )
@@ -33,6 +34,9 @@ type preludeMatch struct {
 	prelude prelude
 }
 
+// preludeTable is made once, because it is asked for every connection.
+var preludeTable = sync.OnceValue(preludes)
+
 // preludes lists the protocols with their first bytes.
 func preludes() []preludeMatch {
 	lines := func(name string) prelude { return prelude{name: name, end: '\n'} }
@@ -53,7 +57,7 @@ func preludes() []preludeMatch {
 
 // classifyPrelude finds the prelude that b begins, as [classify] does.
 func classifyPrelude(b []byte) (newSession func() session, more bool) {
-	for _, m := range preludes() {
+	for _, m := range preludeTable() {
 		is, undecided := m.match(b)
 		if is {
 			return func() session { return &preludeSession{prelude: m.prelude, tls: newTLSSession()} }, false
