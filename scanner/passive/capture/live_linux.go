@@ -76,6 +76,7 @@ type ring struct {
 	drops    uint32 // of the kernel, at the last look
 	missed   uint64 // of the network card, at the last look
 	index    int
+	bytes    int // of memory
 }
 
 // batch holds packets of one interface. An end of that interface comes as a batch
@@ -144,7 +145,7 @@ func openRing(name string, o LiveOptions) (*ring, error) {
 	if iface.Flags&net.FlagUp == 0 {
 		return nil, fmt.Errorf("%w: it is down", ErrInterface)
 	}
-	r := &ring{name: name, index: iface.Index, promisc: -1, free: make(chan *batch, batchesEach)}
+	r := &ring{name: name, index: iface.Index, bytes: o.RingBytes, promisc: -1, free: make(chan *batch, batchesEach)}
 	for range batchesEach {
 		r.free <- &batch{ring: r}
 	}
@@ -265,7 +266,7 @@ func (r *ring) close() {
 // run reads a ring until it is told to stop and what the kernel had by then is
 // read, or it fails. It alone reads the ring, which must not be closed before.
 func (l *Live) run(r *ring) {
-	stopping := false
+	stopping, shut, left := false, false, r.bytes/batchBytes+batchesEach
 	for {
 		var b *batch
 		select {
@@ -274,13 +275,18 @@ func (l *Live) run(r *ring) {
 			return
 		}
 		b.reset()
-		if l.stop.Load() && !stopping {
-			stopping = true
-			// From here on nothing new comes, so the ring gets empty.
-			b.err = r.shut()
-		}
+		stopping = stopping || l.stop.Load()
 		idle := r.fill(b)
-		b.ended = b.err != nil || stopping && idle
+		b.ended = b.err != nil || shut && idle
+		// What was on its way may still come: until the ring was empty once, or as
+		// much was read as it holds. Then nothing new is let in and the rest is read.
+		if left--; stopping && !shut && b.err == nil && (idle || left <= 0) {
+			shut = true
+			b.err = r.shut()
+			b.ended = b.err != nil
+		} else if !stopping {
+			left = r.bytes/batchBytes + batchesEach
+		}
 		select {
 		case l.batches <- b:
 		case <-l.quit:
