@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+
 	"probity/scanner/passive/capture"
 )
 
@@ -70,10 +73,16 @@ const (
 )
 
 // decoder turns packets into segments. It keeps nothing of a packet but IP
-// fragments, and those within bounds.
+// fragments, and those within bounds. The headers that carry nearly all traffic
+// are gopacket's; the tunnels and extensions are ours, because those of gopacket
+// 1.1.19 panic on short input or keep state without bound.
 type decoder struct {
 	stats     *Stats
 	fragments *defragmenter
+
+	ip4 layers.IPv4 // these three are reused from packet to packet
+	tcp layers.TCP
+	udp layers.UDP
 }
 
 func newDecoder(stats *Stats) *decoder {
@@ -194,25 +203,17 @@ func (d *decoder) mpls(k *packet) (found, more bool) {
 
 // ipv4 reads an IPv4 header (RFC 791 section 3.1).
 func (d *decoder) ipv4(k *packet) (found, more bool) {
-	const least = 20
-	b := k.data
-	if len(b) < least || b[0]>>4 != 4 {
+	h := &d.ip4
+	if len(k.data) == 0 || k.data[0]>>4 != 4 || h.DecodeFromBytes(k.data, gopacket.NilDecodeFeedback) != nil {
 		return d.damaged(atIPv4)
 	}
-	header, total := int(b[0]&0x0f)*4, int(binary.BigEndian.Uint16(b[2:]))
-	if total == 0 { // left to the network card, which captures do not see
-		total = len(b)
-	}
-	if header < least || header > len(b) || total < header {
-		return d.damaged(atIPv4)
-	}
-	src, dst := netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
-	protocol, payload := b[9], b[header:min(total, len(b))]
-	const moreFragments, offsetMask = 0x2000, 0x1fff
-	if f := binary.BigEndian.Uint16(b[6:]); f&(moreFragments|offsetMask) != 0 {
-		key := fragmentKey{src: src, dst: dst, id: uint32(binary.BigEndian.Uint16(b[4:])), protocol: protocol}
+	src, _ := netip.AddrFromSlice(h.SrcIP)
+	dst, _ := netip.AddrFromSlice(h.DstIP)
+	protocol, payload := byte(h.Protocol), h.Payload
+	if more := h.Flags&layers.IPv4MoreFragments != 0; more || h.FragOffset != 0 {
+		key := fragmentKey{src: src, dst: dst, id: uint32(h.Id), protocol: protocol}
 		var ok bool
-		protocol, payload, ok = d.fragments.add(key, int(f&offsetMask)*8, f&moreFragments != 0, protocol, payload, k.at)
+		protocol, payload, ok = d.fragments.add(key, int(h.FragOffset)*8, more, protocol, payload, k.at)
 		if !ok {
 			return false, false
 		}
@@ -278,35 +279,27 @@ func (d *decoder) transport(k *packet, src, dst netip.Addr, protocol byte, b []b
 	s := &k.segment
 	switch protocol {
 	case protoTCP:
-		const least = 20
-		if len(b) < least {
+		h := &d.tcp
+		if h.DecodeFromBytes(b, gopacket.NilDecodeFeedback) != nil {
 			return d.damaged(atTCP)
 		}
-		header := int(b[12]>>4) * 4
-		if header < least || header > len(b) {
-			return d.damaged(atTCP)
-		}
-		flags := b[13]
-		s.kind, s.seq, s.payload = carriesTCP, binary.BigEndian.Uint32(b[4:]), b[header:]
-		s.fin, s.syn, s.rst, s.ack = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&16 != 0
+		s.kind, s.seq, s.payload = carriesTCP, h.Seq, h.Payload
+		s.fin, s.syn, s.rst, s.ack = h.FIN, h.SYN, h.RST, h.ACK
+		s.src, s.dst = netip.AddrPortFrom(src, uint16(h.SrcPort)), netip.AddrPortFrom(dst, uint16(h.DstPort))
 		d.stats.Segments++
+		return true, false
 	case protoUDP:
-		const header = 8
-		if len(b) < header {
+		h := &d.udp
+		if h.DecodeFromBytes(b, gopacket.NilDecodeFeedback) != nil {
 			return d.damaged(atUDP)
 		}
-		payload := b[header:]
-		// A length of 0 stands for a jumbogram (RFC 2675 section 4).
-		if n := int(binary.BigEndian.Uint16(b[4:])); n >= header && n <= len(b) {
-			payload = b[header:n]
-		} else if n != 0 && n < header {
-			return d.damaged(atUDP)
-		}
-		if next, inner := udpTunnel(binary.BigEndian.Uint16(b[2:]), payload); next != etherNone {
+		if next, inner := udpTunnel(uint16(h.DstPort), h.Payload); next != etherNone {
 			return d.inner(k, next, inner)
 		}
-		s.kind, s.payload = carriesUDP, payload
+		s.kind, s.payload = carriesUDP, h.Payload
+		s.src, s.dst = netip.AddrPortFrom(src, uint16(h.SrcPort)), netip.AddrPortFrom(dst, uint16(h.DstPort))
 		d.stats.Datagrams++
+		return true, false
 	case protoICMPv6:
 		s.kind, s.payload = carriesICMPv6, b
 		s.src, s.dst = netip.AddrPortFrom(src, 0), netip.AddrPortFrom(dst, 0)
@@ -323,12 +316,8 @@ func (d *decoder) transport(k *packet, src, dst netip.Addr, protocol byte, b []b
 			return d.damaged(atGRE)
 		}
 		return d.inner(k, next, inner)
-	default:
-		return false, false
 	}
-	s.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
-	s.dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
-	return true, false
+	return false, false
 }
 
 // inner goes on with a packet within the packet.
