@@ -243,6 +243,17 @@ func coverageText(b *bytes.Buffer, d Document, o TableOptions) error {
 	return nil
 }
 
+// Grid writes a table of cells without control characters that fits a width in
+// terminal cells; 0 stands for 100.
+func Grid(w io.Writer, head []string, rows [][]string, width int) error {
+	var b bytes.Buffer
+	if err := grid(&b, head, rows, TableOptions{Width: width}.width()); err != nil {
+		return err
+	}
+	_, err := b.WriteTo(w)
+	return err
+}
+
 // grid draws a table without borders that fits a width: while it is too wide the
 // widest column narrows, and cells wrap between words.
 func grid(b *bytes.Buffer, head []string, rows [][]string, width int) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -174,3 +175,10 @@ func (a *app) width() int {
 	}
 	return w
 }
+
+// unwrapped is the width of a table that nobody looks at in a terminal: one row a
+// line, for grep.
+const unwrapped = 1 << 12
+
+// tableWidth is the width of the terminal, or wide enough for any row.
+func (a *app) tableWidth() int { return cmp.Or(a.width(), unwrapped) }

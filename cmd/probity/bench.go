@@ -80,7 +80,7 @@ func (a *app) bench(ctx context.Context, f benchFlags, target string) error {
 		return err
 	}
 	if f.dryRun {
-		return a.writeOutput(f.output, func(w io.Writer) error { return writeBenchPlan(w, target, plan) })
+		return a.writeOutput(f.output, func(w io.Writer) error { return writeBenchPlan(w, target, plan, a.tableWidth()) })
 	}
 	j, err := a.newJudgement(judgeFlags{policy: f.policy, profile: f.profile, failOn: "none"})
 	if err != nil {
@@ -103,7 +103,7 @@ func (a *app) bench(ctx context.Context, f benchFlags, target string) error {
 		if f.asJSON {
 			return result.writeJSON(w)
 		}
-		return result.write(w)
+		return result.write(w, a.tableWidth())
 	})
 	if err != nil {
 		return err

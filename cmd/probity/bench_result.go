@@ -9,11 +9,10 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/olekukonko/tablewriter"
-
 	"probity/evidence"
 	"probity/internal/wire/tlswire"
 	"probity/lint"
+	"probity/reports"
 	"probity/scanner"
 )
 
@@ -77,14 +76,11 @@ func (r benchResult) writeJSON(w io.Writer) error {
 	return enc.Encode(r)
 }
 
-func (r benchResult) write(w io.Writer) error {
-	t := tablewriter.NewWriter(w)
-	t.Header("version", "client certificate", "made by", "result", "seen")
+func (r benchResult) write(w io.Writer, width int) error {
+	var rows [][]string
 	for _, v := range r.Versions {
 		if !v.Spoken {
-			if err := t.Append(v.Version, "", "", "not spoken", ""); err != nil {
-				return fmt.Errorf("print the result: %w", err)
-			}
+			rows = append(rows, []string{v.Version, "", "", "not spoken", ""})
 		}
 		for _, c := range v.Cells {
 			by := "probity"
@@ -94,36 +90,29 @@ func (r benchResult) write(w io.Writer) error {
 			case c.Supplied:
 				by = "operator"
 			}
-			if err := t.Append(v.Version, string(c.Certificate), by, string(c.Enforcement), c.Why); err != nil {
-				return fmt.Errorf("print the result: %w", err)
-			}
+			rows = append(rows, []string{v.Version, string(c.Certificate), by, string(c.Enforcement), c.Why})
 		}
 		if v.Spoken && !v.Asked {
-			if err := t.Append(v.Version, "all others", "", "not tried", "the server does not ask for a certificate"); err != nil {
-				return fmt.Errorf("print the result: %w", err)
-			}
+			rows = append(rows, []string{v.Version, "all others", "", "not tried", "the server does not ask for a certificate"})
 		}
 	}
-	if err := t.Render(); err != nil {
+	if err := reports.Grid(w, []string{"VERSION", "CLIENT CERTIFICATE", "MADE BY", "RESULT", "SEEN"}, rows, width); err != nil {
 		return fmt.Errorf("print the result: %w", err)
 	}
 	return nil
 }
 
 // writeBenchPlan prints every connection that a bench test may make.
-func writeBenchPlan(w io.Writer, target string, plan *scanner.Plan) error {
-	t := tablewriter.NewWriter(w)
-	t.Header("connection", "bytes sent", "why", "when")
+func writeBenchPlan(w io.Writer, target string, plan *scanner.Plan, width int) error {
+	var rows [][]string
 	for _, x := range plan.Exchanges[scanner.BenchProbe] {
 		when := x.When
 		if when == "" {
 			when = "always"
 		}
-		if err := t.Append(x.What, "at most "+strconv.FormatInt(x.MaxBytes, 10), x.Why, when); err != nil {
-			return fmt.Errorf("print the plan: %w", err)
-		}
+		rows = append(rows, []string{x.What, strconv.FormatInt(x.MaxBytes, 10), x.Why, when})
 	}
-	if err := t.Render(); err != nil {
+	if err := reports.Grid(w, []string{"CONNECTION", "BYTES ≤", "WHY", "WHEN"}, rows, width); err != nil {
 		return fmt.Errorf("print the plan: %w", err)
 	}
 	_, err := fmt.Fprintf(w, "\n%s: at most %d connections, one at a time, %g/s\nplan SHA-256 %s\nnothing was sent\n",

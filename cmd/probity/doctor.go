@@ -16,12 +16,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/olekukonko/tablewriter"
 	"github.com/spf13/cobra"
 
 	"probity/evidence/store"
 	"probity/internal/safetext"
 	"probity/lint/all"
+	"probity/reports"
 	"probity/rules"
 	"probity/rules/catalogue"
 	"probity/scanner"
@@ -49,7 +49,7 @@ func (a *app) doctorCommand() *cobra.Command {
 				checkTool(), checkCatalogue(), checkPorts(), a.checkClock(), checkFiles(),
 				checkNeighbours("/proc/sys/net/ipv4/neigh/default/gc_thresh3"), checkLive(), a.checkStore(cmd.Context(), f),
 			}
-			if err := a.writeOutput("", func(w io.Writer) error { return writeCheckups(w, checks, asJSON) }); err != nil {
+			if err := a.writeOutput("", func(w io.Writer) error { return writeCheckups(w, checks, asJSON, a.tableWidth()) }); err != nil {
 				return err
 			}
 			return doctorVerdict(checks)
@@ -76,20 +76,17 @@ func doctorVerdict(checks []checkup) error {
 	return &statusError{code: code}
 }
 
-func writeCheckups(w io.Writer, checks []checkup, asJSON bool) error {
+func writeCheckups(w io.Writer, checks []checkup, asJSON bool, width int) error {
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(checks)
 	}
-	t := tablewriter.NewWriter(w)
-	t.Header("check", "state", "found", "mend")
+	rows := make([][]string, 0, len(checks))
 	for _, c := range checks {
-		if err := t.Append(c.Check, c.State, safetext.Clean(c.Found), safetext.Clean(c.Mend)); err != nil {
-			return fmt.Errorf("print the checks: %w", err)
-		}
+		rows = append(rows, []string{c.Check, c.State, safetext.Clean(c.Found), safetext.Clean(c.Mend)})
 	}
-	return t.Render()
+	return reports.Grid(w, []string{"CHECK", "STATE", "FOUND", "MEND"}, rows, width)
 }
 
 func checkTool() checkup {

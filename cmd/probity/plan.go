@@ -7,11 +7,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/olekukonko/tablewriter"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"probity/evidence"
+	"probity/reports"
 	"probity/scanner"
 )
 
@@ -71,7 +71,7 @@ func (a *app) showPlan(plan *scanner.Plan, f targetFlags, view planFlags) error 
 		if view.json {
 			return writePlanJSON(w, plan, windows, view.most)
 		}
-		return writePlan(w, plan, windows, view.most)
+		return a.writePlan(w, plan, windows, view.most)
 	})
 }
 
@@ -123,9 +123,8 @@ func writePlanJSON(w io.Writer, plan *scanner.Plan, windows scanner.Windows, mos
 	})
 }
 
-func writePlan(w io.Writer, plan *scanner.Plan, windows scanner.Windows, most int) error {
-	t := tablewriter.NewWriter(w)
-	t.Header("endpoint", "probe", "connections", "bytes sent", "why", "when")
+func (a *app) writePlan(w io.Writer, plan *scanner.Plan, windows scanner.Windows, most int) error {
+	var rows [][]string
 	probes := firstProbes(plan, most)
 	for _, p := range probes {
 		var bytes int64
@@ -136,13 +135,12 @@ func writePlan(w io.Writer, plan *scanner.Plan, windows scanner.Windows, most in
 		if when == "" {
 			when = "always"
 		}
-		err := t.Append(p.Endpoint.String(), p.Prober, "at most "+strconv.Itoa(len(plan.Exchanges[p.Prober])),
-			"at most "+strconv.FormatInt(bytes, 10), p.Why, when)
-		if err != nil {
-			return fmt.Errorf("print the plan: %w", err)
-		}
+		rows = append(rows, []string{
+			p.Endpoint.String(), p.Prober, strconv.Itoa(len(plan.Exchanges[p.Prober])),
+			strconv.FormatInt(bytes, 10), p.Why, when,
+		})
 	}
-	if err := t.Render(); err != nil {
+	if err := reports.Grid(w, []string{"ENDPOINT", "PROBE", "CONNS ≤", "BYTES ≤", "WHY", "WHEN"}, rows, a.tableWidth()); err != nil {
 		return fmt.Errorf("print the plan: %w", err)
 	}
 	if n := plan.Totals().Probes; n > len(probes) {
@@ -150,7 +148,7 @@ func writePlan(w io.Writer, plan *scanner.Plan, windows scanner.Windows, most in
 			return err
 		}
 	}
-	if err := writeExchanges(w, plan, probes); err != nil {
+	if err := a.writeExchanges(w, plan, probes); err != nil {
 		return err
 	}
 	exclusions := firstExclusions(plan, most)
@@ -178,7 +176,7 @@ func writePlan(w io.Writer, plan *scanner.Plan, windows scanner.Windows, most in
 
 // writeExchanges prints, for each prober of the printed probes, the connections
 // behind one line of the plan.
-func writeExchanges(w io.Writer, plan *scanner.Plan, probes []scanner.PlannedProbe) error {
+func (a *app) writeExchanges(w io.Writer, plan *scanner.Plan, probes []scanner.PlannedProbe) error {
 	used := map[string]bool{}
 	for _, p := range probes {
 		used[p.Prober] = true
@@ -186,8 +184,7 @@ func writeExchanges(w io.Writer, plan *scanner.Plan, probes []scanner.PlannedPro
 			used[f] = true
 		}
 	}
-	t := tablewriter.NewWriter(w)
-	t.Header("probe", "connection", "bytes sent", "why", "when")
+	var rows [][]string
 	for _, pr := range probers() {
 		if !used[pr.Name()] {
 			continue
@@ -205,15 +202,13 @@ func writeExchanges(w io.Writer, plan *scanner.Plan, probes []scanner.PlannedPro
 			if again := i - first; again > 1 {
 				when += ", at most " + strconv.Itoa(again) + " times"
 			}
-			if err := t.Append(pr.Name(), x.What, "at most "+strconv.FormatInt(x.MaxBytes, 10), x.Why, when); err != nil {
-				return fmt.Errorf("print the plan: %w", err)
-			}
+			rows = append(rows, []string{pr.Name(), x.What, strconv.FormatInt(x.MaxBytes, 10), x.Why, when})
 		}
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	if err := t.Render(); err != nil {
+	if err := reports.Grid(w, []string{"PROBE", "CONNECTION", "BYTES ≤", "WHY", "WHEN"}, rows, a.tableWidth()); err != nil {
 		return fmt.Errorf("print the plan: %w", err)
 	}
 	return nil

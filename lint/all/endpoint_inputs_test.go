@@ -249,14 +249,14 @@ func endpointInputs() []input {
 				}
 			}
 		})
-		in = append(in, input{name: "endpoint/authority_list_approved/" + name, obs: s.obs, policy: policy})
+		in = append(in, input{name: "endpoint/authority_list_declared/" + name, obs: s.obs, policy: policy})
 	}
 	site := &lint.Policy{Issuers: []string{"CN=Nordklinik Device CA,O=Nordklinik"}}
 	asks("anchor", site, "Nordklinik Device CA")
 	asks("empty", site)
 	asks("unknown", site, "Nordklinik Device CA", "Old CA", "Test CA")
 	asks("no_anchors", nil, "Nordklinik Device CA")
-	add("authority_list_approved/not_asked", good(2762))
+	add("authority_list_declared/not_asked", good(2762))
 
 	tried := func(name string, version uint16, facts ...evidence.MTLSFacts) {
 		s := at(2762)

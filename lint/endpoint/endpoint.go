@@ -20,7 +20,7 @@ func Checks() []lint.Check {
 		noNullSuites(), noAnonymousSuites(), noBrokenSuites(), no64BitBlocks(), noStaticRSA(),
 		forwardSecretAEAD(), dhSize(), ecdheSize(),
 		noCompression(), renegotiationEMS(), handshakeSignature(), uniformLevel(),
-		clientCertificateRequested(), clientCertificateEnforced(), authorityListApproved(), dicomEncrypted(),
+		clientCertificateRequested(), clientCertificateEnforced(), authorityListDeclared(), dicomEncrypted(),
 		hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
 		webEncrypted(), fhirEncrypted(), sdcMutualTLS(), noClearLogin(), smbModern(), remoteDesktopNLA(), electronicIdentity(),
 	}

@@ -14,11 +14,11 @@ import (
 // maxNamed bounds the authorities that a detail names.
 const maxNamed = 4
 
-// authorityListApproved asks that the authorities from which a server takes
+// authorityListDeclared asks that the authorities from which a server takes
 // client certificates are those that the site has declared.
-func authorityListApproved() lint.Check {
+func authorityListDeclared() lint.Check {
 	return lint.Check{
-		Name:   "endpoint/authority_list_approved",
+		Name:   "endpoint/authority_list_declared",
 		Source: "RFC 8446 section 4.2.4; RFC 5246 section 7.4.4; NIST SP 800-52r2 section 3.5",
 		Endpoint: func(env *lint.Env, s *lint.EndpointSubject) lint.Verdict {
 			names, asked, known := authorities(s)
