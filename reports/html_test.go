@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"html"
 	"io"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -121,19 +120,6 @@ func TestHTML_limitsPlainRows(t *testing.T) {
 	}
 	if !strings.Contains(page, "500 of 5\u202f000 shown") {
 		t.Error("the page does not say how many findings it shows")
-	}
-}
-
-// TestHTML_write leaves the pages where REPORT_DIR says, for a look in a browser.
-func TestHTML_write(t *testing.T) {
-	dir := os.Getenv("REPORT_DIR")
-	if dir == "" {
-		t.Skip("REPORT_DIR is not set")
-	}
-	for name, in := range map[string]Input{"small.html": sample(t), "large.html": large(t, 121117)} {
-		if err := os.WriteFile(dir+"/"+name, []byte(renderHTML(t, in)), 0o644); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"probity/evidence"
 )
@@ -47,8 +50,12 @@ func BenchmarkScan_endpoints(b *testing.B) {
 			if err := os.WriteFile(targets, []byte(text.String()), 0o600); err != nil {
 				b.Fatal(err)
 			}
-			// One listener on every address answers for all of them.
-			var lc net.ListenConfig
+			// One listener answers on every address, of the loopback interface alone.
+			lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+				var bound error
+				err := c.Control(func(fd uintptr) { bound = unix.BindToDevice(int(fd), "lo") })
+				return errors.Join(err, bound)
+			}}
 			l, err := lc.Listen(b.Context(), "tcp", "0.0.0.0:20046")
 			if err != nil {
 				b.Fatal(err)

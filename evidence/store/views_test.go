@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"probity/fixtures/peer"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -124,13 +126,7 @@ func TestViews_golden(t *testing.T) {
 // TestViews_shell reads the views with the sqlite3 of the distribution, as an
 // auditor would.
 func TestViews_shell(t *testing.T) {
-	shell, err := osexec.LookPath("sqlite3")
-	if err != nil {
-		if os.Getenv("PROBITY_REQUIRE_PEERS") != "" {
-			t.Fatal("sqlite3 is missing; install the Debian package sqlite3")
-		}
-		t.Skip("sqlite3 is not installed (Debian package sqlite3)")
-	}
+	shell := peer.Require(t, "sqlite3")["sqlite3"]
 	path, _ := filled(t)
 	for _, view := range contract() {
 		name, _, _ := strings.Cut(view, "(")

@@ -22,6 +22,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"probity/evidence"
+	"probity/fixtures/peer"
 )
 
 // chain is a leaf, its issuer and the leaf's key.
@@ -240,13 +241,7 @@ func TestRead_passwordError(t *testing.T) {
 
 // TestRead_openssl reads what OpenSSL writes.
 func TestRead_openssl(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("PROBITY_REQUIRE_PEERS") == "1" {
-			t.Fatal("openssl is missing: apt-get install openssl")
-		}
-		t.Skip("openssl is missing")
-	}
+	openssl := peer.Require(t, "openssl")["openssl"]
 	dir := t.TempDir()
 	run := func(args ...string) {
 		t.Helper()

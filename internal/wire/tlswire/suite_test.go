@@ -1,7 +1,6 @@
 package tlswire
 
 import (
-	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"probity/evidence"
+	"probity/fixtures/peer"
 )
 
 func TestSuiteNames_sorted(t *testing.T) {
@@ -65,13 +65,7 @@ func TestLookup(t *testing.T) {
 var opensslLine = regexp.MustCompile(`^\s*0x(..),0x(..) - (\S+)\s+- \S+\s+(\S+)\s+Kx=(\S+)\s+Au=(\S+)\s+Enc=(\S+)\s+Mac=(\S+)`)
 
 func TestSuites_openssl(t *testing.T) {
-	path, err := exec.LookPath("openssl")
-	if err != nil {
-		if os.Getenv("PROBITY_REQUIRE_PEERS") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip("openssl is not installed")
-	}
+	path := peer.Require(t, "openssl")["openssl"]
 	out, err := exec.CommandContext(t.Context(), path, "ciphers", "-V", "-stdname", "ALL:COMPLEMENTOFALL:@SECLEVEL=0").Output()
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"probity/fixtures/peer"
 )
 
 // inNamespace moves the test to a network of its own, with pairs of interfaces:
@@ -25,12 +27,12 @@ func inNamespace(t *testing.T, pairs ...string) {
 	if os.Geteuid() != 0 {
 		t.Skip("making a network namespace needs root")
 	}
-	ip, err := exec.LookPath("ip")
-	if err != nil {
-		t.Skip("ip is not installed: apt-get install iproute2")
-	}
+	ip := peer.Require(t, "ip")["ip"]
 	runtime.LockOSThread() // never unlocked: the thread ends with the test
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		if os.Getenv("PROBITY_REQUIRE_PEERS") == "1" {
+			t.Fatalf("root without a network namespace: %v", err)
+		}
 		t.Skipf("no network namespace: %v", err)
 	}
 	for _, n := range pairs {
