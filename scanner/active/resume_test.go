@@ -131,7 +131,7 @@ func TestRun_windowCloses(t *testing.T) {
 				t.Errorf("connection at %v", a.at)
 			}
 		}
-		if last := b.rows[199]; last.Outcome != evidence.ProbeSkipped || !strings.Contains(last.Reason, "window closed") {
+		if last := b.rows[199]; last.Outcome != evidence.ProbeSkipped || !strings.Contains(last.Reason, "scan window") {
 			t.Errorf("last row %+v", last)
 		}
 		if _, err := Run(t.Context(), p, opts); err == nil {

@@ -131,6 +131,11 @@ func Run(ctx context.Context, plan *scanner.Plan, opts Options) (Summary, error)
 	}
 	r.summary.Interrupted = ctx.Err() != nil
 	r.summary.WindowClosed = errors.Is(context.Cause(sending), errWindowClosed)
+	if len(opts.Windows) > 0 && r.summary.Skipped > 0 {
+		// The gate may see the end of the window before the timer's turn comes.
+		_, open := opts.Windows.Open(opts.Now())
+		r.summary.WindowClosed = r.summary.WindowClosed || !open
+	}
 	slices.SortFunc(r.summary.Tripped, netip.Addr.Compare)
 	slices.SortFunc(r.summary.Vetoed, netip.Addr.Compare)
 	return r.summary, r.err
