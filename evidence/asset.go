@@ -21,18 +21,45 @@ type Attribute string
 
 // The attributes.
 const (
-	AttrManufacturer Attribute = "manufacturer"
-	AttrModel        Attribute = "model"
-	AttrVersion      Attribute = "version"
-	AttrSerial       Attribute = "serial"
-	AttrClass        Attribute = "class"
-	AttrToolkit      Attribute = "toolkit" // software library, not the product
-	AttrApplication  Attribute = "application"
-	AttrHostname     Attribute = "hostname"
-	AttrMAC          Attribute = "mac"
-	AttrSSHHostKey   Attribute = "ssh_host_key" // SHA-256 of the key blob
-	AttrEngineID     Attribute = "engine_id"    // SNMP, hex
-	AttrEngineBoot   Attribute = "engine_boot"  // SNMP: engine id, boots and the second of start
+	AttrManufacturer   Attribute = "manufacturer"
+	AttrFamily         Attribute = "product_family" // what a manufacturer sells under one name, such as "IntelliVue"
+	AttrModel          Attribute = "model"
+	AttrVersion        Attribute = "version" // of the product or its firmware
+	AttrSerial         Attribute = "serial"
+	AttrUDI            Attribute = "udi" // unique device identifier, as presented
+	AttrClass          Attribute = "class"
+	AttrDeviceType     Attribute = "device_type" // what it is in words, finer than the class
+	AttrRole           Attribute = "role"        // what it does in the network, such as "DICOM archive"
+	AttrOS             Attribute = "operating_system"
+	AttrToolkit        Attribute = "toolkit" // software library, not the product
+	AttrToolkitVersion Attribute = "toolkit_version"
+	AttrApplication    Attribute = "application"
+	AttrHint           Attribute = "hint" // what makes the other claims doubtful, such as "honeypot"
+	AttrHostname       Attribute = "hostname"
+	AttrMAC            Attribute = "mac"
+	AttrSSHHostKey     Attribute = "ssh_host_key" // SHA-256 of the key blob
+	AttrEngineID       Attribute = "engine_id"    // SNMP, hex
+	AttrEngineBoot     Attribute = "engine_boot"  // SNMP: engine id, boots and the second of start
+
+	// What all claims together amount to; the layer of these is [LayerVerdict].
+	AttrIdentity Attribute = "identity" // a [Level]
+	AttrConflict Attribute = "conflict" // layers that contradict each other: attribute, values, layers
+)
+
+// LayerVerdict is the layer of claims that are drawn from all other claims of an
+// asset. They can be dropped and drawn again.
+const LayerVerdict = "verdict"
+
+// Level says how well a device is identified.
+type Level string
+
+// The levels, rising. Below the first nothing is claimed.
+const (
+	LevelNone       Level = "unknown"
+	LevelPossible   Level = "possible"   // hints: a network card, a name, free text
+	LevelProbable   Level = "probable"   // one layer that is hard to be wrong about
+	LevelIdentified Level = "identified" // two independent layers agree
+	LevelConfirmed  Level = "confirmed"  // the device says so in the protocol made for it, or a person does
 )
 
 // Claim is one statement about an asset.
@@ -41,5 +68,6 @@ type Claim struct {
 	Value       string
 	Confidence  int    // 0 to 100
 	Layer       string // "x509", "ssh", "dicom", "hl7", "snmp"; independent layers add up
+	Source      string // id of the fingerprint that drew the conclusion; empty for a value that was read as it is
 	Observation int64  // the observation that showed it
 }
