@@ -32,8 +32,15 @@ func identityClaims(f evidence.IdentityFacts) []evidence.Claim {
 	add(evidence.AttrVersion, f.Version, told)
 	add(evidence.AttrSerial, f.Serial, told)
 	add(evidence.AttrApplication, f.Software, confidenceBanner)
-	if f.Protocol == "poct1" || f.Protocol == "ws-discovery" && slices.Contains(f.Types, "MedicalDevice") {
+	switch f.Protocol {
+	case "poct1":
 		add(evidence.AttrClass, classMedical, confidenceUIDRoot)
+	case "ws-discovery":
+		if slices.Contains(f.Types, "MedicalDevice") {
+			add(evidence.AttrClass, classMedical, confidenceUIDRoot)
+		}
+	case "intellivue", "ge-unity": // patient monitors and their central stations, read by no standard text
+		add(evidence.AttrClass, classMedical, confidenceTold)
 	}
 	return out
 }

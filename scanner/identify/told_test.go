@@ -12,7 +12,7 @@ import (
 // TestResolve_told: what a device tells of itself is claimed of its own address,
 // be it the server or, for an analyser that calls, the client.
 func TestResolve_told(t *testing.T) {
-	server, client := netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.9")
+	server, client, monitor := netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("10.0.0.1")
 	obs := []evidence.Observation{
 		{
 			ID: 1, Method: evidence.Passive, Kind: evidence.KindIdentity, Result: evidence.ResultData,
@@ -29,8 +29,17 @@ func TestResolve_told(t *testing.T) {
 			Endpoint: evidence.Endpoint{Addr: client, Port: 161, Transport: evidence.UDP},
 			Facts:    evidence.Facts{SNMP: &evidence.SNMPFacts{EngineID: []byte{1, 2, 3, 4, 5}, EngineBoots: 1}},
 		},
+		{
+			ID: 4, Method: evidence.Passive, Kind: evidence.KindIdentity, Result: evidence.ResultData,
+			Endpoint: evidence.Endpoint{Addr: monitor, Port: 24005, Transport: evidence.UDP},
+			Facts:    evidence.Facts{Identity: &evidence.IdentityFacts{Protocol: "intellivue", Experimental: true, Model: "M1"}},
+		},
 	}
 	want := map[netip.Addr][]evidence.Claim{
+		monitor: {
+			{Attribute: evidence.AttrClass, Value: classMedical, Confidence: confidenceTold, Layer: "intellivue", Observation: 4},
+			{Attribute: evidence.AttrModel, Value: "M1", Confidence: confidenceBanner / 2, Layer: "intellivue", Observation: 4},
+		},
 		server: {{Attribute: evidence.AttrMAC, Value: "02:00:00:00:00:01", Confidence: confidenceLink, Layer: "arp", Observation: 1}},
 		client: {
 			{Attribute: evidence.AttrClass, Value: classMedical, Confidence: confidenceUIDRoot, Layer: "poct1", Observation: 2},

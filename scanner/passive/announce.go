@@ -21,8 +21,10 @@ const (
 	portDHCPv6Client = 546
 	portDHCPv6Server = 547
 	portSSDP         = 1900
+	portGEUnity      = 2000 // of GE: not registered
 	portWSDiscovery  = 3702
 	portMDNS         = 5353
+	portIntelliVue   = 24005 // of Philips: not registered
 	portBACnet       = 47808
 )
 
@@ -85,6 +87,10 @@ func (r *reader) announce(s *segment, at time.Time) {
 		f, ok = idwire.SSDP(b)
 	case is(portWSDiscovery, to == portWSDiscovery || from == portWSDiscovery):
 		f, ok = idwire.WSDiscovery(b)
+	case is(portIntelliVue, to == portIntelliVue):
+		f, ok = idwire.IntelliVue(b)
+	case is(portGEUnity, to == portGEUnity):
+		f, ok = idwire.GEUnity(b, addr)
 	case is(portBACnet, from == portBACnet):
 		// BACnet virtual link control for IP (ASHRAE 135 annex J).
 		f.Protocol, ok = "bacnet", len(b) >= 4 && b[0] == 0x81 && int(b[2])<<8|int(b[3]) == len(b)

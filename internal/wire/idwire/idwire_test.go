@@ -58,6 +58,26 @@ const (
 	nd    = "\x88\x00\x00\x00\x60\x00\x00\x00\xfe\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x09\x02\x01\x02\x00\x00\x00\x00\x07"
 )
 
+// geUnity is a time synchronisation of 10.0.0.1 with a unit and a room.
+const geUnity = "\x00\x00\x00\x00\x00\x00\x0a\x00\x00\x01" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" + "MARKER\x00|MARKE" +
+	"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" + "\xee\x00\x00\x00"
+
+// intellivue is a connect indication with a label.
+func intellivue() string {
+	u16 := func(n int) string { return string([]byte{byte(n >> 8), byte(n)}) }
+	attr := func(id int, v string) string { return u16(id) + u16(len(v)) + v }
+	list := func(n int, v string) string { return u16(n) + u16(len(v)) + v }
+	label := func(v string) string { return u16(len(v)) + v }
+	attributes := attr(0x0986, "\x00\x01\x11\x4d") + attr(0xf135, label("M\x00A\x00R\x00K\x00"+marker)) +
+		attr(0xf100, "\x02\x00\x00\x00\x00\x09\x0a\x00\x00\x09\xff\x00\x00\x00") +
+		attr(0xf101, list(2, "\x00\x01\x00\x03\x5d\xc0\x00\x00"+"\x00\x05\x00\x01\x5e\x29\x00\x00")) +
+		attr(0x092d, list(3, "\x00\x01\x00\x08"+label("DE1\x00")+"\x00\x02\x00\x08"+label(marker)+"\x00\x04\x00\x58"+label("G.01 "))) +
+		attr(0x0928, label("ACME\x00")+label("M1\x00")+"\x00")
+	event := "\x00\x23\x00\x00\x00\x00" + "\x00\xd6\xd4\x00" + "\x0d\x17" + label(list(6, attributes))
+	invoke := "\x00\x00\x00\x00" + label(event)
+	return "\x00\x00\x01\x00" + "\x00\x01" + label(invoke)
+}
+
 // said runs every parser and returns what it gives as text; "" for nothing.
 func said(which string, b []byte) string {
 	var f any
@@ -94,6 +114,10 @@ func said(which string, b []byte) string {
 		f, ok = LIS2(b)
 	case "fhir":
 		f, ok = FHIR(b)
+	case "intellivue":
+		f, ok = IntelliVue(b)
+	case "ge-unity":
+		f, ok = GEUnity(b, netip.MustParseAddr("10.0.0.1"))
 	}
 	if !ok {
 		return ""
@@ -111,28 +135,30 @@ func said(which string, b []byte) string {
 func messages() map[string]string {
 	return map[string]string{
 		"arp": arp, "nd": nd, "dhcp": dhcp(), "lldp": lldp, "cdp": cdp, "mdns": mdns(), "nbns": nbns("PUMP7", 0x20, false), "ssdp": ssdp,
-		"snmp": snmp, "wsd": wsd, "dpws": dpws, "poct1": poct1, "lis2": lis2, "fhir": fhir,
+		"snmp": snmp, "wsd": wsd, "dpws": dpws, "poct1": poct1, "lis2": lis2, "fhir": fhir, "intellivue": intellivue(), "ge-unity": geUnity,
 		"dhcpv6": "\x01abc\x00\x01\x00\x04\x00\x03\x00\x01\x00\x27\x00\x08\x00\x06pump-3\x00\x10\x00\x0a\x00\x00\x00\x01\x00\x04MSFT\x00\x63\x00\x06MARKER",
 	}
 }
 
 func TestParsers(t *testing.T) {
 	want := map[string]string{
-		"arp":    `{"protocol":"arp","mac":"02:00:00:00:00:01"} at 10.0.0.1`,
-		"nd":     `{"protocol":"nd","mac":"02:00:00:00:00:07"} at fe80::9`,
-		"dhcp":   `{"protocol":"dhcp","mac":"02:00:00:00:00:07","hostnames":["pump-1"],"vendor_class":"MSFT","client_id":"AWFi","parameters":[1,3,6]} at 10.0.0.9`,
-		"dhcpv6": `{"protocol":"dhcpv6","hostnames":["pump-3"],"vendor_class":"MSFT","client_id":"AAMAAQ=="}`,
-		"lldp":   `{"protocol":"lldp","mac":"02:00:00:00:00:01","hostnames":["sw-1"],"manufacturer":"ACME","serial":"S123","description":"Linux"} at 10.0.0.2`,
-		"cdp":    `{"protocol":"cdp","hostnames":["sw-2"],"model":"C950"} at 10.0.0.3`,
-		"mdns":   `{"protocol":"mdns","hostnames":["ward"],"model":"MX800","types":["_dicom._tcp"]}`,
-		"nbns":   `{"protocol":"nbns","hostnames":["PUMP7"]}`,
-		"ssdp":   `{"protocol":"ssdp","software":"Linux/3 UPnP/1.0 X/2","types":["urn:schemas-upnp-org:device:Basic:1"]}`,
-		"snmp":   `{"protocol":"snmp","description":"HP"}`,
-		"wsd":    `{"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.mds.pkp:1.2"],"places":["https://10.0.0.1:443"]}`,
-		"dpws":   `{"manufacturer":"ACME","model_name":"M1","serial":"S1"}`,
-		"poct1":  `{"protocol":"poct1","manufacturer":"ACME","model":"G1","serial":"77"}`,
-		"lis2":   `{"protocol":"lis2","experimental":true,"model":"Analyzer","version":"1.2","serial":"A77"}`,
-		"fhir":   `{"document":"capability","status":0,"version":"4.0.1","software":"HAPI","release":"6"}`,
+		"arp":        `{"protocol":"arp","mac":"02:00:00:00:00:01"} at 10.0.0.1`,
+		"nd":         `{"protocol":"nd","mac":"02:00:00:00:00:07"} at fe80::9`,
+		"dhcp":       `{"protocol":"dhcp","mac":"02:00:00:00:00:07","hostnames":["pump-1"],"vendor_class":"MSFT","client_id":"AWFi","parameters":[1,3,6]} at 10.0.0.9`,
+		"dhcpv6":     `{"protocol":"dhcpv6","hostnames":["pump-3"],"vendor_class":"MSFT","client_id":"AAMAAQ=="}`,
+		"lldp":       `{"protocol":"lldp","mac":"02:00:00:00:00:01","hostnames":["sw-1"],"manufacturer":"ACME","serial":"S123","description":"Linux"} at 10.0.0.2`,
+		"cdp":        `{"protocol":"cdp","hostnames":["sw-2"],"model":"C950"} at 10.0.0.3`,
+		"mdns":       `{"protocol":"mdns","hostnames":["ward"],"model":"MX800","types":["_dicom._tcp"]}`,
+		"nbns":       `{"protocol":"nbns","hostnames":["PUMP7"]}`,
+		"ssdp":       `{"protocol":"ssdp","software":"Linux/3 UPnP/1.0 X/2","types":["urn:schemas-upnp-org:device:Basic:1"]}`,
+		"snmp":       `{"protocol":"snmp","description":"HP"}`,
+		"wsd":        `{"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.mds.pkp:1.2"],"places":["https://10.0.0.1:443"]}`,
+		"dpws":       `{"manufacturer":"ACME","model_name":"M1","serial":"S1"}`,
+		"poct1":      `{"protocol":"poct1","manufacturer":"ACME","model":"G1","serial":"77"}`,
+		"lis2":       `{"protocol":"lis2","experimental":true,"model":"Analyzer","version":"1.2","serial":"A77"}`,
+		"fhir":       `{"document":"capability","status":0,"version":"4.0.1","software":"HAPI","release":"6"}`,
+		"intellivue": `{"protocol":"intellivue","experimental":true,"mac":"02:00:00:00:00:09","manufacturer":"ACME","model":"M1","version":"G.01","serial":"DE1","places":["udp://10.0.0.9:24105"]}`,
+		"ge-unity":   `{"protocol":"ge-unity","experimental":true}`,
 	}
 	got := map[string]string{}
 	for name, b := range messages() {
@@ -161,8 +187,12 @@ func TestParsers_refuse(t *testing.T) {
 		{"wsd", strings.ReplaceAll(wsd, "Hello", "Probe")},         // a question
 		{"wsd", "<!DOCTYPE x [<!ENTITY a \"b\">]>" + wsd},          // a document type
 		{"fhir", strings.Replace(fhir, "CapabilityStatement", "Patient", 1)},
-		{"poct1", strings.ReplaceAll(poct1, "HEL.R01", "OBS.R01")}, // results
-		{"lis2", strings.Replace(lis2, "1H", "1P", 1)},             // a patient record
+		{"poct1", strings.ReplaceAll(poct1, "HEL.R01", "OBS.R01")},                        // results
+		{"lis2", strings.Replace(lis2, "1H", "1P", 1)},                                    // a patient record
+		{"intellivue", strings.Replace(intellivue(), "\x0d\x17", "\x0d\x06", 1)},          // another event
+		{"intellivue", strings.Replace(intellivue(), "\x00\x23", "\x00\x2a", 1)},          // of a patient
+		{"ge-unity", strings.Replace(geUnity, "\x0a\x00\x00\x01", "\x0a\x00\x00\x02", 1)}, // of another sender
+		{"ge-unity", geUnity[:60] + "\x00\x00\x00\x01"},                                   // not a time
 	} {
 		if got := said(tt[0], []byte(tt[1])); got != "" {
 			t.Errorf("%s %q gives %s", tt[0], tt[1], got)
@@ -174,7 +204,7 @@ func TestParsers_refuse(t *testing.T) {
 }
 
 func FuzzParsers(f *testing.F) {
-	names := []string{"arp", "nd", "dhcp", "dhcpv6", "lldp", "cdp", "mdns", "nbns", "ssdp", "snmp", "wsd", "dpws", "poct1", "lis2", "fhir"}
+	names := []string{"arp", "nd", "dhcp", "dhcpv6", "lldp", "cdp", "mdns", "nbns", "ssdp", "snmp", "wsd", "dpws", "poct1", "lis2", "fhir", "intellivue", "ge-unity"}
 	all := messages()
 	for i, name := range names {
 		f.Add(uint8(i), []byte(all[name]))
