@@ -131,7 +131,7 @@ func Open(path string) (*File, error) {
 
 // NewFile reads a capture from r; name stands for it in errors.
 func NewFile(name string, r io.Reader) (*File, error) {
-	buffer := bufio.NewReaderSize(r, bufferSize)
+	buffer := bufio.NewReaderSize(r, 64<<10) // less than the free part of the next one, which then reads past it
 	if magic, _ := buffer.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
 		unpacked, err := gzip.NewReader(buffer)
 		if err != nil {
@@ -151,8 +151,9 @@ func NewFile(name string, r io.Reader) (*File, error) {
 }
 
 // bufferSize is large enough that the file is read in few calls, and holds any
-// header that is peeked at.
-const bufferSize = 1 << 20
+// record: packets are handed out where they lie in it. It is small enough to stay
+// in the cache of a processor.
+const bufferSize = 512 << 10
 
 // newRecords picks the format by the first four bytes.
 func newRecords(r *bufio.Reader) (records, error) {

@@ -33,7 +33,6 @@ type pcapng struct {
 	r          *bufio.Reader
 	order      binary.ByteOrder
 	interfaces []ngInterface
-	block      []byte // reused
 }
 
 type ngInterface struct {
@@ -71,60 +70,54 @@ func (n *pcapng) next() (Packet, error) {
 }
 
 // nextBlock reads one block: type, total length, body, total length again. The body
-// is valid until the next call; that of a block longer than [maxBlock] which
-// holds no packet is skipped and nil.
+// lies in the buffer and is valid until the next call; that of a block longer than
+// [maxBlock] which holds no packet is skipped and nil.
 func (n *pcapng) nextBlock() (kind uint32, body []byte, err error) {
-	var head [12]byte
-	if _, err := io.ReadFull(n.r, head[:8]); err != nil {
+	const header, sectionHeader, trailer = 8, 12, 4
+	head, err := n.r.Peek(header)
+	if err != nil {
+		if len(head) > 0 {
+			err = within(err)
+		}
 		return 0, nil, err
 	}
-	kind, size := n.order.Uint32(head[:]), 8
+	kind = n.order.Uint32(head)
 	if kind == blockSection { // the same in both orders; its body begins with the order
-		if _, err := io.ReadFull(n.r, head[8:]); err != nil {
+		if head, err = n.r.Peek(sectionHeader); err != nil {
 			return 0, nil, within(err)
 		}
 		switch {
-		case binary.BigEndian.Uint32(head[8:]) == byteOrderMagic:
+		case binary.BigEndian.Uint32(head[header:]) == byteOrderMagic:
 			n.order = binary.BigEndian
-		case binary.LittleEndian.Uint32(head[8:]) == byteOrderMagic:
+		case binary.LittleEndian.Uint32(head[header:]) == byteOrderMagic:
 			n.order = binary.LittleEndian
 		default:
-			return 0, nil, fmt.Errorf("byte-order magic %x", head[8:])
+			return 0, nil, fmt.Errorf("byte-order magic %x", head[header:])
 		}
-		size = 12
 	}
 	total := int64(n.order.Uint32(head[4:]))
-	if total < int64(size)+4 || total%4 != 0 {
+	if total < int64(len(head))+trailer || total%4 != 0 {
 		return 0, nil, fmt.Errorf("block of type %#x has a length of %d", kind, total)
 	}
-	length := int(total) - size
-	if length > maxBlock {
+	if total > maxBlock {
 		switch kind {
 		case blockSection, blockInterface, blockPacket, blockSimplePacket, blockEnhancedPacket:
 			return 0, nil, fmt.Errorf("block of type %#x has a length of %d, more than %d", kind, total, maxBlock)
 		}
-		_, err := n.r.Discard(length)
+		_, err := n.r.Discard(int(total))
 		return kind, nil, within(err)
 	}
-	if cap(n.block) < length {
-		n.block = make([]byte, max(length, 64<<10))
-	}
-	body = n.block[:length]
-	if _, err := io.ReadFull(n.r, body); err != nil {
+	block, err := n.r.Peek(int(total))
+	if err != nil {
 		return 0, nil, within(err)
 	}
-	if again := int64(n.order.Uint32(body[length-4:])); again != total {
+	if again := int64(n.order.Uint32(block[total-trailer:])); again != total {
 		return 0, nil, fmt.Errorf("block of type %#x has a length of %d at its start and %d at its end", kind, total, again)
 	}
-	return kind, body[:length-4], nil
-}
-
-// within turns the end of the file into an end within a record.
-func within(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+	if _, err := n.r.Discard(int(total)); err != nil { // of what was just peeked at
+		return 0, nil, err
 	}
-	return err
+	return kind, block[len(head) : total-trailer], nil
 }
 
 // take reads the body of a block and reports whether it held a packet.
