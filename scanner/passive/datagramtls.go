@@ -30,7 +30,7 @@ func (s *dtlsSession) held() int {
 func (s *dtlsSession) feed(side int, b []byte) (done bool) {
 	t := &s.sides[side]
 	list, _ := s.streams[side].Feed(b) // a damaged datagram is one that was lost
-	return slices.ContainsFunc(list, t.message) || len(t.raw) > maxTLSRaw
+	return slices.ContainsFunc(list, t.message) || t.rawBytes > maxTLSRaw
 }
 
 func (s *dtlsSession) conclude(f *flow) []evidence.Observation {

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	mediaTLSClient = "application/x-probity-tls-client-handshake"
-	mediaTLSServer = "application/x-probity-tls-server-handshake"
+	// mediaTLS are the handshake messages in clear that the client sent and then
+	// those of the server, which begin with its hello.
+	mediaTLS = "application/x-probity-tls-handshake"
 
 	maxOfferedSuites = 256
 	maxTLSRaw        = 512 << 10 // bytes of handshake messages kept of a side
@@ -42,8 +43,9 @@ type tlsSide struct {
 	finished  bool   // encrypted handshake bytes came
 	notTLS    bool
 	spoke     string
-	detail    string // why reading ended early
-	raw       []byte
+	detail    string   // why reading ended early
+	raw       [][]byte // messages, as they came
+	rawBytes  int      // in them
 }
 
 func newTLSSession() session {
@@ -57,7 +59,7 @@ func newTLSSession() session {
 func (s *tlsSession) held() int {
 	n := 0
 	for i := range s.sides {
-		n += s.sides[i].stream.Buffered() + len(s.sides[i].raw)
+		n += s.sides[i].stream.Buffered() + s.sides[i].rawBytes
 	}
 	return n
 }
@@ -78,7 +80,7 @@ func (s *tlsSession) feed(side int, b []byte) (done bool) {
 		return true
 	}
 	t.fed = true
-	return len(t.raw) > maxTLSRaw
+	return t.rawBytes > maxTLSRaw
 }
 
 // message takes one message and reports whether the side's part in clear is over.
@@ -103,7 +105,8 @@ func (t *tlsSide) message(m tlswire.Message) (done bool) {
 			return true
 		}
 		if t.handshake(m) {
-			t.raw = append(t.raw, m.Raw...)
+			t.raw = append(t.raw, m.Raw)
+			t.rawBytes += len(m.Raw)
 		}
 	}
 	return false
@@ -199,17 +202,14 @@ func (s *tlsSession) conclude(f *flow) []evidence.Observation {
 	facts.Handshake = stage(answer, offer)
 
 	o := evidence.Observation{Kind: evidence.KindTLS, Facts: evidence.Facts{TLS: facts}}
-	for _, p := range []struct {
-		side  *tlsSide
-		role  evidence.Role
-		media string
-	}{{answer, evidence.RoleServer, mediaTLSServer}, {offer, evidence.RoleClient, mediaTLSClient}} {
-		for i, der := range p.side.certs {
-			o.Certs = append(o.Certs, evidence.Presented{Role: p.role, Position: i, DER: der})
-		}
-		if len(p.side.raw) > 0 {
-			o.Raw = append(o.Raw, evidence.Blob{Media: p.media, Data: p.side.raw})
-		}
+	for i, der := range answer.certs {
+		o.Certs = append(o.Certs, evidence.Presented{Role: evidence.RoleServer, Position: i, DER: der})
+	}
+	for i, der := range offer.certs {
+		o.Certs = append(o.Certs, evidence.Presented{Role: evidence.RoleClient, Position: i, DER: der})
+	}
+	if raw := slices.Concat(slices.Concat(offer.raw, answer.raw)...); len(raw) > 0 {
+		o.Raw = []evidence.Blob{{Media: mediaTLS, Data: raw}} // one, because a row of the store costs more than its bytes
 	}
 	switch {
 	case answer.detail != "" || offer.detail != "":

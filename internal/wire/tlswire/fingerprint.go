@@ -4,31 +4,30 @@ import (
 	"crypto/md5" //nolint:gosec // JA3 is defined with it; it protects nothing
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // JA3 returns the JA3 fingerprint of a parsed hello: the MD5, in hexadecimal, of
 // its version, suites, extensions, groups and point formats in the order offered
 // (https://github.com/salesforce/ja3).
 func (h ClientHello) JA3() string {
-	decimals := func(list []uint16) string {
-		var out []string
-		for _, v := range list {
-			if !IsGREASE(v) {
-				out = append(out, strconv.Itoa(int(v)))
-			}
-		}
-		return strings.Join(out, "-")
-	}
 	formats := make([]uint16, 0, len(h.PointFormats))
 	for _, f := range h.PointFormats {
 		formats = append(formats, uint16(f))
 	}
-	text := strings.Join([]string{strconv.Itoa(int(h.Version)), decimals(h.Suites), decimals(h.Extensions), decimals(h.Groups), decimals(formats)}, ",")
-	sum := md5.Sum([]byte(text))
+	text := make([]byte, 0, 512)
+	text = strconv.AppendUint(text, uint64(h.Version), 10)
+	for _, list := range [][]uint16{h.Suites, h.Extensions, h.Groups, formats} {
+		text = append(text, ',')
+		for i, v := range withoutGREASE(list) {
+			if i > 0 {
+				text = append(text, '-')
+			}
+			text = strconv.AppendUint(text, uint64(v), 10)
+		}
+	}
+	sum := md5.Sum(text)
 	return hex.EncodeToString(sum[:])
 }
 
@@ -36,40 +35,58 @@ func (h ClientHello) JA3() string {
 // the order of suites and extensions (https://github.com/FoxIO-LLC/ja4, JA4 for
 // TLS clients). carrier is 't' for TCP, 'q' for QUIC, 'd' for DTLS.
 func (h ClientHello) JA4(carrier byte) string {
-	suites, extensions, schemes := hexList(h.Suites), hexList(h.Extensions), hexList(h.SignatureSchemes)
+	suites, extensions := withoutGREASE(h.Suites), withoutGREASE(h.Extensions)
 	name := byte('i')
 	if slices.Contains(h.Extensions, extServerName) {
 		name = 'd'
 	}
-	head := fmt.Sprintf("%c%s%c%02d%02d%s", carrier, ja4Version(h), name, min(len(suites), 99), min(len(extensions), 99), ja4ALPN(h.ALPN))
+	out := append(make([]byte, 0, 36), carrier)
+	out = append(append(out, ja4Version(h)...), name)
+	out = append(twoDigits(twoDigits(out, len(suites)), len(extensions)), ja4ALPN(h.ALPN)...)
+
+	// Hexadecimal of four digits sorts as the numbers do.
 	slices.Sort(suites)
-	extensions = slices.DeleteFunc(extensions, func(e string) bool { return e == hexOf(extServerName) || e == hexOf(extALPN) })
+	text := appendHex(make([]byte, 0, 512), suites)
+	out = appendJA4Hash(append(out, '_'), text)
+	extensions = slices.DeleteFunc(extensions, func(v uint16) bool { return v == extServerName || v == extALPN })
 	slices.Sort(extensions)
-	rest := strings.Join(extensions, ",")
-	if len(schemes) > 0 {
-		rest += "_" + strings.Join(schemes, ",")
+	text = appendHex(text[:0], extensions)
+	if schemes := withoutGREASE(h.SignatureSchemes); len(schemes) > 0 {
+		text = appendHex(append(text, '_'), schemes)
 	}
-	return head + "_" + ja4Hash(strings.Join(suites, ",")) + "_" + ja4Hash(rest)
+	return string(appendJA4Hash(append(out, '_'), text))
 }
 
-func hexOf(v uint16) string { return fmt.Sprintf("%04x", v) }
+// withoutGREASE returns a copy of list without the values that mean nothing.
+func withoutGREASE(list []uint16) []uint16 {
+	return slices.DeleteFunc(slices.Clone(list), IsGREASE)
+}
 
-func hexList(list []uint16) []string {
-	var out []string
-	for _, v := range list {
-		if !IsGREASE(v) {
-			out = append(out, hexOf(v))
+// twoDigits appends a count, at most 99.
+func twoDigits(b []byte, n int) []byte {
+	n = min(n, 99)
+	return append(b, '0'+byte(n/10), '0'+byte(n%10))
+}
+
+// appendHex appends numbers of four digits with commas between them.
+func appendHex(b []byte, list []uint16) []byte {
+	for i, v := range list {
+		if i > 0 {
+			b = append(b, ',')
 		}
+		b = hex.AppendEncode(b, []byte{byte(v >> 8), byte(v)})
 	}
-	return out
+	return b
 }
 
-func ja4Hash(s string) string {
-	if s == "" {
-		return "000000000000"
+// appendJA4Hash appends the first twelve digits of the SHA-256 of text, zeros for
+// an empty one.
+func appendJA4Hash(b, text []byte) []byte {
+	if len(text) == 0 {
+		return append(b, "000000000000"...)
 	}
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:6])
+	sum := sha256.Sum256(text)
+	return hex.AppendEncode(b, sum[:6])
 }
 
 func ja4Version(h ClientHello) string {

@@ -1,6 +1,7 @@
 package tlswire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -117,57 +118,65 @@ func (s *Stream) Feed(b []byte) ([]Message, error) {
 	return out, s.err
 }
 
-// step consumes bytes up to the end of one record header or one record.
+// step consumes bytes up to the end of one record header or one record. A record
+// that lies whole in b is not copied.
 func (s *Stream) step(b []byte, out []Message) ([]byte, []Message, error) {
+	if len(s.record) == 0 {
+		size, err := s.checkHeader(b[:min(len(b), recordHeader)])
+		if err != nil {
+			return nil, out, err
+		}
+		if size > 0 && Kind(b[0]) != ApplicationData && len(b) >= size {
+			out, err = s.content(Kind(b[0]), binary.BigEndian.Uint16(b[1:]), b[recordHeader:size], out)
+			return b[size:], out, err
+		}
+	}
 	if len(s.record) < recordHeader {
 		n := min(recordHeader-len(s.record), len(b))
 		s.record = append(s.record, b[:n]...)
 		b = b[n:]
-		if err := s.checkHeader(); err != nil {
-			return nil, out, err
-		}
-		if len(s.record) < recordHeader {
-			return b, out, nil
-		}
 	}
-	length := int(binary.BigEndian.Uint16(s.record[3:5]))
+	size, err := s.checkHeader(s.record[:min(len(s.record), recordHeader)])
+	if err != nil || size == 0 {
+		return b, out, err
+	}
 	version := binary.BigEndian.Uint16(s.record[1:3])
 	if Kind(s.record[0]) == ApplicationData {
-		s.skip = length
+		s.skip = size - recordHeader
 		s.record = s.record[:0]
 		return b, append(out, Message{Kind: ApplicationData, Version: version}), nil
 	}
-	n := min(recordHeader+length-len(s.record), len(b))
+	n := min(size-len(s.record), len(b))
 	s.record = append(s.record, b[:n]...)
 	b = b[n:]
-	if len(s.record) < recordHeader+length {
+	if len(s.record) < size {
 		return b, out, nil
 	}
-	out, err := s.content(Kind(s.record[0]), version, s.record[recordHeader:], out)
-	s.record = s.record[:0]
+	out, err = s.content(Kind(s.record[0]), version, s.record[recordHeader:], out)
+	s.record = nil
 	return b, out, err
 }
 
-// checkHeader refuses a record header as soon as its bytes show that it is none.
-func (s *Stream) checkHeader() error {
-	h := s.record
+// checkHeader returns the size of a record with its header h, 0 while h is not
+// complete. It refuses a header as soon as its bytes show that it is none.
+func (s *Stream) checkHeader(h []byte) (size int, err error) {
 	if len(h) >= 1 && (h[0] < byte(ChangeCipherSpec) || h[0] > byte(ApplicationData)) {
-		return fmt.Errorf("%w: content type %d", ErrNotTLS, h[0])
+		return 0, fmt.Errorf("%w: content type %d", ErrNotTLS, h[0])
 	}
 	if len(h) >= 2 && h[1] != 3 {
-		return fmt.Errorf("%w: major version %d", ErrNotTLS, h[1])
+		return 0, fmt.Errorf("%w: major version %d", ErrNotTLS, h[1])
 	}
 	if len(h) < recordHeader {
-		return nil
+		return 0, nil
 	}
 	length := int(binary.BigEndian.Uint16(h[3:5]))
 	if length > s.limits.Record {
-		return fmt.Errorf("record of %d bytes: more than %d", length, s.limits.Record)
+		return 0, fmt.Errorf("record of %d bytes: more than %d", length, s.limits.Record)
 	}
 	if length == 0 && Kind(h[0]) != ApplicationData {
-		return fmt.Errorf("record of type %d is empty (RFC 8446 section 5.1)", h[0])
+		return 0, fmt.Errorf("record of type %d is empty (RFC 8446 section 5.1)", h[0])
 	}
-	return nil
+	return recordHeader + length, nil
 }
 
 // content appends the messages of one complete record.
@@ -202,28 +211,45 @@ func helloAfterCipherChange(b []byte) bool {
 		uint24(b[1:])+handshakeHeader == len(b) && b[4] == 3 && b[5] == 3
 }
 
-// handshake adds the fragment b and appends the messages it completes.
+// handshake adds the fragment b and appends the messages it completes, which
+// share one copy of their bytes.
 func (s *Stream) handshake(version uint16, b []byte, out []Message) ([]Message, error) {
-	s.message = append(s.message, b...)
-	rest := s.message
-	for len(rest) >= handshakeHeader {
-		length := uint24(rest[1:])
-		limit := s.limits.Handshake
-		if rest[0] == TypeCertificate {
+	if len(s.message) > 0 {
+		s.message = append(s.message, b...)
+		b = s.message
+	}
+	n, err := s.complete(b)
+	for whole := bytes.Clone(b[:n]); len(whole) > 0; {
+		size := handshakeHeader + uint24(whole[1:])
+		raw := whole[:size:size]
+		out = append(out, Message{Kind: Handshake, Version: version, Type: raw[0], Body: raw[handshakeHeader:], Raw: raw})
+		whole = whole[size:]
+	}
+	if n == len(b) {
+		s.message = nil
+	} else {
+		s.message = append(s.message[:0], b[n:]...)
+	}
+	return out, err
+}
+
+// complete returns the size of the complete messages at the begin of b, up to one
+// that is too long.
+func (s *Stream) complete(b []byte) (n int, err error) {
+	for len(b)-n >= handshakeHeader {
+		length, limit := uint24(b[n+1:]), s.limits.Handshake
+		if b[n] == TypeCertificate {
 			limit = s.limits.Certificate
 		}
 		if length > limit {
-			return out, fmt.Errorf("handshake message of type %d and %d bytes: more than %d", rest[0], length, limit)
+			return n, fmt.Errorf("handshake message of type %d and %d bytes: more than %d", b[n], length, limit)
 		}
-		if len(rest) < handshakeHeader+length {
+		if len(b)-n < handshakeHeader+length {
 			break
 		}
-		raw := append([]byte(nil), rest[:handshakeHeader+length]...)
-		out = append(out, Message{Kind: Handshake, Version: version, Type: raw[0], Body: raw[handshakeHeader:], Raw: raw})
-		rest = rest[handshakeHeader+length:]
+		n += handshakeHeader + length
 	}
-	s.message = append(s.message[:0], rest...)
-	return out, nil
+	return n, nil
 }
 
 // Buffered returns how many bytes of incomplete records and messages are kept.
