@@ -12,7 +12,8 @@ import (
 
 const (
 	// mediaTLS are the handshake messages in clear that the client sent and then
-	// those of the server, which begin with its hello.
+	// those of the server, which begin with its hello. Of a Certificate message it
+	// has the header: its body is the list of the certificates presented.
 	mediaTLS = "application/x-probity-tls-handshake"
 
 	maxOfferedSuites = 256
@@ -104,17 +105,19 @@ func (t *tlsSide) message(m tlswire.Message) (done bool) {
 			t.finished = true
 			return true
 		}
-		if t.handshake(m) {
-			t.raw = append(t.raw, m.Raw)
+		if raw := t.handshake(m); raw != nil {
+			t.raw = append(t.raw, raw)
 			t.rawBytes += len(m.Raw)
 		}
 	}
 	return false
 }
 
-// handshake takes one handshake message and reports whether its bytes are kept as
-// evidence.
-func (t *tlsSide) handshake(m tlswire.Message) (keep bool) {
+// handshake takes one handshake message and returns what of its bytes is kept as
+// evidence: all, or nothing. Of a Certificate message the header is enough, because
+// its body is the list of the certificates that are recorded beside it.
+func (t *tlsSide) handshake(m tlswire.Message) (keep []byte) {
+	keep = m.Raw
 	var err error
 	switch m.Type {
 	case tlswire.TypeClientHello:
@@ -129,8 +132,14 @@ func (t *tlsSide) handshake(m tlswire.Message) (keep bool) {
 			t.server = &h
 		}
 	case tlswire.TypeCertificate:
+		if t.presented {
+			t.detail = "a second Certificate message came"
+			break
+		}
 		t.presented = true
-		t.certs, err = tlswire.ParseCertificate(m.Body)
+		if t.certs, err = tlswire.ParseCertificate(m.Body); err == nil {
+			keep = m.Raw[:len(m.Raw)-len(m.Body)]
+		}
 	case tlswire.TypeCertificateStatus:
 		_, err = tlswire.ParseCertificateStatus(m.Body)
 		t.staple = err == nil
@@ -141,12 +150,12 @@ func (t *tlsSide) handshake(m tlswire.Message) (keep bool) {
 	case tlswire.TypeServerHelloDone:
 		t.helloDone = true
 	default:
-		return false
+		return nil
 	}
 	if err != nil {
 		t.detail = err.Error()
 	}
-	return true
+	return keep
 }
 
 // hello takes a ClientHello. A second one, after a HelloRetryRequest or with a
