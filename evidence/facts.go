@@ -44,14 +44,17 @@ const (
 // TLSFacts are what one TLS handshake, or the part of it that was seen, shows.
 // Versions, suites, groups and schemes are the IANA code points.
 type TLSFacts struct {
-	Offer          Offer        `json:"offer"`
-	OfferedMax     uint16       `json:"offered_max,omitzero"`    // highest version offered
-	OfferedSuites  []uint16     `json:"offered_suites,omitzero"` // at most 256
-	OfferedClasses []SuiteClass `json:"offered_classes,omitzero"`
-	OfferedGroups  []uint16     `json:"offered_groups,omitzero"`  // in order; at most 64
-	OfferedSchemes []uint16     `json:"offered_schemes,omitzero"` // in order; at most 64
-	ServerName     string       `json:"server_name,omitzero"`     // SNI that was sent
-	ClientALPN     []string     `json:"client_alpn,omitzero"`
+	Offer      Offer  `json:"offer"`
+	OfferedMax uint16 `json:"offered_max,omitzero"` // highest version offered
+	// OfferedVersions are those of the supported_versions extension, in order; at
+	// most 16 (passive).
+	OfferedVersions []uint16     `json:"offered_versions,omitzero"`
+	OfferedSuites   []uint16     `json:"offered_suites,omitzero"` // at most 256
+	OfferedClasses  []SuiteClass `json:"offered_classes,omitzero"`
+	OfferedGroups   []uint16     `json:"offered_groups,omitzero"`  // in order; at most 64
+	OfferedSchemes  []uint16     `json:"offered_schemes,omitzero"` // in order; at most 64
+	ServerName      string       `json:"server_name,omitzero"`     // SNI that was sent
+	ClientALPN      []string     `json:"client_alpn,omitzero"`
 	// JA3 (32 hexadecimal digits) and JA4 of the ClientHello (passive): equal for
 	// equal client software, which is not the same as equal devices.
 	JA3 string `json:"ja3,omitzero"`
@@ -72,9 +75,16 @@ type TLSFacts struct {
 	DowngradeSentinel    string `json:"downgrade_sentinel,omitzero"`      // "tls1.2" or "tls1.1" (RFC 8446 section 4.1.3)
 	ALPN                 string `json:"alpn,omitzero"`
 	OCSPStaple           bool   `json:"ocsp_staple,omitzero"`
-	SCTs                 int    `json:"scts,omitzero"`            // signed certificate timestamps sent in TLS (RFC 6962 section 3.3)
-	SessionTicket        *bool  `json:"session_ticket,omitempty"` // the server gives tickets; nil: not asked or not seen
-	TicketLifetime       uint32 `json:"ticket_lifetime,omitzero"` // of a ticket that was read, in seconds
+	// OCSP is what the stapled response says; its bytes are among the raw ones
+	// (passive).
+	OCSP *OCSPFacts `json:"ocsp,omitempty"`
+	// Possession and ClientPossession say whether the server and the client showed
+	// that they hold the keys of their certificates (passive, up to TLS 1.2).
+	Possession       Possession `json:"possession,omitzero"`
+	ClientPossession Possession `json:"client_possession,omitzero"`
+	SCTs             int        `json:"scts,omitzero"`            // signed certificate timestamps sent in TLS (RFC 6962 section 3.3)
+	SessionTicket    *bool      `json:"session_ticket,omitempty"` // the server gives tickets; nil: not asked or not seen
+	TicketLifetime   uint32     `json:"ticket_lifetime,omitzero"` // of a ticket that was read, in seconds
 	// KeyShare is the SHA-256 of the server's ephemeral public key. Equal values
 	// in two handshakes are one key used twice.
 	KeyShare Digest `json:"key_share,omitzero"`

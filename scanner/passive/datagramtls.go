@@ -18,7 +18,7 @@ type dtlsSession struct {
 func newDTLSSession() session {
 	s := &dtlsSession{tlsSession: tlsSession{}}
 	for i := range s.sides {
-		s.sides[i].stream, s.sides[i].carrier = tlswire.NewStream(tlswire.Limits{}), 'd'
+		s.sides[i].stream, s.sides[i].carrier = tlswire.NewStream(tlswire.Limits{}), carrierDTLS
 	}
 	return s
 }
@@ -66,7 +66,7 @@ type quicSession struct {
 func newQUICSession(client, server *quicwire.Keys) session {
 	s := &quicSession{keys: [2]*quicwire.Keys{client, server}}
 	for i := range s.sides {
-		s.sides[i].stream, s.sides[i].carrier = tlswire.NewStream(tlswire.Limits{}), 'q'
+		s.sides[i].stream, s.sides[i].carrier = tlswire.NewStream(tlswire.Limits{}), carrierQUIC
 		s.crypto[i].begun = true
 	}
 	return s

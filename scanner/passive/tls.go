@@ -7,6 +7,7 @@ import (
 
 	"probity/evidence"
 	"probity/internal/safetext"
+	"probity/internal/wire/ocspwire"
 	"probity/internal/wire/tlswire"
 )
 
@@ -14,10 +15,21 @@ const (
 	// mediaTLS are the handshake messages in clear that the client sent and then
 	// those of the server, which begin with its hello. Of a Certificate message it
 	// has the header: its body is the list of the certificates presented.
-	mediaTLS = "application/x-probity-tls-handshake"
+	mediaTLS    = "application/x-probity-tls-handshake"
+	mediaStaple = "application/ocsp-response" // RFC 6960 appendix C.2
 
 	maxOfferedSuites = 256
 	maxTLSRaw        = 512 << 10 // bytes of handshake messages kept of a side
+	maxTLSMessages   = 32        // of them
+	maxOffered       = 64        // groups and schemes
+	maxVersions      = 16
+)
+
+// What a handshake travels in, in the letters of JA4.
+const (
+	carrierTCP  = 't'
+	carrierDTLS = 'd'
+	carrierQUIC = 'q'
 )
 
 // tlsSession reads a handshake. The two sides are told apart by their hellos.
@@ -36,9 +48,11 @@ type tlsSide struct {
 	request   []byte
 	asked     bool
 	helloDone bool
+	odd       bool // a message that is not kept came before the end of the hellos
 	kex       []byte
-	staple    bool
-	carrier   byte   // 't' TCP, 'd' DTLS, 'q' QUIC, as JA4 has it
+	verify    []byte // body of a CertificateVerify
+	staple    []byte // DER of an OCSP response
+	carrier   byte   // as JA4 has it
 	ja3, ja4  string // of the first hello
 	alert     *uint8 // of a fatal alert in clear
 	finished  bool   // encrypted handshake bytes came
@@ -46,13 +60,14 @@ type tlsSide struct {
 	spoke     string
 	detail    string   // why reading ended early
 	raw       [][]byte // messages, as they came
+	said      [][]byte // the same, and whole: what a client signs
 	rawBytes  int      // in them
 }
 
 func newTLSSession() session {
 	s := &tlsSession{}
 	for i := range s.sides {
-		s.sides[i].stream, s.sides[i].carrier = tlswire.NewStream(tlswire.Limits{}), 't'
+		s.sides[i].stream, s.sides[i].carrier = tlswire.NewStream(tlswire.Limits{}), carrierTCP
 	}
 	return s
 }
@@ -105,8 +120,8 @@ func (t *tlsSide) message(m tlswire.Message) (done bool) {
 			t.finished = true
 			return true
 		}
-		if raw := t.handshake(m); raw != nil {
-			t.raw = append(t.raw, raw)
+		if raw := t.handshake(m); raw != nil && len(t.raw) < maxTLSMessages {
+			t.raw, t.said = append(t.raw, raw), append(t.said, m.Raw)
 			t.rawBytes += len(m.Raw)
 		}
 	}
@@ -114,8 +129,8 @@ func (t *tlsSide) message(m tlswire.Message) (done bool) {
 }
 
 // handshake takes one handshake message and returns what of its bytes is kept as
-// evidence: all, or nothing. Of a Certificate message the header is enough, because
-// its body is the list of the certificates that are recorded beside it.
+// evidence: all, or nothing. Of a Certificate or CertificateStatus message the
+// header is enough, because what it carries is recorded beside it.
 func (t *tlsSide) handshake(m tlswire.Message) (keep []byte) {
 	keep = m.Raw
 	var err error
@@ -141,15 +156,22 @@ func (t *tlsSide) handshake(m tlswire.Message) (keep []byte) {
 			keep = m.Raw[:len(m.Raw)-len(m.Body)]
 		}
 	case tlswire.TypeCertificateStatus:
-		_, err = tlswire.ParseCertificateStatus(m.Body)
-		t.staple = err == nil
+		if t.staple, err = tlswire.ParseCertificateStatus(m.Body); err == nil {
+			keep = m.Raw[:len(m.Raw)-len(t.staple)]
+		}
 	case tlswire.TypeServerKeyExchange:
 		t.kex = m.Body
 	case tlswire.TypeCertificateRequest:
 		t.asked, t.request = true, m.Body
 	case tlswire.TypeServerHelloDone:
 		t.helloDone = true
+	case tlswire.TypeCertificateVerify:
+		t.verify = m.Body
+	case tlswire.TypeClientKeyExchange: // in between, and signed
+	case tlswire.TypeHelloRequest, tlswire.TypeHelloVerifyRequest: // which nobody signs
+		return nil
 	default:
+		t.odd = t.odd || !t.helloDone
 		return nil
 	}
 	if err != nil {
@@ -208,6 +230,7 @@ func (s *tlsSession) conclude(f *flow) []evidence.Observation {
 	offer.describeOffer(facts)
 	answer.describeAnswer(facts)
 	answer.describeAuth(facts)
+	facts.Possession, facts.ClientPossession = serverPossession(answer, offer), clientPossession(answer, offer)
 	facts.Handshake = stage(answer, offer)
 
 	o := evidence.Observation{Kind: evidence.KindTLS, Facts: evidence.Facts{TLS: facts}}
@@ -219,6 +242,9 @@ func (s *tlsSession) conclude(f *flow) []evidence.Observation {
 	}
 	if raw := slices.Concat(slices.Concat(offer.raw, answer.raw)...); len(raw) > 0 {
 		o.Raw = []evidence.Blob{{Media: mediaTLS, Data: raw}} // one, because a row of the store costs more than its bytes
+	}
+	if len(answer.staple) > 0 {
+		o.Raw = append(o.Raw, evidence.Blob{Media: mediaStaple, Data: answer.staple})
 	}
 	switch {
 	case answer.detail != "" || offer.detail != "":
@@ -240,15 +266,24 @@ func (t *tlsSide) describeOffer(f *evidence.TLSFacts) {
 	}
 	f.OfferedMax = t.client.MaxVersion()
 	f.JA3, f.JA4 = t.ja3, t.ja4
-	for _, s := range t.client.Suites {
-		if len(f.OfferedSuites) < maxOfferedSuites && !tlswire.IsGREASE(s) {
-			f.OfferedSuites = append(f.OfferedSuites, s)
-		}
-	}
+	f.OfferedSuites = offered(t.client.Suites, maxOfferedSuites)
+	f.OfferedVersions = offered(t.client.SupportedVersions, maxVersions)
+	f.OfferedGroups, f.OfferedSchemes = offered(t.client.Groups, maxOffered), offered(t.client.SignatureSchemes, maxOffered)
 	f.ServerName = safetext.Clean(t.client.ServerName)
 	for _, name := range t.client.ALPN[:min(len(t.client.ALPN), 32)] {
 		f.ClientALPN = append(f.ClientALPN, safetext.Clean(name))
 	}
+}
+
+// offered returns the first values of a list that mean something.
+func offered(list []uint16, most int) []uint16 {
+	var out []uint16
+	for _, v := range list {
+		if len(out) < most && !tlswire.IsGREASE(v) {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // describeAnswer fills in what the server chose.
@@ -261,7 +296,13 @@ func (t *tlsSide) describeAnswer(f *evidence.TLSFacts) {
 	f.Version, f.CipherSuite, f.Group = h.Version, h.CipherSuite, h.Group
 	f.ALPN, f.DowngradeSentinel = safetext.Clean(h.ALPN), h.DowngradeSentinel
 	f.CertificateHidden = h.Version >= tlswire.VersionTLS13
-	f.OCSPStaple = t.staple
+	f.Retry, f.SCTs = h.HelloRetryRequest, h.SCTs
+	if len(t.staple) > 0 {
+		f.OCSPStaple = true
+		if ocsp, err := ocspwire.Parse(t.staple); err == nil {
+			f.OCSP = &ocsp
+		}
+	}
 	if f.CertificateHidden {
 		return
 	}
@@ -283,6 +324,7 @@ func (t *tlsSide) describeAuth(f *evidence.TLSFacts) {
 		f.ClientAuth = evidence.ClientAuthRequested
 		if r, err := tlswire.ParseCertificateRequest(t.request, t.server.Version); err == nil {
 			f.Authorities = slices.Clone(r.Authorities)
+			f.RequestSchemes = r.SignatureSchemes[:min(len(r.SignatureSchemes), maxOffered)]
 		}
 	case t.helloDone:
 		f.ClientAuth = evidence.ClientAuthNotAsked

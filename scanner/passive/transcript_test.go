@@ -53,7 +53,7 @@ func TestRead_transcript(t *testing.T) {
 			b = b[4+size:]
 		}
 		want := []byte{
-			tlswire.TypeClientHello, tlswire.TypeCertificate,
+			tlswire.TypeClientHello, tlswire.TypeCertificate, tlswire.TypeClientKeyExchange, tlswire.TypeCertificateVerify,
 			tlswire.TypeServerHello, tlswire.TypeCertificate, tlswire.TypeServerKeyExchange, tlswire.TypeCertificateRequest, tlswire.TypeServerHelloDone,
 		}
 		if !bytes.Equal(types, want) || certificates[evidence.RoleClient] == 0 || certificates[evidence.RoleServer] == 0 {

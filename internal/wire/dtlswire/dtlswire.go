@@ -35,14 +35,13 @@ var errMalformed = errors.New("malformed DTLS")
 // IsHello reports whether a datagram begins with a record in clear that holds a
 // ClientHello, ServerHello or HelloVerifyRequest.
 func IsHello(b []byte) bool {
-	const verify = 3
 	if len(b) < recordHeader+handshakeHeader || b[0] != byte(tlswire.Handshake) || !isVersion(b[1:]) ||
 		b[3] != 0 || b[4] != 0 {
 		return false
 	}
 	n := int(binary.BigEndian.Uint16(b[11:]))
 	kind := b[recordHeader]
-	return n >= handshakeHeader && n <= len(b)-recordHeader && (kind == tlswire.TypeClientHello || kind == tlswire.TypeServerHello || kind == verify)
+	return n >= handshakeHeader && n <= len(b)-recordHeader && (kind == tlswire.TypeClientHello || kind == tlswire.TypeServerHello || kind == tlswire.TypeHelloVerifyRequest)
 }
 
 func isVersion(b []byte) bool { return b[0] == 0xfe && (b[1] == 0xff || b[1] == 0xfd || b[1] == 0xfc) }

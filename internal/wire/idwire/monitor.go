@@ -33,7 +33,7 @@ func IntelliVue(b []byte) (evidence.IdentityFacts, bool) {
 	if len(b) < header || u16(0) != 0 || b[2] != 1 || u16(4) != 1 || u16(10) != eventReport || u16(14) != singleBed || u16(24) != connectIndication {
 		return f, false
 	}
-	list, _, ok := counted(b[header:])
+	list, ok := counted(b[header:])
 	var addr netip.Addr
 	var ports []int
 	for n := 0; ok && len(list) >= 4 && n < maxAttributes; n++ {
@@ -64,16 +64,17 @@ func IntelliVue(b []byte) (evidence.IdentityFacts, bool) {
 	return f, f.Model != "" || f.MAC != ""
 }
 
-// counted returns the content of a list with a count and a length before it.
-func counted(b []byte) (content []byte, count int, ok bool) {
+// counted returns the content of a list with a count, which is not needed, and a
+// length before it.
+func counted(b []byte) (content []byte, ok bool) {
 	if len(b) < 4 {
-		return nil, 0, false
+		return nil, false
 	}
 	n := int(binary.BigEndian.Uint16(b[2:]))
 	if n > len(b)-4 {
-		return nil, 0, false
+		return nil, false
 	}
-	return b[4 : 4+n], int(binary.BigEndian.Uint16(b)), true
+	return b[4 : 4+n], true
 }
 
 // label takes a text with a length before it, up to its NUL.
@@ -105,7 +106,7 @@ func monitorModel(f *evidence.IdentityFacts, b []byte) {
 // the others of its modules.
 func monitorProduction(f *evidence.IdentityFacts, b []byte) {
 	const serialNumber, softwareRevision = 1, 4
-	list, _, ok := counted(b)
+	list, ok := counted(b)
 	for n := 0; ok && len(list) >= 6 && n < maxAttributeItems; n++ {
 		kind := binary.BigEndian.Uint16(list)
 		var s string
@@ -125,7 +126,7 @@ func monitorProduction(f *evidence.IdentityFacts, b []byte) {
 func monitorPorts(b []byte) []int {
 	const entry, udp = 8, 1
 	var out []int
-	list, _, ok := counted(b)
+	list, ok := counted(b)
 	for ; ok && len(list) >= entry && len(out) < maxPlaces; list = list[entry:] {
 		if binary.BigEndian.Uint16(list[2:]) == udp {
 			out = append(out, int(binary.BigEndian.Uint16(list[4:])))

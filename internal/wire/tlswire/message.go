@@ -92,6 +92,9 @@ type ServerKeyExchange struct {
 	DHBits          int    // bits of the prime of finite-field Diffie-Hellman
 	Key             []byte // the ephemeral public key: an encoded point or Ys; nil for explicit curves
 	SignatureScheme uint16 // TLS 1.2 only; 0 if unsigned
+	// Params are the bytes that are signed, after the two randoms; Signature is
+	// nil if there is none, as in anonymous and PSK exchanges.
+	Params, Signature []byte
 }
 
 // ParseServerKeyExchange reads the body of a ServerKeyExchange, whose form
@@ -123,10 +126,38 @@ func ParseServerKeyExchange(body []byte, suite, version uint16) (ServerKeyExchan
 		return ServerKeyExchange{}, fmt.Errorf("ServerKeyExchange: %w", errMalformed)
 	}
 	// Anonymous and PSK exchanges are unsigned: nothing follows the key.
-	if version >= VersionTLS12 && !s.Empty() && !s.ReadUint16(&k.SignatureScheme) {
+	if s.Empty() {
+		return k, nil
+	}
+	k.Params = slices.Clone(body[:len(body)-len(s)])
+	if version >= VersionTLS12 && !s.ReadUint16(&k.SignatureScheme) {
 		return ServerKeyExchange{}, fmt.Errorf("ServerKeyExchange: signature: %w", errMalformed)
 	}
+	var signature cryptobyte.String
+	if s.ReadUint16LengthPrefixed(&signature) && len(signature) > 0 {
+		k.Signature = slices.Clone([]byte(signature))
+	}
 	return k, nil
+}
+
+// CertificateVerify is the client's proof that it holds the key of its
+// certificate.
+type CertificateVerify struct {
+	SignatureScheme uint16 // TLS 1.2 only; 0 before
+	Signature       []byte
+}
+
+// ParseCertificateVerify reads the body of a CertificateVerify of TLS 1.2 (RFC
+// 5246 section 7.4.8) or of an earlier version, which names no scheme.
+func ParseCertificateVerify(body []byte, version uint16) (CertificateVerify, error) {
+	var v CertificateVerify
+	s := cryptobyte.String(body)
+	var signature cryptobyte.String
+	if version >= VersionTLS12 && !s.ReadUint16(&v.SignatureScheme) || !s.ReadUint16LengthPrefixed(&signature) || !s.Empty() {
+		return CertificateVerify{}, fmt.Errorf("CertificateVerify: %w", errMalformed)
+	}
+	v.Signature = slices.Clone([]byte(signature))
+	return v, nil
 }
 
 // curve reads ECParameters and the point (RFC 8422 section 5.4). Explicit

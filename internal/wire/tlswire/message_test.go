@@ -344,11 +344,11 @@ func TestParseServerKeyExchange_forms(t *testing.T) {
 		want    ServerKeyExchange
 		ok      bool
 	}{
-		{"dhe tls1.2", append(dh, 4, 1, 0, 0), 0x009e, VersionTLS12, ServerKeyExchange{DHBits: 21, Key: []byte{5}, SignatureScheme: 0x0401}, true},
-		{"dhe tls1.0", append(dh, 0, 1, 7), 0x0033, VersionTLS10, ServerKeyExchange{DHBits: 21, Key: []byte{5}}, true},
+		{"dhe tls1.2", append(dh, 4, 1, 0, 1, 9), 0x009e, VersionTLS12, ServerKeyExchange{DHBits: 21, Key: []byte{5}, SignatureScheme: 0x0401, Params: dh, Signature: []byte{9}}, true},
+		{"dhe tls1.0", append(dh, 0, 1, 7), 0x0033, VersionTLS10, ServerKeyExchange{DHBits: 21, Key: []byte{5}, Params: dh, Signature: []byte{7}}, true},
 		{"anonymous", dh, 0x0034, VersionTLS12, ServerKeyExchange{DHBits: 21, Key: []byte{5}}, true},
 		{"dhe_psk", append([]byte{0, 1, 'h'}, dh...), 0x00aa, VersionTLS12, ServerKeyExchange{DHBits: 21, Key: []byte{5}}, true},
-		{"named curve", []byte{3, 0, 0x17, 1, 4, 4, 3, 0, 0}, 0xc02b, VersionTLS12, ServerKeyExchange{Group: 0x17, Key: []byte{4}, SignatureScheme: 0x0403}, true},
+		{"named curve", []byte{3, 0, 0x17, 1, 4, 4, 3, 0, 0}, 0xc02b, VersionTLS12, ServerKeyExchange{Group: 0x17, Key: []byte{4}, SignatureScheme: 0x0403, Params: []byte{3, 0, 0x17, 1, 4}}, true},
 		{"explicit curve", []byte{1, 9, 9}, 0xc02b, VersionTLS12, ServerKeyExchange{}, true},
 		{"cut", []byte{3, 0}, 0xc02b, VersionTLS12, ServerKeyExchange{}, false},
 		{"static rsa", dh, 0x002f, VersionTLS12, ServerKeyExchange{}, false},

@@ -20,8 +20,10 @@ const (
 
 // The handshake message types (RFC 5246 section 7.4, RFC 6066 section 8).
 const (
+	TypeHelloRequest       uint8 = 0
 	TypeClientHello        uint8 = 1
 	TypeServerHello        uint8 = 2
+	TypeHelloVerifyRequest uint8 = 3 // RFC 6347 section 4.2.1
 	TypeNewSessionTicket   uint8 = 4
 	TypeCertificate        uint8 = 11
 	TypeServerKeyExchange  uint8 = 12

@@ -1,0 +1,197 @@
+package passive
+
+import (
+	"bytes"
+	"cmp"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/md5" //nolint:gosec // TLS 1.0 and 1.1 sign with it (RFC 4346 section 7.4.3)
+	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // as above; a weak hash is judged elsewhere
+	_ "crypto/sha256"
+	_ "crypto/sha512"
+	"crypto/x509"
+	"encoding/binary"
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
+	"probity/evidence"
+	"probity/internal/wire/tlswire"
+)
+
+// Bounds of the RSA keys that are computed with: crypto/rsa refuses smaller ones,
+// and larger ones cost an adversary nothing and us much.
+const (
+	minProofBits = 1024
+	maxProofBits = 16384
+)
+
+// serverPossession checks the signature of a ServerKeyExchange over the two
+// randoms and the ephemeral key (RFC 5246 section 7.4.3, RFC 8422 section 5.4).
+func serverPossession(answer, offer *tlsSide) evidence.Possession {
+	if answer.server == nil || offer.client == nil || len(answer.certs) == 0 || len(answer.kex) == 0 {
+		return ""
+	}
+	h := answer.server
+	k, err := tlswire.ParseServerKeyExchange(answer.kex, h.CipherSuite, h.Version)
+	if err != nil || len(k.Signature) == 0 {
+		return ""
+	}
+	signed := slices.Concat(offer.client.Random[:], h.Random[:], k.Params)
+	return possession(answer.certs[0], h.Version, k.SignatureScheme, signed, k.Signature)
+}
+
+// clientPossession checks the signature of a CertificateVerify over all messages
+// before it (RFC 5246 section 7.4.8; RFC 6347 section 4.2.6 for DTLS).
+func clientPossession(answer, offer *tlsSide) evidence.Possession {
+	if answer.server == nil || len(offer.certs) == 0 || len(offer.verify) == 0 || answer.odd || offer.odd {
+		return ""
+	}
+	version := answer.server.Version
+	v, err := tlswire.ParseCertificateVerify(offer.verify, version)
+	if err != nil || len(v.Signature) == 0 {
+		return ""
+	}
+	hello, rest := offer.transcript(tlswire.TypeClientHello, tlswire.TypeCertificateVerify)
+	_, said := answer.transcript(tlswire.TypeServerHello, tlswire.TypeServerHelloDone)
+	if hello == nil || said == nil {
+		return ""
+	}
+	// A Certificate and a ClientKeyExchange follow the hello.
+	signed := slices.Concat(hello, said, rest[len(hello):])
+	return possession(offer.certs[0], version, v.SignatureScheme, signed, v.Signature)
+}
+
+// transcript returns the last message of kind first, and all from it on: up to a
+// message of kind last, which is a part of it only for the server. It returns nil
+// where a message is missing.
+func (t *tlsSide) transcript(first, last uint8) (begin, all []byte) {
+	list := slices.Clone(t.said)
+	if t.carrier == carrierDTLS { // datagrams overtake each other
+		slices.SortStableFunc(list, func(a, b []byte) int { return cmp.Compare(dtlsSequence(a), dtlsSequence(b)) })
+	}
+	for i, m := range list {
+		switch {
+		case m[0] == first:
+			begin, all = m, bytes.Clone(m)
+			continue
+		case begin == nil, t.carrier == carrierDTLS && dtlsSequence(m) != dtlsSequence(list[i-1])+1:
+			return nil, nil // a message was lost
+		case m[0] == last && last == tlswire.TypeCertificateVerify:
+			return begin, all
+		}
+		all = append(all, m...)
+		if m[0] == last {
+			return begin, all
+		}
+	}
+	return nil, nil
+}
+
+// dtlsSequence is the number of a message (RFC 6347 section 4.2.2).
+func dtlsSequence(m []byte) int {
+	const header, number = 12, 4
+	if len(m) < header {
+		return 0
+	}
+	return int(binary.BigEndian.Uint16(m[number:]))
+}
+
+// possession says whether signature is one of the key of a certificate.
+func possession(der []byte, version, scheme uint16, signed, signature []byte) evidence.Possession {
+	key := subjectKey(der)
+	a, ok := signatureAlgorithm(key, version, scheme)
+	if !ok {
+		return ""
+	}
+	digest := signed
+	switch {
+	case a.hash == crypto.MD5SHA1:
+		m, s := md5.Sum(signed), sha1.Sum(signed) //nolint:gosec // see the imports
+		digest = append(m[:], s[:]...)
+	case a.hash != 0:
+		h := a.hash.New()
+		h.Write(signed)
+		digest = h.Sum(nil)
+	}
+	valid := false
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		if a.pss {
+			valid = rsa.VerifyPSS(k, a.hash, digest, signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}) == nil
+		} else {
+			valid = rsa.VerifyPKCS1v15(k, a.hash, digest, signature) == nil
+		}
+	case *ecdsa.PublicKey:
+		valid = ecdsa.VerifyASN1(k, digest, signature)
+	case ed25519.PublicKey:
+		valid = ed25519.Verify(k, signed, signature)
+	}
+	if valid {
+		return evidence.PossessionVerified
+	}
+	return evidence.PossessionRefuted
+}
+
+// algorithm is how a signature is made; hash is 0 for Ed25519.
+type algorithm struct {
+	hash crypto.Hash
+	pss  bool
+}
+
+// signatureAlgorithm reads a scheme (RFC 8446 section 4.2.3, RFC 5246 section
+// 7.4.1.4.1) for a key. Before TLS 1.2 the key alone decides.
+func signatureAlgorithm(key any, version, scheme uint16) (algorithm, bool) {
+	const rsaKind, ecdsaKind, intrinsic, ed = 1, 3, 8, 0x0807
+	hash, kind := scheme>>8, scheme&0xff
+	hashes := map[uint16]crypto.Hash{2: crypto.SHA1, 4: crypto.SHA256, 5: crypto.SHA384, 6: crypto.SHA512}
+	pss := map[uint16]crypto.Hash{4: crypto.SHA256, 5: crypto.SHA384, 6: crypto.SHA512, 9: crypto.SHA256, 10: crypto.SHA384, 11: crypto.SHA512}
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		if n := k.N.BitLen(); n < minProofBits || n > maxProofBits {
+			return algorithm{}, false
+		}
+		switch {
+		case version < tlswire.VersionTLS12:
+			return algorithm{hash: crypto.MD5SHA1}, true
+		case hash == intrinsic:
+			return algorithm{pss[kind], true}, pss[kind] != 0
+		}
+		return algorithm{hash: hashes[hash]}, kind == rsaKind && hashes[hash] != 0
+	case *ecdsa.PublicKey:
+		if version < tlswire.VersionTLS12 {
+			return algorithm{hash: crypto.SHA1}, true
+		}
+		return algorithm{hash: hashes[hash]}, kind == ecdsaKind && hashes[hash] != 0
+	case ed25519.PublicKey:
+		return algorithm{}, scheme == ed
+	}
+	return algorithm{}, false
+}
+
+// subjectKey returns the key of a certificate; nil for one that is not read. Only
+// the way to the key is parsed, so that a certificate with other faults counts.
+func subjectKey(der []byte) any {
+	in := cryptobyte.String(der)
+	var certificate, tbs, spki cryptobyte.String
+	if !in.ReadASN1(&certificate, cbasn1.SEQUENCE) || !certificate.ReadASN1(&tbs, cbasn1.SEQUENCE) ||
+		!tbs.SkipOptionalASN1(cbasn1.Tag(0).Constructed().ContextSpecific()) || !tbs.SkipASN1(cbasn1.INTEGER) {
+		return nil
+	}
+	for range 4 { // signature, issuer, validity, subject
+		if !tbs.SkipASN1(cbasn1.SEQUENCE) {
+			return nil
+		}
+	}
+	if !tbs.ReadASN1Element(&spki, cbasn1.SEQUENCE) {
+		return nil
+	}
+	key, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil
+	}
+	return key
+}
