@@ -14,6 +14,9 @@ type Facts struct {
 	Banner   *BannerFacts   `json:"banner,omitempty"`
 	RDP      *RDPFacts      `json:"rdp,omitempty"`
 	SMB      *SMBFacts      `json:"smb,omitempty"`
+	VNC      *VNCFacts      `json:"vnc,omitempty"`
+	MQTT     *MQTTFacts     `json:"mqtt,omitempty"`
+	OPCUA    *OPCUAFacts    `json:"opcua,omitempty"`
 	HL7      *HL7Facts      `json:"hl7,omitempty"`
 	SNMP     *SNMPFacts     `json:"snmp,omitempty"`
 	Identity *IdentityFacts `json:"identity,omitempty"`
@@ -91,6 +94,9 @@ type TLSFacts struct {
 	// Retry is true when the server answered with a HelloRetryRequest, which names
 	// version, suite and group.
 	Retry bool `json:"retry,omitzero"`
+	// ServerGroups are those that the server itself lists, the best for it first
+	// (RFC 8446 section 4.2.7); at most 64.
+	ServerGroups []uint16 `json:"server_groups,omitzero"`
 	// SSL2Ciphers are the cipher kinds of a SERVER-HELLO of SSL 2.0.
 	SSL2Ciphers []uint32 `json:"ssl2_ciphers,omitzero"`
 
