@@ -3,7 +3,6 @@ package passive
 import (
 	"encoding/binary"
 	"net/netip"
-	"time"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
@@ -95,13 +94,13 @@ type packet struct {
 	data    []byte
 	tunnels int
 	tags    int
-	at      time.Time
+	at      int64 // in seconds of the capture
 	segment segment
 }
 
 // decode returns the segment in p and reports whether there is one. What cannot
-// be decoded is counted. now is the latest time of the capture.
-func (d *decoder) decode(p capture.Packet, now time.Time) (segment, bool) {
+// be decoded is counted. now is how long the capture goes, in seconds.
+func (d *decoder) decode(p capture.Packet, now int64) (segment, bool) {
 	if p.Length > len(p.Data) {
 		d.stats.CutPackets++
 	}

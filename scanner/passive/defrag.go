@@ -5,7 +5,6 @@ import (
 	"container/list"
 	"net/netip"
 	"slices"
-	"time"
 )
 
 // Bounds of what is kept of IP fragments.
@@ -13,7 +12,7 @@ const (
 	maxDatagrams     = 1024
 	maxFragmentBytes = 4 << 20
 	maxFragments     = 128 // of one datagram; 64 KiB in pieces of 1,280 bytes are 52
-	fragmentTime     = 30 * time.Second
+	fragmentTime     = 30  // seconds of the capture
 	maxDatagram      = 65535
 )
 
@@ -28,7 +27,7 @@ type fragmentKey struct {
 // datagram is what has come of one datagram.
 type datagram struct {
 	key      fragmentKey
-	begun    time.Time
+	begun    int64      // in seconds of the capture
 	pieces   []fragment // by offset, not overlapping
 	bytes    int
 	count    int // fragments that came
@@ -57,12 +56,12 @@ func newDefragmenter(stats *Stats) *defragmenter {
 }
 
 // add takes a fragment and returns the datagram that it completes.
-func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint8, data []byte, now time.Time) (uint8, []byte, bool) {
+func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint8, data []byte, now int64) (uint8, []byte, bool) {
 	if offset+len(data) > maxDatagram || more && len(data)%8 != 0 || len(data) == 0 {
 		count(&f.stats.DecodeErrors, atFragment)
 		return 0, nil, false
 	}
-	for e := f.order.Front(); e != nil && now.Sub(e.Value.(*datagram).begun) > fragmentTime; e = f.order.Front() {
+	for e := f.order.Front(); e != nil && now-e.Value.(*datagram).begun > fragmentTime; e = f.order.Front() {
 		f.give(e)
 	}
 	e := f.open[key]

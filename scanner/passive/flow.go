@@ -31,10 +31,12 @@ type flow struct {
 	key        flowKey
 	ends       [2]netip.AddrPort
 	sides      [2]half
-	session    session // nil until the protocol is known
-	opener     int     // side that sent the first SYN, or [unknownSide]
-	reset      int     // side that sent RST, or [unknownSide]
-	last       time.Time
+	session    session   // nil until the protocol is known
+	opener     int       // side that sent the first SYN, or [unknownSide]
+	reset      int       // side that sent RST, or [unknownSide]
+	last       time.Time // of the packets
+	seen       int64     // when the last packet came, in seconds of the capture
+	began      int64     // when the session did
 	ambiguous  bool
 	settled    bool // nothing more is wanted of either side
 	held       int  // bytes kept, as counted in the table
@@ -77,9 +79,12 @@ type flowTable struct {
 	flows      map[flowKey]*flow
 	busy, idle flowList
 	held       int // bytes kept for all flows
+	openings   openings
 }
 
-func newFlowTable() *flowTable { return &flowTable{flows: make(map[flowKey]*flow)} }
+func newFlowTable(l Limits) *flowTable {
+	return &flowTable{flows: make(map[flowKey]*flow), openings: openings{limit: l.Flows}}
+}
 
 func (t *flowTable) add(f *flow) {
 	t.flows[f.key] = f
@@ -119,4 +124,57 @@ func (t *flowTable) oldest() *flow {
 		return t.idle.tail
 	}
 	return t.busy.tail
+}
+
+// opening is what the SYN segments of a connection say. A connection takes no
+// more than this before it carries a byte, so that a flood of SYN costs little and
+// pushes no connection out.
+type opening struct {
+	isn    [2]uint32
+	begun  [2]bool // isn is known
+	opener int8    // side
+	seen   int64   // seconds of the capture
+}
+
+// openings holds the connections that were opened and carried nothing yet. There
+// are two generations of at most limit each; when the young one is full, the old
+// one is forgotten.
+type openings struct {
+	young, old map[flowKey]opening
+	limit      int
+}
+
+// add takes a SYN segment. A second SYN begins the connection anew.
+func (o *openings) add(key flowKey, side int, s *segment, now int64) {
+	at, ok := o.get(key)
+	if !ok || at.begun[side] && at.isn[side] != s.seq {
+		at = opening{opener: int8(opener(s, side))}
+	}
+	at.isn[side], at.begun[side], at.seen = s.seq, true, now
+	if o.young == nil || len(o.young) >= o.limit {
+		if o.old == nil {
+			o.old = make(map[flowKey]opening)
+		}
+		clear(o.old)
+		o.young, o.old = o.old, o.young
+	}
+	o.young[key] = at
+}
+
+func (o *openings) get(key flowKey) (opening, bool) {
+	at, ok := o.young[key]
+	if !ok {
+		at, ok = o.old[key]
+	}
+	return at, ok
+}
+
+// take removes the opening of a connection that now carries bytes.
+func (o *openings) take(key flowKey) (opening, bool) {
+	at, ok := o.get(key)
+	if ok {
+		delete(o.young, key)
+		delete(o.old, key)
+	}
+	return at, ok
 }

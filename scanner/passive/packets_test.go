@@ -98,5 +98,5 @@ func (k *talk) packet(side int, tcp layers.TCP, payload []byte) {
 		k.t.Fatal(err)
 	}
 	data := b.Bytes()
-	k.list = append(k.list, capture.Packet{Data: data, Length: len(data), Link: capture.Ethernet, Time: time.Unix(1_700_000_000+int64(len(k.list)), 0).UTC()})
+	k.list = append(k.list, capture.Packet{Data: data, Length: len(data), Link: capture.Ethernet, Time: time.Unix(1_700_000_000, 0).Add(time.Duration(len(k.list)) * time.Millisecond).UTC()})
 }

@@ -19,7 +19,7 @@ func bytesOf(t testing.TB, name string) [2]string {
 	d := newDecoder(&stats)
 	var client uint16
 	for _, p := range load(t, ours(name)) {
-		s, ok := d.decode(p, p.Time)
+		s, ok := d.decode(p, 0)
 		if !ok {
 			continue
 		}

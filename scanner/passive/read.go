@@ -20,6 +20,9 @@ type Limits struct {
 	DirectionBytes int // out-of-order bytes of a direction; default 64 KiB
 	TotalBytes     int // bytes kept of all connections; default 64 MiB
 	Seen           int // observations remembered to tell repeats; default 65,536
+	// Silence is how long a connection, or one side of a handshake, may say nothing
+	// before what was seen is recorded, in the time of the capture; default 5 minutes.
+	Silence time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
@@ -30,6 +33,9 @@ func (l Limits) withDefaults() Limits {
 		if *f.field <= 0 {
 			*f.field = f.value
 		}
+	}
+	if l.Silence < time.Second {
+		l.Silence = 5 * time.Minute
 	}
 	return l
 }
@@ -47,8 +53,7 @@ type Options struct {
 // read until then have been recorded, but for an error of sink. Stats are valid
 // in every case.
 func Read(ctx context.Context, src capture.Source, sink scanner.Sink, o Options) (Stats, error) {
-	r := &reader{ctx: ctx, sink: sink, limits: o.Limits.withDefaults(), table: newFlowTable(), seen: make(map[evidence.Digest]struct{})}
-	r.decoder, r.recent = newDecoder(&r.stats), newRecent()
+	r := newReader(ctx, sink, o)
 	err := r.run(src)
 	r.decoder.fragments.giveAll()
 	if r.sinkErr == nil {
@@ -72,7 +77,18 @@ type reader struct {
 	recent  *recent
 	seen    map[evidence.Digest]struct{}
 	last    time.Time // of the last packet that has a time
-	newest  time.Time // the latest of all packets: limits of time go by it
+	clock   clock
+	silence int64 // limit, in seconds
+}
+
+func newReader(ctx context.Context, sink scanner.Sink, o Options) *reader {
+	limits := o.Limits.withDefaults()
+	r := &reader{
+		ctx: ctx, sink: sink, limits: limits, silence: int64(limits.Silence / time.Second),
+		table: newFlowTable(limits), recent: newRecent(), seen: make(map[evidence.Digest]struct{}),
+	}
+	r.decoder = newDecoder(&r.stats)
+	return r
 }
 
 func (r *reader) run(src capture.Source) error {
@@ -93,8 +109,8 @@ func (r *reader) run(src capture.Source) error {
 			p.Time = r.last
 		}
 		r.last = p.Time
-		if p.Time.After(r.newest) {
-			r.newest = p.Time
+		if r.clock.tick(p.Time) {
+			r.expire()
 		}
 		r.packet(p)
 	}
@@ -109,7 +125,7 @@ func (r *reader) packet(p capture.Packet) {
 			r.stats.Panics++
 		}
 	}()
-	s, ok := r.decoder.decode(p, r.newest)
+	s, ok := r.decoder.decode(p, r.clock.elapsed)
 	if !ok {
 		return
 	}
@@ -127,30 +143,29 @@ func (r *reader) packet(p capture.Packet) {
 func (r *reader) segment(s *segment, at time.Time) {
 	key, side := keyOf(s)
 	f := r.table.flows[key]
-	opens := s.syn && !s.ack
-	switch {
-	case f == nil && len(s.payload) == 0 && !s.syn:
-		return // an acknowledgement says nothing; the last one after FIN comes here too
-	case f != nil && opens && (f.settled || f.sides[side].begun && f.sides[side].isn != s.seq):
-		r.settle(f) // the ports are used again
+	if f != nil && f.reopened(s, side) {
+		r.settle(f)
 		r.table.remove(f)
+		r.stats.Reused++
 		f = nil
 	}
 	if f == nil {
-		f = r.newFlow(key, side, s)
+		if len(s.payload) == 0 {
+			// Nothing to read; the last acknowledgement after FIN comes here too.
+			if s.syn {
+				r.table.openings.add(key, side, s, r.clock.elapsed)
+			}
+			return
+		}
+		f = r.connection(key, side, s)
 	}
-	f.last = at
+	f.last, f.seen = at, r.clock.elapsed
 	h := &f.sides[side]
 	seq := s.seq
 	if s.syn {
-		if !h.begun {
-			h.isn, h.begun, h.next = s.seq, true, s.seq+1
-		}
-		if f.opener == unknownSide {
-			f.opener = side
-			if s.ack {
-				f.opener = 1 - side
-			}
+		h.open(s.seq)
+		if f.opener == unknownSide { // it came late
+			f.opener = opener(s, side)
 		}
 		seq++
 	}
@@ -164,17 +179,68 @@ func (r *reader) segment(s *segment, at time.Time) {
 	if s.fin && !h.fin {
 		h.fin, h.end = true, seq+uint32(len(s.payload))
 	}
-	if !f.settled && (rst || f.sides[0].finished() && f.sides[1].finished()) {
+	if !f.settled && (rst || f.sides[0].finished() && f.sides[1].finished() || r.overdue(f)) {
 		r.settle(f)
 	}
 	r.touch(f)
+}
+
+// reopened reports whether a SYN begins another connection on the ports of f. One
+// with ACK is believed only where nothing more was wanted of the last.
+func (f *flow) reopened(s *segment, side int) bool {
+	h, other := &f.sides[side], &f.sides[1-side]
+	switch {
+	case !s.syn:
+		return false
+	case !h.begun:
+		return f.settled && !s.ack
+	}
+	return h.isn != s.seq && (!s.ack || f.settled || h.done && !other.spoke)
+}
+
+// opener returns the side that opened a connection by a SYN of side.
+func opener(s *segment, side int) int {
+	if s.ack {
+		return 1 - side
+	}
+	return side
+}
+
+// open takes the number of a SYN.
+func (h *half) open(isn uint32) {
+	if !h.begun {
+		h.isn, h.begun, h.next = isn, true, isn+1
+	}
+}
+
+// overdue reports whether one side said all that is wanted of it long ago and
+// nothing came of the other, which is then not in the capture.
+func (r *reader) overdue(f *flow) bool {
+	if f.session == nil || r.clock.elapsed-f.began <= r.silence {
+		return false
+	}
+	a, b := &f.sides[0], &f.sides[1]
+	return a.done && !b.spoke || b.done && !a.spoke
+}
+
+// expire ends connections that said nothing for long.
+func (r *reader) expire() {
+	for _, list := range []*flowList{&r.table.busy, &r.table.idle} {
+		for f := list.tail; f != nil && r.clock.elapsed-f.seen > r.silence; f = list.tail {
+			if !f.settled && f.session != nil {
+				r.stats.TimedOut++
+			}
+			r.settle(f)
+			r.table.remove(f)
+		}
+	}
 }
 
 // touch keeps the table in order and within its bytes.
 func (r *reader) touch(f *flow) {
 	r.table.touch(f)
 	for r.table.held > r.limits.TotalBytes && r.table.busy.tail != nil {
-		r.evict(r.table.busy.tail) // only busy connections keep bytes
+		r.evict(r.table.busy.tail, &r.stats.Squeezed) // only busy connections keep bytes
 	}
 }
 
@@ -186,9 +252,24 @@ func (h *half) takesReset(seq uint32) bool {
 	return !h.begun || seq-h.next < window
 }
 
+// connection returns a new flow for a segment with payload, with what is known
+// of how it was opened.
+func (r *reader) connection(key flowKey, side int, s *segment) *flow {
+	f := r.newFlow(key, side, s)
+	if o, ok := r.table.openings.take(key); ok && r.clock.elapsed-o.seen <= r.silence {
+		f.opener = int(o.opener)
+		for i, begun := range o.begun {
+			if begun {
+				f.sides[i].open(o.isn[i])
+			}
+		}
+	}
+	return f
+}
+
 func (r *reader) newFlow(key flowKey, side int, s *segment) *flow {
 	for len(r.table.flows) >= r.limits.Flows {
-		r.evict(r.table.oldest())
+		r.evict(r.table.oldest(), &r.stats.Evictions)
 	}
 	f := &flow{key: key, opener: unknownSide, reset: unknownSide}
 	f.ends[side], f.ends[1-side] = s.src, s.dst
@@ -235,7 +316,7 @@ func (r *reader) deliver(f *flow, side int, b []byte) {
 			h.stop()
 			return
 		}
-		f.session = start()
+		f.session, f.began = start(), r.clock.elapsed
 		r.replay(f, 1-side)
 	}
 	if f.session.feed(side, b) {
@@ -254,10 +335,11 @@ func (r *reader) replay(f *flow, side int) {
 	}
 }
 
-// evict gives up a connection for want of room.
-func (r *reader) evict(f *flow) {
+// evict gives up a connection for want of room, which is a loss if more of it was
+// wanted.
+func (r *reader) evict(f *flow, reason *int) {
 	if !f.settled && (f.session != nil || f.held > 0) {
-		r.stats.Evictions++
+		*reason++
 	}
 	r.settle(f)
 	r.table.remove(f)
@@ -279,6 +361,14 @@ func (r *reader) settle(f *flow) {
 		return
 	}
 	f.settled = true
+	if !f.key.udp {
+		if f.sides[0].spoke != f.sides[1].spoke {
+			r.stats.OneSided++
+		}
+		if f.opener == unknownSide {
+			r.stats.MidStream++
+		}
+	}
 	for i := range f.sides {
 		h := &f.sides[i]
 		if !h.done && (h.lost || len(h.pending) > 0) {

@@ -15,7 +15,11 @@ type Stats struct {
 	Segments     int   // TCP segments among them
 	Datagrams    int   // UDP datagrams among them
 	Defragmented int   // datagrams put together from IP fragments
-	Flows        int   // TCP connections with payload or a beginning
+	Flows        int   // connections with payload: of TCP, and handshakes over UDP
+	MidStream    int   // of them: TCP connections whose beginning was not seen
+	OneSided     int   // of them: TCP connections with payload of one side only
+	Reused       int   // of them: those on the ports of one before
+	TimedOut     int   // of them: those that said nothing for long in the middle of a handshake
 	Observations int   // handed to the sink
 	// Repeats are observations like one made before between the same two
 	// addresses. They are counted and not handed on.
@@ -27,7 +31,8 @@ type Stats struct {
 	Fragments        int                      // IP fragments of datagrams that did not become complete
 	CutPackets       int                      // shorter in the capture than on the wire
 	Panics           int                      // packets that a decoder failed on
-	Evictions        int                      // connections given up for want of room before their handshake ended
+	Evictions        int                      // connections given up for want of room in the table before their handshake ended
+	Squeezed         int                      // connections given up because the bytes kept of all were too many
 	Gaps             int                      // directions given up because bytes are missing
 	Ambiguous        int                      // connections whose overlapping bytes disagree
 }
@@ -42,6 +47,24 @@ func (s Stats) Lost() int {
 		n += v
 	}
 	return n
+}
+
+// Remarks say what else is to be known of a reading: nothing in them is a loss.
+func (s Stats) Remarks() []string {
+	var out []string
+	for _, c := range []struct {
+		n    int
+		what string
+	}{
+		{s.MidStream, "connections were under way when the capture began"},
+		{s.OneSided, "connections show one side only"},
+		{s.TimedOut, "connections fell silent within a handshake"},
+	} {
+		if c.n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", c.n, c.what))
+		}
+	}
+	return out
 }
 
 // Incomplete says why the observations may not be all that the traffic held. It
@@ -63,7 +86,8 @@ func (s Stats) Incomplete() []string {
 	add(s.Fragments, "IP fragments are of datagrams that did not become complete or disagree")
 	add(s.CutPackets, "packets were cut by the capture (capture with a snap length of 0)")
 	add(s.Panics, "packets made a decoder fail")
-	add(s.Evictions, "connections were given up for want of room")
+	add(s.Evictions, "connections were given up for want of room in the table")
+	add(s.Squeezed, "connections were given up for want of memory")
 	add(s.Gaps, "directions of connections have missing bytes")
 	add(s.Ambiguous, "connections have overlapping bytes that disagree")
 	return out

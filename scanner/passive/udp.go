@@ -32,17 +32,18 @@ func (r *reader) datagram(s *segment, at time.Time) {
 		}
 		if f != nil { // the ports are used again
 			r.table.remove(f)
+			r.stats.Reused++
 		}
 		f = r.newFlow(key, side, s)
-		f.session = start
+		f.session, f.began = start, r.clock.elapsed
 	}
-	f.last = at
+	f.last, f.seen = at, r.clock.elapsed
 	h := &f.sides[side]
 	h.spoke = true
 	if !h.done && f.session.feed(side, b) {
 		h.stop()
 	}
-	if f.sides[0].done && f.sides[1].done {
+	if f.sides[0].done && f.sides[1].done || r.overdue(f) {
 		r.settle(f)
 	}
 	r.touch(f)
