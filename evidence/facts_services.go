@@ -4,11 +4,14 @@ package evidence
 // has at most one non-nil field in [Facts].
 const (
 	KindHTTP   Kind = "http"   // one HTTP request for "/", and its answer
-	KindFHIR   Kind = "fhir"   // one FHIR CapabilityStatement (passive)
+	KindFHIR   Kind = "fhir"   // one FHIR CapabilityStatement or SMART configuration
 	KindSDC    Kind = "sdc"    // one WS-Transfer Get to an IEEE 11073 SDC provider
 	KindBanner Kind = "banner" // what an FTP or telnet server says first
 	KindRDP    Kind = "rdp"    // one RDP connection request and its answer
 	KindSMB    Kind = "smb"    // one SMB negotiation
+	KindVNC    Kind = "vnc"    // version and security types of a remote framebuffer
+	KindMQTT   Kind = "mqtt"   // one MQTT CONNECT without credentials (lab)
+	KindOPCUA  Kind = "opcua"  // one GetEndpoints of an OPC UA server
 )
 
 // HTTPFacts are what one response to a GET of "/" shows. The page is not kept,
@@ -49,15 +52,25 @@ const (
 	RedirectUnknown    Redirect = "unknown"     // no or no readable target
 )
 
-// FHIRFacts are the software and version elements of a FHIR CapabilityStatement.
-// No resource of a patient is looked at.
+// FHIRFacts are the software, version and security elements of a FHIR
+// CapabilityStatement, or of a SMART configuration. No resource of a patient is
+// looked at, and no address is kept.
 type FHIRFacts struct {
 	TLS      bool   `json:"tls,omitzero"`
-	Document string `json:"document"` // "capability"
+	Document string `json:"document"` // "capability" or "smart"
 	Status   int    `json:"status"`
 	Version  string `json:"version,omitzero"`  // fhirVersion, such as "4.0.1"
 	Software string `json:"software,omitzero"` // software.name
 	Release  string `json:"release,omitzero"`  // software.version
+	// Services are the codes of rest.security.service, such as "SMART-on-FHIR",
+	// sorted, at most 16; none are not the same as no security.
+	Services []string `json:"services,omitzero"`
+	// Of a SMART configuration, in its order: capabilities (at most 64), and at most
+	// 16 each of client authentication methods, grant types and PKCE methods.
+	Capabilities []string `json:"capabilities,omitzero"`
+	ClientAuth   []string `json:"client_auth,omitzero"`
+	Grants       []string `json:"grants,omitzero"`
+	PKCE         []string `json:"pkce,omitzero"`
 }
 
 // SDCFacts are the DPWS characteristics of an SDC provider. The friendly name,
@@ -101,4 +114,43 @@ type SMBFacts struct {
 	SMB1            bool `json:"smb1,omitzero"`
 	SigningEnabled  bool `json:"signing_enabled,omitzero"`
 	SigningRequired bool `json:"signing_required,omitzero"`
+}
+
+// VNCFacts are what an RFB server offers before authentication (RFC 6143 section
+// 7.1).
+type VNCFacts struct {
+	Version string `json:"version"` // of the server, such as "3.8"
+	// Types are the security types on offer, in its order: 1 none, 2 VNC
+	// authentication, 5 and 6 RA2, 16 Tight, 18 TLS, 19 VeNCrypt, 30 Apple (registry
+	// of IANA), at most 32.
+	Types []uint8 `json:"types,omitzero"`
+	// Refused is true if the server offers none and hangs up.
+	Refused bool `json:"refused,omitzero"`
+}
+
+// MQTTFacts are the answer to a CONNECT of MQTT 3.1.1 without user and password,
+// in clear.
+type MQTTFacts struct {
+	Code uint8 `json:"code"` // of CONNACK: 0 accepted, 4 bad credentials, 5 not authorised (section 3.2.2.3)
+}
+
+// OPCUAFacts are what an OPC UA server answers to GetEndpoints (OPC 10000-4
+// section 5.5.4). Its certificates are in the observation.
+type OPCUAFacts struct {
+	Application string          `json:"application,omitzero"` // ApplicationUri
+	Product     string          `json:"product,omitzero"`     // ProductUri
+	Name        string          `json:"name,omitzero"`        // ApplicationName
+	Endpoints   []OPCUAEndpoint `json:"endpoints"`            // at most 64, in its order
+}
+
+// OPCUAEndpoint is one way to reach an OPC UA server.
+type OPCUAEndpoint struct {
+	Policy string `json:"policy"` // name of the security policy, such as "None" or "Basic256Sha256"
+	Mode   string `json:"mode"`   // "none", "sign", "sign-and-encrypt"; empty: unknown
+	// Tokens are the ways in which users may be authenticated: "anonymous",
+	// "username", "certificate", "issued"; each once, sorted.
+	Tokens []string `json:"tokens,omitzero"`
+	Level  uint8    `json:"level"` // the server's own rating
+	// Certificate is the SHA-256 of the leaf that it presents; zero without one.
+	Certificate Digest `json:"certificate,omitzero"`
 }

@@ -62,8 +62,11 @@ type PlannedProbe struct {
 	When string `json:"when,omitzero"`
 	// Follows lists the probers that may follow if the peer answers in their
 	// protocol.
-	Follows []string      `json:"follows,omitzero"`
-	Time    time.Duration `json:"time"` // bound of one connection
+	Follows []string `json:"follows,omitzero"`
+	// URLs are what the operator gave to be asked, each by all exchanges of the
+	// prober; empty: the endpoint itself is asked.
+	URLs []string      `json:"urls,omitzero"`
+	Time time.Duration `json:"time"` // bound of one connection
 }
 
 // The conditions of planned probes.
@@ -222,28 +225,8 @@ func (p *Plan) shape(of int) *shape {
 
 // newShape plans all that is asked of one address.
 func (p *Plan) newShape(k kind) *shape {
-	type key struct {
-		port Port
-		name string
-	}
-	var wanted []key
-	for _, d := range k.demands {
-		if d.port != 0 {
-			wanted = append(wanted, key{p.ports.Lookup(d.transport, d.port), d.name})
-			continue
-		}
-		for _, port := range p.set {
-			wanted = append(wanted, key{port, d.name})
-		}
-	}
-	slices.SortStableFunc(wanted, func(x, y key) int {
-		return cmp.Or(comparePorts(x.port, y.port), cmp.Compare(x.name, y.name))
-	})
-	wanted = slices.CompactFunc(wanted, func(x, y key) bool {
-		return comparePorts(x.port, y.port) == 0 && x.name == y.name
-	})
 	s := &shape{}
-	for _, w := range wanted {
+	for _, w := range p.wishes(k.demands) {
 		if e, no := k.excludes(w.port); no {
 			if !slices.Contains(s.excluded, e) {
 				s.excluded = append(s.excluded, e)
@@ -251,9 +234,58 @@ func (p *Plan) newShape(k kind) *shape {
 			continue
 		}
 		ep := evidence.Endpoint{Port: w.port.Number, Transport: w.port.Transport, Name: w.name}
-		s.probes = append(s.probes, p.probesOf(ep, w.port)...)
+		if w.itself {
+			s.probes = append(s.probes, p.probesOf(ep, w.port)...)
+		}
+		s.add(p.urlProbes(ep, w))
 	}
 	return s
+}
+
+// add takes probes, or the exclusion that stands in their place.
+func (s *shape) add(probes []PlannedProbe, e Exclusion) {
+	s.probes = append(s.probes, probes...)
+	if e.Target != "" && !slices.Contains(s.excluded, e) {
+		s.excluded = append(s.excluded, e)
+	}
+}
+
+// wish is a port under a server name, and what is wished of it.
+type wish struct {
+	port   Port
+	name   string
+	itself bool     // what the port table allows
+	urls   []string // what the operator asks for by URL
+}
+
+// wishes collects what demands ask for, port by port.
+func (p *Plan) wishes(demands []demand) []wish {
+	var all []wish
+	for _, d := range demands {
+		switch {
+		case d.url != "":
+			all = append(all, wish{port: p.ports.Lookup(d.transport, d.port), name: d.name, urls: []string{d.url}})
+		case d.port != 0:
+			all = append(all, wish{port: p.ports.Lookup(d.transport, d.port), name: d.name, itself: true})
+		default:
+			for _, port := range p.set {
+				all = append(all, wish{port: port, name: d.name, itself: true})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(x, y wish) int {
+		return cmp.Or(comparePorts(x.port, y.port), cmp.Compare(x.name, y.name))
+	})
+	out := all[:0]
+	for _, w := range all {
+		if n := len(out); n > 0 && comparePorts(out[n-1].port, w.port) == 0 && out[n-1].name == w.name {
+			out[n-1].itself = out[n-1].itself || w.itself
+			out[n-1].urls = append(out[n-1].urls, w.urls...)
+			continue
+		}
+		out = append(out, w)
+	}
+	return out
 }
 
 // excludes says why nothing may be sent to a port of the addresses of k.
@@ -284,6 +316,9 @@ func (p *Plan) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
 		first.Prober, first.Why = "ssh", "host keys and algorithms of SSH"
 	case ActionSNMP:
 		first.Prober, first.Why, first.Time = "snmp", "engine id of the SNMPv3 agent", clinical
+		follow := first
+		follow.Prober, follow.Why = SNMPGetProbe, "description and product of the SNMP agent, by the community that the operator gave"
+		out = append(out, follow)
 	case ActionDICOM:
 		first.Time, first.Why = clinical, "certificate and parameters of TLS, before anything in DICOM is sent"
 		follow := first
@@ -301,7 +336,8 @@ func (p *Plan) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
 			}
 		}
 		first, out = serviceProbes(first, port.Action, clinical)
-	case ActionHTTP, ActionSDC, ActionBanner, ActionFTP, ActionRDP, ActionSMB, ActionStartTLS:
+	case ActionHTTP, ActionSDC, ActionBanner, ActionFTP, ActionRDP, ActionSMB, ActionStartTLS,
+		ActionVNC, ActionOPCUA, ActionMQTT, ActionModbus, ActionBACnet:
 		first, out = serviceProbes(first, port.Action, clinical)
 	case ActionNever:
 		return nil

@@ -412,7 +412,7 @@ func TestPorts_table(t *testing.T) {
 			t.Errorf("%s is twice in the table", id)
 		}
 		seen[id] = true
-		if p.Source == "" || p.Service == "" || (p.Note == "") != (p.Action != ActionNever) {
+		if p.Source == "" || p.Service == "" || (p.Note == "") != (p.Action != ActionNever && !p.Action.labOnly()) {
 			t.Errorf("%s: every port needs service and source, and a note exactly when it is never touched", id)
 		}
 		if p.Action == ActionNever && len(p.Profiles) > 0 {
@@ -421,8 +421,16 @@ func TestPorts_table(t *testing.T) {
 		if !slices.Contains([]Action{
 			ActionTLS, ActionTLSOnly, ActionDICOM, ActionSSH, ActionSNMP, ActionNever,
 			ActionHTTP, ActionWeb, ActionSDC, ActionBanner, ActionFTP, ActionRDP, ActionSMB, ActionStartTLS,
+			ActionVNC, ActionOPCUA, ActionMQTT, ActionModbus, ActionBACnet,
 		}, p.Action) {
 			t.Errorf("%s: unknown action %q", id, p.Action)
+		}
+	}
+	for _, lab := range []string{"1883", "502", "udp/47808"} {
+		outside, err1 := ports.Select(lab)
+		inside, err2 := ports.Lab().Select(lab)
+		if err1 != nil || err2 != nil || outside[0].Action != ActionNever || outside[0].Note == "" || !inside[0].Action.labOnly() {
+			t.Errorf("port %s: %+v outside of a lab, %+v in one; %v, %v", lab, outside, inside, err1, err2)
 		}
 	}
 	for _, bad := range []string{"", "0", "65536", "9-3", "clinic", "udp/x", "1-65535"} {

@@ -49,6 +49,7 @@ const maxPorts = 4096
 type Ports struct {
 	known    []Port
 	profiles []string
+	lab      bool
 }
 
 // LoadPorts reads the embedded table of known ports.
@@ -82,6 +83,22 @@ func LoadPorts() (*Ports, error) {
 	}
 }
 
+// Lab returns the table for devices that treat nobody: it also allows the actions
+// that are for a lab only.
+func (p *Ports) Lab() *Ports { return &Ports{known: p.known, profiles: p.profiles, lab: true} }
+
+// allowed returns a port of the table with what may be sent to it here.
+func (p *Ports) allowed(k Port) Port {
+	switch {
+	case !k.Action.labOnly():
+	case p.lab:
+		k.Note = ""
+	default:
+		k.Action = ActionNever
+	}
+	return k
+}
+
 // Profiles lists the names of the port sets.
 func (p *Ports) Profiles() []string { return slices.Clone(p.profiles) }
 
@@ -91,7 +108,7 @@ func (p *Ports) Profiles() []string { return slices.Clone(p.profiles) }
 func (p *Ports) Lookup(transport evidence.Transport, number uint16) Port {
 	for _, k := range p.known {
 		if k.Number == number && k.Transport == transport {
-			return k
+			return p.allowed(k)
 		}
 	}
 	unknown := Port{Number: number, Transport: transport, Action: ActionTLS}
@@ -110,7 +127,7 @@ func (p *Ports) Select(spec string) ([]Port, error) {
 		if slices.Contains(p.profiles, item) {
 			for _, k := range p.known {
 				if slices.Contains(k.Profiles, item) {
-					out = append(out, k)
+					out = append(out, p.allowed(k))
 				}
 			}
 			continue

@@ -13,6 +13,13 @@ const (
 	ActionRDP      Action = "rdp"      // one connection request, then TLS after another one
 	ActionSMB      Action = "smb"      // one negotiation
 	ActionStartTLS Action = "starttls" // TLS after the prelude of the port's protocol
+	ActionVNC      Action = "vnc"      // the version and security types of remote framebuffer, before any authentication
+	ActionOPCUA    Action = "opcua"    // one channel without security, and one GetEndpoints on it
+
+	// For labs only (see [Ports.Lab]); outside of one nothing is sent.
+	ActionMQTT   Action = "mqtt"   // one CONNECT without credentials, and DISCONNECT
+	ActionModbus Action = "modbus" // one Read Device Identification
+	ActionBACnet Action = "bacnet" // one ReadPropertyMultiple of the device object
 )
 
 // The conditions of probes that follow one of another protocol at the same
@@ -24,6 +31,12 @@ const (
 
 // StartTLSProbe is the name of the prober that speaks TLS after a prelude.
 const StartTLSProbe = "starttls"
+
+// labOnly reports whether an action is for devices that treat nobody: old stacks
+// take the exchange for a command, or stop.
+func (a Action) labOnly() bool {
+	return a == ActionMQTT || a == ActionModbus || a == ActionBACnet
+}
 
 // serviceProbes completes the first probe of a port, and returns those that
 // follow it. clinical is the bound of a connection to clinical listeners.
@@ -58,6 +71,16 @@ func serviceProbes(first PlannedProbe, action Action, clinical time.Duration) (P
 		return first, follow
 	case ActionSMB:
 		return alone("smb", "dialect and signing of file sharing")
+	case ActionVNC:
+		return alone("vnc", "whether remote control asks for authentication and encrypts")
+	case ActionOPCUA:
+		return alone("opcua", "security policies, modes and certificates of an OPC UA server")
+	case ActionMQTT:
+		return alone("mqtt", "whether a broker takes a client without credentials, in clear")
+	case ActionModbus:
+		return alone("modbus", "vendor, product and revision of a controller")
+	case ActionBACnet:
+		return alone("bacnet", "vendor, model and version of a building controller")
 	case ActionStartTLS:
 		first.Prober, first.Why = StartTLSProbe, afterPrelude
 	case ActionTLS, ActionTLSOnly, ActionDICOM, ActionSSH, ActionSNMP, ActionNever:

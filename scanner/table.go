@@ -24,6 +24,7 @@ func columns() map[string]string {
 		"exclude":   {"exclude", "exclude reason", "excluded", "do not touch"},
 		"reason":    {"reason", "comment", "note"},
 		"class":     {"class", "device class"},
+		"asset":     {"asset", "asset id", "asset tag", "device"},
 	} {
 		for _, n := range all {
 			names[n] = what
@@ -117,7 +118,7 @@ func parseRow(get func(string) string) (Target, error) {
 		}
 		t.Name = strings.ToLower(strings.TrimSuffix(name, "."))
 	}
-	t.Reason = safetext.Clean(get("reason"))
+	t.Reason, t.Asset = safetext.Clean(get("reason")), safetext.Clean(get("asset"))
 	switch exclude := get("exclude"); strings.ToLower(exclude) {
 	case "", "no", "false", "0":
 	case "yes", "true", "1", "x":

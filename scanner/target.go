@@ -37,6 +37,8 @@ type Target struct {
 	Source    string             // "file:line"; empty for an argument
 	Excluded  bool               // a row of a table that says so: never to be touched
 	Class     string             // of the device, where a table says it
+	Asset     string             // the operator's name of the device; addresses with the same one are one device
+	URL       string             // base of a FHIR service (see [ParseURL]): it is asked, instead of the port
 }
 
 // ParseTarget reads one target: an address, a prefix ("192.0.2.0/24"), a range
@@ -246,7 +248,8 @@ func loadFile(name string) ([]Target, error) {
 //
 // A table (CSV with comma, semicolon or tab) begins with a header in which one
 // column is called address; others may be port, transport, name (the server
-// name), reason, class, and exclude: a row with "yes" or a reason there is an
+// name), reason, class, asset (addresses with the same
+// value are one device), and exclude: a row with "yes" or a reason there is an
 // exclusion. Errors name file and line. At most 4 MiB and 65,536 targets are
 // read.
 func ReadTargets(r io.Reader, name string) ([]Target, error) {

@@ -97,17 +97,28 @@ func (p *Plan) cost(probes []PlannedProbe) (least, most, sent int64) {
 		if pr.When == "" {
 			least++
 		}
-		for _, name := range append([]string{pr.Prober}, pr.Follows...) {
-			for _, x := range p.Exchanges[name] {
-				most++
-				sent += x.MaxBytes
-			}
+		n, bytes := p.Cost(pr)
+		most, sent = most+n, sent+bytes
+		for _, name := range pr.Follows {
+			n, bytes := p.Cost(PlannedProbe{Prober: name})
+			most, sent = most+n, sent+bytes
 		}
 	}
 	if len(probes) > 1 {
 		most += int64(len(p.Exchanges[AliveProbe]))
 	}
 	return least, most, sent
+}
+
+// Cost is what one probe may connect and send at most, without what may follow
+// from its answer.
+func (p *Plan) Cost(pr PlannedProbe) (connections, sent int64) {
+	times := max(1, int64(len(pr.URLs)))
+	for _, x := range p.Exchanges[pr.Prober] {
+		connections += times
+		sent += times * x.MaxBytes
+	}
+	return connections, sent
 }
 
 // mark lists targets that were marked as excluded, also where no other target

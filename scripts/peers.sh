@@ -8,11 +8,13 @@ peers=(
   openssl:openssl nginx:nginx-light storescp:dcmtk echoscu:dcmtk dcmqrscp:dcmtk
   Orthanc:orthanc sshd:openssh-server ssh-keyscan:openssh-client
   mosquitto:mosquitto mosquitto_pub:mosquitto-clients snmpd:snmpd snmpget:snmp
-  curl:curl tshark:tshark ndpiReader:libndpi-bin setpriv:util-linux sqlite3:sqlite3 ip:iproute2 chromium:chromium
+  curl:curl tshark:tshark ndpiReader:libndpi-bin setpriv:util-linux sqlite3:sqlite3 ip:iproute2 Xtigervnc:tigervnc-standalone-server
+  avahi-daemon:avahi-daemon minissdpd:minissdpd wsdd:wsdd chromium:chromium
 )
 
 export PATH="$PATH:/usr/sbin:/sbin"
 missing=()
+/usr/bin/python3 -c 'import pymodbus.server' 2>/dev/null || missing+=(python3-pymodbus python3-serial-asyncio)
 for p in "${peers[@]}"; do
   command -v "${p%%:*}" >/dev/null || missing+=("${p##*:}")
 done

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -127,16 +129,13 @@ func (a *app) writePlan(w io.Writer, plan *scanner.Plan, windows scanner.Windows
 	var rows [][]string
 	probes := firstProbes(plan, most)
 	for _, p := range probes {
-		var bytes int64
-		for _, x := range plan.Exchanges[p.Prober] {
-			bytes += x.MaxBytes
-		}
+		connections, bytes := plan.Cost(p)
 		when := p.When
 		if when == "" {
 			when = "always"
 		}
 		rows = append(rows, []string{
-			p.Endpoint.String(), p.Prober, strconv.Itoa(len(plan.Exchanges[p.Prober])),
+			p.Endpoint.String(), p.Prober, strconv.FormatInt(connections, 10),
 			strconv.FormatInt(bytes, 10), p.Why, when,
 		})
 	}
@@ -185,11 +184,11 @@ func (a *app) writeExchanges(w io.Writer, plan *scanner.Plan, probes []scanner.P
 		}
 	}
 	var rows [][]string
-	for _, pr := range probers() {
-		if !used[pr.Name()] {
+	for _, name := range slices.Sorted(maps.Keys(plan.Exchanges)) {
+		if !used[name] {
 			continue
 		}
-		exchanges := plan.Exchanges[pr.Name()]
+		exchanges := plan.Exchanges[name]
 		for i := 0; i < len(exchanges); {
 			x, first := exchanges[i], i
 			for i < len(exchanges) && exchanges[i] == x {
@@ -202,7 +201,7 @@ func (a *app) writeExchanges(w io.Writer, plan *scanner.Plan, probes []scanner.P
 			if again := i - first; again > 1 {
 				when += ", at most " + strconv.Itoa(again) + " times"
 			}
-			rows = append(rows, []string{pr.Name(), x.What, strconv.FormatInt(x.MaxBytes, 10), x.Why, when})
+			rows = append(rows, []string{name, x.What, strconv.FormatInt(x.MaxBytes, 10), x.Why, when})
 		}
 	}
 	if _, err := fmt.Fprintln(w); err != nil {

@@ -30,7 +30,6 @@ type scanFlags struct {
 	breaker int
 	quiet   bool
 	dryRun  bool
-	lab     bool
 	wait    bool
 	resume  string
 }
@@ -63,7 +62,6 @@ func (a *app) scanCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the plan and send nothing, as plan does")
 	cmd.Flags().StringVar(&f.resume, "resume", "", "go on with `RUN`, or last, of the same plan; what it finished is not sent again")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the --window opens, instead of refusing")
-	cmd.Flags().BoolVar(&f.lab, "lab", false, "the devices treat nobody: probe also pumps, ventilators and the like when they are known as such")
 	f.plan.register(cmd.Flags())
 	return cmd
 }
@@ -138,14 +136,17 @@ func (a *app) inWindow(ctx context.Context, f scanFlags, plan *scanner.Plan) err
 // probe runs the plan as one run of the store. The run is ended and sealed
 // whatever happens to ctx.
 func (a *app) probe(ctx context.Context, st *store.Store, f scanFlags, plan *scanner.Plan, j *judgement, args []string) (active.Summary, error) {
-	opts := active.Options{Probers: probers(), Now: a.now, BreakerAfter: f.breaker}
+	all, err := f.targets.probers()
+	if err != nil {
+		return active.Summary{}, err
+	}
+	opts := active.Options{Probers: all, Now: a.now, BreakerAfter: f.breaker}
 	run := a.newRun(evidence.ModeActive, f.store, j)
 	run.Config = plan.Digest()
 	run.Note = "plan SHA-256 " + plan.Digest().String()
 	if texts := f.targets.windows; len(texts) > 0 {
 		run.Note += "; window " + strings.Join(texts, ", ")
 	}
-	var err error
 	if f.resume != "" {
 		var of int64
 		if opts.Past, of, err = past(ctx, st, f.resume, plan); err != nil {
@@ -156,7 +157,7 @@ func (a *app) probe(ctx context.Context, st *store.Store, f scanFlags, plan *sca
 	if opts.Windows, err = f.targets.parsedWindows(); err != nil {
 		return active.Summary{}, err
 	}
-	if !f.lab {
+	if !f.targets.lab {
 		p, err := newProtection(ctx, st)
 		if err != nil {
 			return active.Summary{}, err
@@ -237,7 +238,7 @@ func scopeOf(plan *scanner.Plan, f targetFlags, args []string) []evidence.ScopeE
 	if f.passive.used() {
 		args = append(slices.Clip(args), "--from-passive "+f.passive.run)
 	}
-	for _, t := range args {
+	for _, t := range slices.Concat(args, f.fhir) {
 		scope = append(scope, evidence.ScopeEntry{Target: t, Allowed: true})
 	}
 	for _, e := range plan.Exclusions {

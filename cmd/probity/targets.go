@@ -31,6 +31,10 @@ type targetFlags struct {
 	windows      []string
 	rates        scanner.Rates
 	passive      sightingFlags
+	fhir         []string
+	snmpFile     string
+	snmpVersion  string
+	lab          bool
 }
 
 func (f *targetFlags) register(fs *pflag.FlagSet) {
@@ -46,6 +50,10 @@ func (f *targetFlags) register(fs *pflag.FlagSet) {
 	fs.IntVar(&f.maxAddresses, "max-addresses", scanner.DefaultMaxAddresses, "refuse targets of more addresses than this")
 	fs.StringArrayVar(&f.windows, "window", nil, "send only in this `TIME` of the week, such as 'Mon-Fri 22:00-05:00 Europe/Vienna' (repeatable)")
 	f.passive.register(fs)
+	fs.StringArrayVar(&f.fhir, "fhir", nil, "also ask the FHIR service at this base `URL` for its metadata and SMART configuration (repeatable)")
+	fs.StringVar(&f.snmpFile, "snmp-community-file", "", "`FILE` with an SNMP community, for one get of description, product and name; or $"+communityVariable+"; never recorded")
+	fs.StringVar(&f.snmpVersion, "snmp-version", "2c", "version of SNMP for the community: 1 or 2c")
+	fs.BoolVar(&f.lab, "lab", false, "the devices treat nobody: probe also pumps, ventilators and the like when they are known as such, and MQTT, Modbus, BACnet")
 	fs.Float64Var(&f.rates.Global, "rate", f.rates.Global, "connections a second, all devices together")
 	fs.Float64Var(&f.rates.Asset, "asset-rate", f.rates.Asset, "connections a second to one device")
 	fs.IntVar(&f.rates.Parallel, "parallel", f.rates.Parallel, "devices at a time; each has one connection at most")
@@ -66,6 +74,9 @@ func (f *targetFlags) plan(ctx context.Context, stdin io.Reader, db string, args
 	if err != nil {
 		return nil, err
 	}
+	if f.lab {
+		table = table.Lab()
+	}
 	set, err := table.Select(f.ports)
 	if err != nil {
 		return nil, fmt.Errorf("--ports: %w", err)
@@ -73,11 +84,15 @@ func (f *targetFlags) plan(ctx context.Context, stdin io.Reader, db string, args
 	if _, err := f.parsedWindows(); err != nil {
 		return nil, err
 	}
+	probers, err := f.probers()
+	if err != nil {
+		return nil, err
+	}
 	scope, err := f.scope(ctx, stdin, db, args)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := scanner.NewPlan(scope, table, set, level, f.rates, probers())
+	plan, err := scanner.NewPlan(scope, table, set, level, f.rates, probers)
 	if errors.Is(err, scanner.ErrRefused) {
 		return nil, &statusError{exitRefused, err}
 	}
@@ -107,7 +122,7 @@ func (f *targetFlags) scope(ctx context.Context, stdin io.Reader, db string, arg
 	if err != nil {
 		return s, err
 	}
-	if len(args) == 0 && !f.passive.used() {
+	if len(args) == 0 && !f.passive.used() && len(f.fhir) == 0 {
 		return s, errors.New("no targets: name an address, a prefix or --targets FILE; scope is never guessed")
 	}
 	exclusions := f.exclude
@@ -128,6 +143,11 @@ func (f *targetFlags) scope(ctx context.Context, stdin io.Reader, db string, arg
 		if err != nil {
 			return s, err
 		}
+		if list.out == &s.Targets {
+			if targets, err = f.withURLs(targets); err != nil {
+				return s, err
+			}
+		}
 		if *list.out, err = scanner.Resolve(ctx, targets, resolver); err != nil {
 			return s, err
 		}
@@ -136,6 +156,18 @@ func (f *targetFlags) scope(ctx context.Context, stdin io.Reader, db string, arg
 	protected, err := f.protected()
 	s.Exclusions = append(s.Exclusions, protected...)
 	return s, err
+}
+
+// withURLs adds what --fhir names.
+func (f *targetFlags) withURLs(targets []scanner.Target) ([]scanner.Target, error) {
+	for _, u := range f.fhir {
+		t, err := scanner.ParseURL(u)
+		if err != nil {
+			return nil, fmt.Errorf("--fhir: %w", err)
+		}
+		targets = append(targets, t)
+	}
+	return targets, nil
 }
 
 // loadTargets reads arguments; "-" and "@-" are standard input, which can be

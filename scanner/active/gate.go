@@ -127,6 +127,7 @@ type session struct {
 	gate     *gate
 	asset    *asset
 	endpoint evidence.Endpoint
+	urls     []string // of the plan
 	budget   time.Duration
 
 	current  *conn
@@ -138,6 +139,9 @@ type session struct {
 func (s *session) Endpoint() evidence.Endpoint { return s.endpoint }
 func (s *session) Level() scanner.Level        { return s.gate.plan.Level }
 func (s *session) Now() time.Time              { return s.gate.now() }
+
+// URLs implements [scanner.Located].
+func (s *session) URLs() []string { return s.urls }
 
 // Dial opens the next connection once the rates allow it.
 func (s *session) Dial(ctx context.Context) (net.Conn, error) {

@@ -48,6 +48,7 @@ type bench struct {
 	t        *testing.T
 	endpoint evidence.Endpoint
 	level    scanner.Level
+	urls     []string
 	refuse   error
 	veto     int // veto from this connection on, from 1; 0: never
 	peer     func(net.Conn)
@@ -119,6 +120,7 @@ func (c *benchConn) isClosed() bool {
 func (b *bench) Endpoint() evidence.Endpoint { return b.endpoint }
 func (b *bench) Level() scanner.Level        { return b.level }
 func (b *bench) Now() time.Time              { return time.Now() }
+func (b *bench) URLs() []string              { return b.urls }
 
 func (b *bench) Dial(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
@@ -209,6 +211,7 @@ type subject struct {
 	good   func(net.Conn)
 	port   uint16
 	mute   bool // it sends nothing
+	urls   []string
 }
 
 // name tells subjects with the same prober apart.
@@ -216,13 +219,13 @@ func (s subject) name() string { return fmt.Sprintf("%s_%d", s.prober.Name(), s.
 
 func subjects(t *testing.T) []subject {
 	t.Helper()
-	return append(services(t), []subject{
+	return slices.Concat(services(t), identities(t), []subject{
 		{prober: tlsprobe.New(), good: goodTLS(t), port: 443},
 		{prober: benchProber(t), good: goodTLS(t), port: 2762},
 		{prober: sshprobe.New(), good: goodSSH(t), port: 22},
 		{prober: dicomprobe.New(), good: goodDICOM(t), port: 104},
 		{prober: snmpprobe.New(), good: goodSNMP, port: 161},
-	}...)
+	})
 }
 
 func benchProber(t *testing.T) scanner.Prober {
@@ -338,7 +341,7 @@ func goodSNMP(c net.Conn) {
 
 func (s subject) bench(t *testing.T, peer func(net.Conn)) *bench {
 	return &bench{
-		t: t, level: scanner.Exhaustive, peer: peer,
+		t: t, level: scanner.Exhaustive, peer: peer, urls: s.urls,
 		endpoint: evidence.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: s.port, Transport: s.prober.Transport()},
 	}
 }
@@ -489,6 +492,7 @@ func TestContract_hostile(t *testing.T) {
 				for _, o := range obs {
 					if len(o.Certs) > 0 || len(o.Keys) > 0 || o.Facts.DICOM != nil || o.Facts.SNMP != nil ||
 						o.Facts.HTTP != nil || o.Facts.SDC != nil || o.Facts.Banner != nil || o.Facts.RDP != nil || o.Facts.SMB != nil ||
+						o.Facts.FHIR != nil || o.Facts.VNC != nil || o.Facts.MQTT != nil || o.Facts.OPCUA != nil || o.Facts.Identity != nil ||
 						o.Facts.TLS != nil && o.Facts.TLS.Version != 0 {
 						t.Errorf("facts out of nothing: %+v", o.Facts)
 					}
@@ -566,7 +570,7 @@ func TestContract_cutAndDamaged(t *testing.T) {
 	for _, s := range subjects(t) {
 		t.Run(s.name(), func(t *testing.T) {
 			said := record(t, s)
-			for at := 0; at <= len(said); at += max(1, len(said)/200) {
+			for at := 0; at <= len(said); at += max(1, len(said)/100) {
 				synctest.Test(t, func(t *testing.T) {
 					obs, err := s.bench(t, replay(said[:at], 7)).run(t.Context(), s.prober)
 					if err != nil || len(obs) == 0 {
@@ -575,7 +579,7 @@ func TestContract_cutAndDamaged(t *testing.T) {
 					time.Sleep(time.Minute)
 				})
 			}
-			for at := range min(len(said), 120) {
+			for at := range min(len(said), 80) {
 				damaged := slices.Clone(said)
 				damaged[at] ^= 0xff
 				synctest.Test(t, func(t *testing.T) {

@@ -2,7 +2,6 @@ package idwire
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/xml"
 	"net/url"
 	"strings"
@@ -167,24 +166,4 @@ func LIS2(b []byte) (evidence.IdentityFacts, bool) {
 		}
 	}
 	return f, f.Model != ""
-}
-
-// FHIR reads the software of a CapabilityStatement (HL7 FHIR R4 section 5.1).
-// Other resources give nothing.
-func FHIR(b []byte) (evidence.FHIRFacts, bool) {
-	var doc struct {
-		ResourceType string `json:"resourceType"`
-		FHIRVersion  string `json:"fhirVersion"`
-		Software     struct {
-			Name    string `json:"name"`
-			Version string `json:"version"`
-		} `json:"software"`
-	}
-	if json.Unmarshal(b, &doc) != nil || doc.ResourceType != "CapabilityStatement" {
-		return evidence.FHIRFacts{}, false
-	}
-	return evidence.FHIRFacts{
-		Document: "capability", Version: text([]byte(doc.FHIRVersion)),
-		Software: text([]byte(doc.Software.Name)), Release: text([]byte(doc.Software.Version)),
-	}, true
 }

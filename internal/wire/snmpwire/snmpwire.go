@@ -1,9 +1,11 @@
 // Package snmpwire builds the engine discovery request of SNMP version 3 and
-// reads the report that answers it (RFC 3412 section 6, RFC 3414 section 4).
+// reads the report that answers it (RFC 3412 section 6, RFC 3414 section 4). With
+// a community it builds one get request of versions 1 and 2c for the description,
+// the product and the name of a system, and takes the community out of messages.
 //
 // Discovery needs no credentials and names no user: it shows the identifier of
-// an engine, how often it booted and for how long it runs. The package reads no
-// variable of a device and does no I/O. Its BER reader takes definite lengths of
+// an engine, how often it booted and for how long it runs. The package sets
+// nothing and does no I/O. Its BER reader takes definite lengths of
 // at most four octets and never looks beyond the bytes it was given.
 package snmpwire
 
@@ -153,11 +155,18 @@ func (r *reader) integer() int64 {
 	return v
 }
 
-// element returns a BER element with the contents one after the other. All
-// elements of a request are shorter than 128 bytes.
+// element returns a BER element with the contents one after the other, in the
+// shortest form. No element has more than 65535 bytes.
 func element(tag byte, contents ...[]byte) []byte {
 	body := slices.Concat(contents...)
-	return append([]byte{tag, byte(len(body))}, body...)
+	head := []byte{tag, byte(len(body))}
+	switch {
+	case len(body) >= 1<<8:
+		head = []byte{tag, 0x82, byte(len(body) >> 8), byte(len(body))}
+	case len(body) >= 0x80:
+		head = []byte{tag, 0x81, byte(len(body))}
+	}
+	return append(head, body...)
 }
 
 // integer returns v, not negative, in the shortest form.

@@ -1,10 +1,12 @@
 // Package snmpprobe asks an SNMPv3 agent who it is, by the engine discovery that
 // comes before authentication (RFC 3414 section 4).
 //
-// It knows no community and no user, and reads no variable of the agent.
+// With a community that the operator gave, [Getter] reads the description, the
+// product and the name of the system by one request of version 1 or 2c; nothing
+// else is read, nothing is set, and no community is guessed.
 //
-// Invariant: one datagram is sent, never a second, and only a report that
-// answers it becomes a fact.
+// Invariant: a probe sends one datagram, never a second, and only what answers it
+// becomes a fact; no community is ever in an observation.
 package snmpprobe
 
 import (
