@@ -154,6 +154,18 @@ type SSHFacts struct {
 	HostKeys []string `json:"host_keys,omitzero"` // algorithms offered
 	Ciphers  []string `json:"ciphers,omitzero"`   // server to client
 	MACs     []string `json:"macs,omitzero"`      // server to client
+	// Client is what the client of a connection between others said (passive).
+	Client *SSHClient `json:"client,omitempty"`
+}
+
+// SSHClient are the identification and the algorithms of an SSH client (RFC 4253
+// sections 4.2 and 7.1).
+type SSHClient struct {
+	Version  string   `json:"version"`
+	KEX      []string `json:"kex,omitzero"`
+	HostKeys []string `json:"host_keys,omitzero"`
+	Ciphers  []string `json:"ciphers,omitzero"` // client to server
+	MACs     []string `json:"macs,omitzero"`    // client to server
 }
 
 // DICOMFacts are the association items of DICOM PS3.8 section 9.3. Titles and

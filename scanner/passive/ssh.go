@@ -31,7 +31,7 @@ const (
 )
 
 // sshSession reads what a server says before encryption begins: identification,
-// algorithms and host key. Of the client the identification is enough.
+// algorithms and host key, and the client's identification and algorithms.
 type sshSession struct {
 	sides [2]sshSide
 }
@@ -162,12 +162,26 @@ func (s *sshSession) server(f *flow) int {
 	return serverOf(f, unknownSide)
 }
 
+func (t *sshSide) version() string { return safetext.Clean(strings.TrimRight(string(t.line), "\r\n")) }
+
+// client returns what the side said as a client; nil if it was not captured.
+func (t *sshSide) client() *evidence.SSHClient {
+	if !bytes.HasPrefix(t.line, []byte("SSH-")) {
+		return nil
+	}
+	c := &evidence.SSHClient{Version: t.version()}
+	if t.lists != nil {
+		c.KEX, c.HostKeys, c.Ciphers, c.MACs = t.lists[0], t.lists[1], t.lists[2], t.lists[4]
+	}
+	return c
+}
+
 func (s *sshSession) conclude(f *flow) []evidence.Observation {
 	t := &s.sides[s.server(f)]
 	if !bytes.HasPrefix(t.line, []byte("SSH-")) {
 		return nil
 	}
-	facts := &evidence.SSHFacts{Version: safetext.Clean(strings.TrimRight(string(t.line), "\r\n"))}
+	facts := &evidence.SSHFacts{Version: t.version(), Client: s.sides[1-s.server(f)].client()}
 	if t.lists != nil { // in the order of RFC 4253 section 7.1
 		facts.KEX, facts.HostKeys, facts.Ciphers, facts.MACs = t.lists[0], t.lists[1], t.lists[3], t.lists[5]
 	}
