@@ -8,12 +8,20 @@ import (
 // Asset is one physical device or system. Everything known about it is a claim
 // with the observation that showed it.
 type Asset struct {
-	ID        string // stable over runs
-	Addresses []netip.Addr
-	Endpoints []Endpoint
+	ID        string       // stable over runs
+	Addresses []netip.Addr // where it is now, sorted; empty when others are there now
+	Endpoints []Endpoint   // at those addresses
 	Claims    []Claim
 	FirstSeen time.Time
 	LastSeen  time.Time
+	// Stays are the places and times of which the asset is made, by time.
+	Stays []Stay
+	// Joins say why the stays are one asset. Each ended an id of its own.
+	Joins []Join
+	// Events are what changed over the life of the asset, by time.
+	Events []Event
+	// Facts are what people said of the asset, in the order in which they said it.
+	Facts []AssetFact
 }
 
 // Attribute names what a claim is about.

@@ -1,9 +1,7 @@
 package identify
 
 import (
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/zmap/zcrypto/x509"
 
@@ -171,17 +169,4 @@ func softwareClaims(layer, text string) []evidence.Claim {
 		return nil
 	}
 	return []evidence.Claim{{Attribute: evidence.AttrToolkit, Value: text, Confidence: confidenceBanner, Layer: layer}}
-}
-
-// parseBoot reads what [bootClaim] wrote.
-func parseBoot(s string) (boot, bool) {
-	parts := strings.SplitN(s, "/", 3)
-	if len(parts) != 3 {
-		return boot{}, false
-	}
-	start, err := time.Parse(time.RFC3339, parts[2])
-	if _, e := strconv.ParseUint(parts[1], 10, 32); err != nil || e != nil {
-		return boot{}, false
-	}
-	return boot{engine: parts[0], count: parts[1], start: start}, true
 }

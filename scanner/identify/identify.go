@@ -3,20 +3,20 @@
 //
 // Every attribute of an asset is a claim with the observation that showed it and
 // the layer it came from; nothing is asserted without one. Resolution is a pure
-// function of the observations and does not depend on their order. The package
-// sends nothing, judges nothing and keeps no state.
+// function of the observations and of what people stated, and does not depend on
+// their order. The package sends nothing and judges nothing. docs/identity.md
+// has the model: what joins, what tells apart, and why.
 package identify
 
 import (
 	"cmp"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"probity/evidence"
-	"probity/internal/safetext"
 )
 
 // bootTolerance is how far two computed starts of one SNMP engine may lie apart:
@@ -24,152 +24,357 @@ import (
 // times.
 const bootTolerance = 3 * time.Second
 
-// Resolve groups the endpoints of the observations into assets, ordered by
-// their lowest address. Endpoints at one address are one asset. Two addresses
-// are joined only by proof that one running device answers at both: the same
-// SNMP engine id with the same boot count and the same moment of start (RFC 3414
-// section 2.2). Equal certificates or host keys join nothing, because a clone
-// has them too. Observations of files belong to no asset.
+// Resolve groups what was observed into assets, ordered by their lowest address.
+// Observations of files belong to no asset.
 func Resolve(obs []evidence.Observation) []evidence.Asset {
-	byAddr := map[netip.Addr]*evidence.Asset{}
-	for _, o := range obs {
-		if o.Result != evidence.ResultData || !o.Endpoint.Addr.IsValid() {
-			continue
+	r := New()
+	for i := range obs {
+		r.Add(&obs[i])
+	}
+	return r.Resolve(nil)
+}
+
+// Resolve returns all assets, ordered by their lowest address. Only what was
+// added since the last call, and what it touches, is worked out anew; the result
+// is that of a resolver to which all was added at once. The statements of people
+// are those of the whole store, in the order of their ids.
+func (r *Resolver) Resolve(facts []evidence.AssetFact) []evidence.Asset {
+	dirty := r.decide()
+	touched := r.recut(dirty)
+	said := newStatements(facts)
+	touched = append(touched, r.restate(said)...)
+	changed := r.regroup(touched, said)
+	r.rebuild(changed)
+	return r.list(facts)
+}
+
+// decide orders the places to which something was added and decides anew which
+// of their identifiers tell something. It returns the places to cut anew.
+func (r *Resolver) decide() []*place {
+	var dirty []*place
+	for _, p := range r.places {
+		if p.dirty {
+			dirty = append(dirty, p)
 		}
-		claim(byAddr, o.Endpoint, o, serverClaims(o))
-		if o.Peer.Addr.IsValid() {
-			claim(byAddr, o.Peer, o, clientClaims(o))
+	}
+	mark := func(v uint32) {
+		before := r.values[v].shared
+		if r.decideShared(&r.values[v], v); r.values[v].shared == before {
+			return
+		}
+		for _, p := range r.values[v].places {
+			if !p.dirty {
+				p.dirty = true
+				dirty = append(dirty, p)
+			}
 		}
 	}
-	groups := join(byAddr)
-	assets := make([]evidence.Asset, 0, len(groups))
-	for _, g := range groups {
-		assets = append(assets, merge(g, byAddr))
+	for _, p := range dirty {
+		r.order(p)
 	}
-	slices.SortFunc(assets, func(a, b evidence.Asset) int { return a.Addresses[0].Compare(b.Addresses[0]) })
-	return assets
-}
-
-// claim adds what o shows about the asset at e. A client's port is ephemeral and
-// names no endpoint.
-func claim(byAddr map[netip.Addr]*evidence.Asset, e evidence.Endpoint, o evidence.Observation, claims []evidence.Claim) {
-	a := byAddr[e.Addr]
-	if a == nil {
-		a = &evidence.Asset{Addresses: []netip.Addr{e.Addr}, FirstSeen: o.At, LastSeen: o.At}
-		byAddr[e.Addr] = a
-	}
-	if o.At.Before(a.FirstSeen) {
-		a.FirstSeen = o.At
-	}
-	if o.At.After(a.LastSeen) {
-		a.LastSeen = o.At
-	}
-	if e == o.Endpoint && !slices.Contains(a.Endpoints, e) {
-		a.Endpoints = append(a.Endpoints, e)
-	}
-	for _, c := range claims {
-		c.Value = safetext.Clean(c.Value)
-		c.Observation = o.ID
-		a.Claims = append(a.Claims, c)
-	}
-}
-
-// boot is one SNMP engine seen at an address.
-type boot struct {
-	addr   netip.Addr
-	engine string
-	count  string
-	start  time.Time
-}
-
-// join returns the groups of addresses that are one device.
-func join(byAddr map[netip.Addr]*evidence.Asset) [][]netip.Addr {
-	addrs := make([]netip.Addr, 0, len(byAddr))
-	var boots []boot
-	for addr, a := range byAddr {
-		addrs = append(addrs, addr)
-		for _, c := range a.Claims {
-			if c.Attribute == evidence.AttrEngineBoot {
-				if b, ok := parseBoot(c.Value); ok {
-					b.addr = addr
-					boots = append(boots, b)
+	// Cards first: they show which places are one device.
+	for _, cards := range []bool{true, false} {
+		done := map[uint32]bool{}
+		for _, p := range slices.Clone(dirty) {
+			for _, v := range r.valuesOf(p) {
+				if (r.values[v].sort == sortMAC) == cards && !done[v] {
+					done[v] = true
+					mark(v)
 				}
 			}
 		}
 	}
-	slices.SortFunc(addrs, netip.Addr.Compare)
-	slices.SortFunc(boots, func(a, b boot) int {
-		return cmp.Or(cmp.Compare(a.engine, b.engine), cmp.Compare(a.count, b.count), a.start.Compare(b.start), a.addr.Compare(b.addr))
-	})
-	leader := make(map[netip.Addr]netip.Addr, len(addrs))
-	for _, a := range addrs {
-		leader[a] = a
-	}
-	for i := 1; i < len(boots); i++ {
-		p, q := boots[i-1], boots[i]
-		if p.engine == q.engine && p.count == q.count && q.start.Sub(p.start) <= bootTolerance {
-			union(leader, p.addr, q.addr)
+	return dirty
+}
+
+// valuesOf lists the values that were seen at a place, each once.
+func (r *Resolver) valuesOf(p *place) []uint32 {
+	var out []uint32
+	contents, values := map[uint32]bool{}, map[uint32]bool{}
+	for _, s := range p.sights {
+		if contents[s.content] {
+			continue
 		}
-	}
-	groups := map[netip.Addr][]netip.Addr{}
-	for _, a := range addrs {
-		l := find(leader, a)
-		groups[l] = append(groups[l], a)
-	}
-	out := make([][]netip.Addr, 0, len(groups))
-	for _, a := range addrs {
-		if g, ok := groups[a]; ok {
-			out = append(out, g)
+		contents[s.content] = true
+		for _, m := range r.contents[s.content].marks {
+			if v := r.marks[m].value; !values[v] {
+				values[v] = true
+				out = append(out, v)
+			}
 		}
 	}
 	return out
 }
 
-func find(leader map[netip.Addr]netip.Addr, a netip.Addr) netip.Addr {
-	for leader[a] != a {
-		a = leader[a]
-	}
-	return a
-}
-
-// union keeps the lowest address as leader, so that groups do not depend on the
-// order in which proofs are found.
-func union(leader map[netip.Addr]netip.Addr, a, b netip.Addr) {
-	a, b = find(leader, a), find(leader, b)
-	if b.Compare(a) < 0 {
-		a, b = b, a
-	}
-	leader[b] = a
-}
-
-// merge makes one asset of the addresses in group, which is sorted.
-func merge(group []netip.Addr, byAddr map[netip.Addr]*evidence.Asset) evidence.Asset {
-	out := *byAddr[group[0]]
-	out.Addresses = group
-	for _, addr := range group[1:] {
-		a := byAddr[addr]
-		out.Endpoints = append(out.Endpoints, a.Endpoints...)
-		out.Claims = append(out.Claims, a.Claims...)
-		if a.FirstSeen.Before(out.FirstSeen) {
-			out.FirstSeen = a.FirstSeen
+// recut cuts places anew and returns the stays that this may concern: theirs,
+// and those that hold one of their identifiers.
+func (r *Resolver) recut(dirty []*place) []*stay {
+	var touched []*stay
+	values := map[uint32]bool{}
+	for _, p := range dirty {
+		p.dirty = false
+		for _, s := range p.stays {
+			for _, n := range s.seen {
+				values[n.value] = true
+			}
+			if s.asset != nil {
+				r.dropAsset(s.asset)
+			}
 		}
-		if a.LastSeen.After(out.LastSeen) {
-			out.LastSeen = a.LastSeen
+		for _, s := range p.stays {
+			for _, n := range s.seen {
+				v := &r.values[n.value]
+				v.stays = slices.DeleteFunc(v.stays, func(o *stay) bool { return o.place == p })
+			}
+			delete(r.byID, s.id)
 		}
 	}
-	slices.SortFunc(out.Endpoints, evidence.Endpoint.Compare)
-	slices.SortFunc(out.Claims, func(a, b evidence.Claim) int {
-		return cmp.Or(cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.Value, b.Value),
-			cmp.Compare(b.Confidence, a.Confidence), cmp.Compare(a.Observation, b.Observation))
-	})
-	// The same value seen again adds nothing; the first observation of it stays.
-	out.Claims = slices.CompactFunc(out.Claims, func(a, b evidence.Claim) bool {
-		return a.Attribute == b.Attribute && a.Value == b.Value && a.Layer == b.Layer
-	})
-	id := evidence.DigestOf([]byte("asset\x00" + group[0].String()))
-	out.ID = "asset-" + hex.EncodeToString(id[:6])
+	for _, p := range dirty {
+		r.cutStays(p)
+		for _, s := range p.stays {
+			r.byID[s.id] = s
+			touched = append(touched, s)
+			for _, n := range s.seen {
+				values[n.value] = true
+				if v := &r.values[n.value]; joins(n.key.sort) && !slices.Contains(v.stays, s) {
+					v.stays = append(v.stays, s)
+				}
+			}
+		}
+	}
+	for v := range values {
+		x := &r.values[v]
+		x.edges, x.apart = r.edges(x, v)
+		touched = append(touched, x.stays...)
+	}
+	return touched
+}
+
+// joins reports whether an identifier is a reason to compare two stays.
+func joins(s sort) bool {
+	return s == sortMAC || s == sortBoot || s.isKey()
+}
+
+// find returns the stay that has an id or, if what had it was later shown to be
+// part of a longer stay, the stay that holds its first sight.
+func (r *Resolver) find(id string) *stay {
+	if s := r.byID[id]; s != nil || id == "" {
+		return s
+	}
+	for _, p := range r.places {
+		for _, s := range p.stays {
+			last := int64(-1)
+			for _, x := range p.sights[s.lo:s.hi] {
+				if x.at != last && lateID(p.addr, x.at) == id {
+					return s
+				}
+				last = x.at
+			}
+		}
+	}
+	return nil
+}
+
+// restate returns the stays that a new statement concerns.
+func (r *Resolver) restate(said statements) []*stay {
+	var out []*stay
+	for _, f := range said.facts[min(r.stated, len(said.facts)):] {
+		ids := slices.Concat([]string{f.Asset, f.Other}, said.named(f))
+		for _, id := range ids {
+			if s := r.find(id); s != nil {
+				out = append(out, s)
+			}
+		}
+	}
+	r.stated = len(said.facts)
 	return out
 }
+
+// regroup forms the assets of the touched stays, and of all that are joined to
+// them by any reason, anew.
+func (r *Resolver) regroup(touched []*stay, said statements) []*asset {
+	said = said.inForce(r.find)
+	merges := said.merges(r.find)
+	partners := map[*stay][]*stay{}
+	for _, e := range merges {
+		partners[e.a] = append(partners[e.a], e.b)
+		partners[e.b] = append(partners[e.b], e.a)
+	}
+	group := map[*stay]int{}
+	var out []*asset
+	var queue []*stay
+	for _, first := range touched {
+		if _, ok := group[first]; ok {
+			continue
+		}
+		queue = append(queue[:0], first)
+		group[first] = len(out)
+		var values []uint32
+		counted := map[uint32]bool{}
+		for i := 0; i < len(queue); i++ {
+			s := queue[i]
+			reach := func(o *stay) {
+				if _, ok := group[o]; !ok {
+					group[o] = len(out)
+					queue = append(queue, o)
+				}
+			}
+			for _, o := range partners[s] {
+				reach(o)
+			}
+			for _, n := range s.seen {
+				if counted[n.value] || len(r.values[n.value].edges) == 0 && len(r.values[n.value].apart) == 0 {
+					continue
+				}
+				counted[n.value] = true
+				values = append(values, n.value)
+			}
+			for _, n := range s.seen {
+				for _, e := range r.values[n.value].edges {
+					if e.a == s {
+						reach(e.b)
+					} else if e.b == s {
+						reach(e.a)
+					}
+				}
+			}
+		}
+		out = append(out, r.form(queue, values, merges, said)...)
+	}
+	return out
+}
+
+// form makes the assets of a group of stays.
+func (r *Resolver) form(stays []*stay, values []uint32, merges []edge, said statements) []*asset {
+	stays = slices.Clone(stays)
+	slices.SortFunc(stays, compareStays)
+	member := make(map[*stay]bool, len(stays))
+	for _, s := range stays {
+		member[s] = true
+		if s.asset != nil {
+			r.dropAsset(s.asset)
+		}
+	}
+	var edges []edge
+	var apart []apartness
+	for _, v := range values {
+		for _, e := range r.values[v].edges {
+			if member[e.a] && member[e.b] {
+				edges = append(edges, e)
+			}
+		}
+		for _, n := range r.values[v].apart {
+			if member[n.a] || member[n.b] {
+				apart = append(apart, n)
+			}
+		}
+	}
+	var ordered []edge
+	for _, e := range merges {
+		if member[e.a] {
+			ordered = append(ordered, e)
+		}
+	}
+	out := r.cluster(stays, edges, ordered, said)
+	for _, n := range apart {
+		for _, s := range []*stay{n.a, n.b} {
+			if member[s] {
+				s.asset.apart = append(s.asset.apart, n)
+			}
+		}
+	}
+	for _, a := range out {
+		r.assets[a] = nil
+	}
+	return out
+}
+
+// dropAsset forgets an asset, and has those that name it built anew.
+func (r *Resolver) dropAsset(a *asset) {
+	if _, ok := r.assets[a]; !ok {
+		return
+	}
+	delete(r.assets, a)
+	r.neighbours(a)
+}
+
+// neighbours marks the assets whose life names this one: those that were at its
+// addresses before, and those that it is kept apart from.
+func (r *Resolver) neighbours(a *asset) {
+	for _, s := range a.stays {
+		for _, o := range s.place.stays {
+			r.stale[o] = true
+		}
+	}
+	for _, n := range a.apart {
+		r.stale[n.a], r.stale[n.b] = true, true
+	}
+}
+
+// rebuild works out the assets that are new or name one that is.
+func (r *Resolver) rebuild(changed []*asset) {
+	for _, a := range changed {
+		r.neighbours(a)
+	}
+	again := map[*asset]bool{}
+	for s := range r.stale {
+		if s.asset != nil {
+			if _, ok := r.assets[s.asset]; ok {
+				again[s.asset] = true
+			}
+		}
+	}
+	for _, a := range changed {
+		again[a] = true
+	}
+	for a := range again {
+		a.facts = nil
+		built := r.build(a)
+		r.assets[a] = &built
+	}
+	clear(r.stale)
+}
+
+// list returns the assets with what people stated of them.
+func (r *Resolver) list(facts []evidence.AssetFact) []evidence.Asset {
+	out := make([]evidence.Asset, 0, len(r.assets))
+	keys := make([]*asset, 0, len(r.assets))
+	for a := range r.assets {
+		keys = append(keys, a)
+	}
+	slices.SortFunc(keys, func(a, b *asset) int {
+		x, y := r.assets[a], r.assets[b]
+		return cmp.Or(lowest(x).Compare(lowest(y)), cmp.Compare(x.ID, y.ID))
+	})
+	said := r.assign(facts)
+	for _, a := range keys {
+		built := *r.assets[a]
+		if fs := said[a]; len(fs) > 0 {
+			a.facts = fs
+			built = r.build(a)
+			a.facts = nil
+			built.Claims = append(statedClaims(fs), built.Claims...)
+		}
+		out = append(out, built)
+	}
+	return out
+}
+
+// lowest is the lowest address of an asset, or the lowest that it had.
+func lowest(a *evidence.Asset) netip.Addr {
+	if len(a.Addresses) > 0 {
+		return a.Addresses[0]
+	}
+	low := a.Stays[0].Addr
+	for _, s := range a.Stays {
+		if s.Addr.Less(low) {
+			low = s.Addr
+		}
+	}
+	return low
+}
+
+func portText(p uint16) string { return strconv.Itoa(int(p)) }
 
 // bootClaim is the text form of an engine's start.
 func bootClaim(f evidence.SNMPFacts, at time.Time) string {

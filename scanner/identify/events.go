@@ -1,0 +1,255 @@
+package identify
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"probity/evidence"
+)
+
+// events is the life of an asset, by time.
+func (r *Resolver) events(a *asset, h *history, out *evidence.Asset) []evidence.Event {
+	var all []evidence.Event
+	add := func(e evidence.Event) { all = append(all, e) }
+	for i, s := range a.stays {
+		kind := evidence.EventMoved
+		if i == 0 {
+			kind = evidence.EventAppeared
+		}
+		add(evidence.Event{
+			At: fromMS(s.first), Kind: kind, Subject: s.place.addr.String(), Detail: s.cut,
+			Observations: ids(append(s.cutAt[:], s.place.sights[s.lo].id)...),
+		})
+		if next := s.successor(); next != nil && next.asset != a {
+			add(evidence.Event{
+				At: fromMS(next.first), Kind: evidence.EventLeft, Subject: s.place.addr.String(), After: next.asset.id(), Detail: next.cut,
+				Observations: ids(s.place.sights[s.hi-1].id, next.place.sights[next.lo].id),
+			})
+		}
+	}
+	for _, e := range a.joins {
+		add(evidence.Event{
+			At: fromMS(max(e.a.first, e.b.first)), Kind: evidence.EventJoined, Subject: "the stays at " + e.a.place.addr.String() + " and " + e.b.place.addr.String(),
+			Before: e.b.id, After: out.ID, Detail: e.reason, Observations: e.proof,
+		})
+	}
+	for _, n := range a.apart {
+		if n.a.asset == n.b.asset {
+			continue // joined for another reason
+		}
+		other := n.a
+		if n.a.asset == a {
+			other = n.b
+		}
+		add(evidence.Event{
+			At: fromMS(max(n.a.first, n.b.first)), Kind: evidence.EventApart, Subject: other.place.addr.String(),
+			After: other.asset.id(), Detail: n.reason, Observations: n.proof,
+		})
+	}
+	for _, t := range h.tracks {
+		all = append(all, r.changes(t)...)
+	}
+	all = append(all, stated(a, out)...)
+	slices.SortFunc(all, func(x, y evidence.Event) int {
+		return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Subject, y.Subject),
+			cmp.Compare(x.Before, y.Before), cmp.Compare(x.After, y.After), cmp.Compare(x.Detail, y.Detail), slices.Compare(x.Observations, y.Observations))
+	})
+	return slices.CompactFunc(all, func(x, y evidence.Event) bool {
+		return x.At.Equal(y.At) && x.Kind == y.Kind && x.Subject == y.Subject && x.Before == y.Before && x.After == y.After && x.Detail == y.Detail
+	})
+}
+
+// successor is the next stay at the place.
+func (s *stay) successor() *stay {
+	i := slices.Index(s.place.stays, s)
+	if i+1 < len(s.place.stays) {
+		return s.place.stays[i+1]
+	}
+	return nil
+}
+
+// changes lists the changes of a track: one value ended before the next began.
+// Values that are seen in turn are no change.
+func (r *Resolver) changes(t *historyTrack) []evidence.Event {
+	k := t.key
+	if k.sort == numSorts && !changeable(k.attribute) {
+		return nil
+	}
+	var out []evidence.Event
+	for i := 1; i < len(t.values); i++ {
+		before, after := t.values[i-1], t.values[i]
+		if !earlier(before.last, after.first) || before.text == after.text || before.last.run == after.first.run && before.last.run != 0 {
+			continue
+		}
+		if i+1 < len(t.values) && !earlier(after.first, t.values[i+1].first) {
+			continue // several values begin at once
+		}
+		e := evidence.Event{
+			At: fromMS(after.first.at), Before: before.text, After: after.text, Endpoint: after.endpoint,
+			Observations: ids(before.last.id, after.first.id),
+		}
+		r.describe(&e, k, before, after)
+		out = append(out, e)
+	}
+	return out
+}
+
+func changeable(a evidence.Attribute) bool {
+	return slices.Contains([]evidence.Attribute{
+		evidence.AttrVersion, evidence.AttrToolkitVersion, evidence.AttrOS, evidence.AttrModel, evidence.AttrManufacturer,
+		evidence.AttrSerial, evidence.AttrToolkit, evidence.AttrApplication, evidence.AttrUDI,
+	}, a)
+}
+
+// describe says what sort of change it is.
+func (r *Resolver) describe(e *evidence.Event, k historyKey, before, after historyValue) {
+	switch k.sort {
+	case sortCertificate:
+		e.Subject, e.Kind = "certificate of "+after.endpoint.String(), evidence.EventReplaced
+		x, y := r.byDigest[before.text], r.byDigest[after.text]
+		switch {
+		case x.key != "" && x.key == y.key:
+			e.Kind, e.Detail = evidence.EventRenewed, "the same key"
+		case x.subject != "" && x.subject == y.subject:
+			e.Kind, e.Detail = evidence.EventRenewed, "the same subject with a new key"
+		default:
+			e.Detail = "another subject and key"
+		}
+		if x.notAfter != 0 {
+			e.Expiry = time.Unix(x.notAfter, 0).UTC()
+		}
+	case sortSSH, sortTLS:
+		e.Kind, e.Subject = evidence.EventKeyChanged, k.sort.String()+" of "+after.endpoint.String()
+		if k.sort == sortSSH {
+			_, algorithm, _ := strings.Cut(k.track, "/")
+			e.Detail = algorithm
+		}
+	case numSorts:
+		e.Kind, e.Subject = evidence.EventChanged, string(k.attribute)+" by "+k.layer
+		if versioned(k.attribute) {
+			if c, ok := compareVersions(after.text, before.text); ok && c < 0 {
+				e.Kind, e.Detail = evidence.EventBackwards, "a lower version than before"
+			}
+		}
+	default:
+		e.Kind, e.Subject = evidence.EventChanged, k.sort.String()
+		e.Before, e.After = strings.ReplaceAll(e.Before, "\t", " "), strings.ReplaceAll(e.After, "\t", " ")
+	}
+}
+
+func versioned(a evidence.Attribute) bool {
+	return a == evidence.AttrVersion || a == evidence.AttrToolkitVersion || a == evidence.AttrToolkit || a == evidence.AttrOS
+}
+
+// compareVersions orders two versions of one scheme: the same words with other
+// numbers. It reports false where the schemes differ, because then the order is
+// not known.
+func compareVersions(a, b string) (int, bool) {
+	x, y := versionParts(a), versionParts(b)
+	for i := range min(len(x), len(y)) {
+		m, e1 := strconv.ParseUint(x[i], 10, 63)
+		n, e2 := strconv.ParseUint(y[i], 10, 63)
+		switch {
+		case e1 == nil && e2 == nil:
+			if m != n {
+				return cmp.Compare(m, n), true
+			}
+		case x[i] != y[i]:
+			return 0, false
+		}
+	}
+	return cmp.Compare(len(x), len(y)), len(x) == len(y) || numericRest(x, y)
+}
+
+// numericRest reports whether the longer list goes on with a number: 1.2.1 is
+// above 1.2, while 1.2-beta is not known to be.
+func numericRest(x, y []string) bool {
+	long, n := x, len(y)
+	if len(y) > len(x) {
+		long, n = y, len(x)
+	}
+	_, err := strconv.ParseUint(long[n], 10, 63)
+	return err == nil
+}
+
+// versionParts splits a text into numbers and words.
+func versionParts(s string) []string {
+	var out []string
+	s = strings.ToLower(s)
+	for s != "" {
+		digit := s[0] >= '0' && s[0] <= '9'
+		word := s[0] >= 'a' && s[0] <= 'z'
+		if !digit && !word {
+			s = s[1:]
+			continue
+		}
+		n := 1
+		for n < len(s) && (digit && s[n] >= '0' && s[n] <= '9' || word && s[n] >= 'a' && s[n] <= 'z') {
+			n++
+		}
+		out, s = append(out, s[:n]), s[n:]
+	}
+	return out
+}
+
+// stated are the events of what people said, and what became of it.
+func stated(a *asset, out *evidence.Asset) []evidence.Event {
+	var all []evidence.Event
+	var retired *evidence.AssetFact
+	for i, f := range out.Facts {
+		kind := evidence.EventStated
+		if f.Kind == evidence.FactInventory {
+			kind = evidence.EventInventoried
+		}
+		all = append(all, evidence.Event{At: f.At, Kind: kind, Subject: string(f.Kind), After: factText(f), Detail: f.Reason, Fact: f.ID})
+		if status, ok := f.Values[evidence.ValueStatus]; ok {
+			retired = nil
+			if evidence.Retired(status) {
+				retired = &out.Facts[i]
+			}
+		}
+	}
+	if retired == nil {
+		return all
+	}
+	var back *sight
+	for _, s := range a.stays {
+		for i := range s.place.sights[s.lo:s.hi] {
+			if x := &s.place.sights[s.lo+i]; x.at > retired.At.UnixMilli() && (back == nil || earlier(*x, *back)) {
+				back = x
+			}
+		}
+	}
+	if back != nil {
+		all = append(all, evidence.Event{
+			At: fromMS(back.at), Kind: evidence.EventReturned, Subject: "status", Before: retired.Values[evidence.ValueStatus],
+			Detail: "seen after it was said to be out of service", Fact: retired.ID, Observations: ids(back.id),
+		})
+	}
+	return all
+}
+
+// factText is a statement in one line.
+func factText(f evidence.AssetFact) string {
+	var parts []string
+	if f.Other != "" {
+		parts = append(parts, f.Other)
+	}
+	if f.Address.IsValid() {
+		parts = append(parts, f.Address.String())
+	}
+	keys := make([]string, 0, len(f.Values))
+	for k := range f.Values {
+		if k != SplitApart && k != SplitFrom {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		parts = append(parts, k+"="+f.Values[k])
+	}
+	return strings.Join(parts, " ")
+}
