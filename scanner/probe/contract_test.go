@@ -52,6 +52,7 @@ type bench struct {
 	refuse   error
 	veto     int // veto from this connection on, from 1; 0: never
 	peer     func(net.Conn)
+	closed   func(n int) // a connection was closed, of n so far; nil: nobody asks
 
 	mu    sync.Mutex
 	conns []*benchConn
@@ -108,6 +109,9 @@ func (c *benchConn) Close() error {
 		return nil
 	}
 	c.closed = true
+	if c.b.closed != nil {
+		c.b.closed(len(c.b.conns))
+	}
 	return c.Conn.Close()
 }
 
@@ -225,6 +229,7 @@ func subjects(t *testing.T) []subject {
 		{prober: sshprobe.New(), good: goodSSH(t), port: 22},
 		{prober: dicomprobe.New(), good: goodDICOM(t), port: 104},
 		{prober: snmpprobe.New(), good: goodSNMP, port: 161},
+		{prober: tlsprobe.NewDTLS(), good: dtlsServer{cookie: []byte("cookie")}.serve, port: 4433},
 	})
 }
 

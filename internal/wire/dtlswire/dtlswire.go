@@ -1,7 +1,8 @@
 // Package dtlswire reads the part of DTLS 1.0 and 1.2 that travels in the clear:
 // records and handshake messages, which are put together out of fragments (RFC
 // 6347 section 4). Messages come out in the form of TLS, without the cookie of
-// the ClientHello, so that package tlswire reads their bodies.
+// the ClientHello, so that package tlswire reads their bodies. It builds the one
+// message of a client that stops at the server's first flight: its hello.
 //
 // It has no keys, decrypts nothing and does no I/O. Every length comes from an
 // adversary: no parser panics, and a stream keeps no more than its bounds.

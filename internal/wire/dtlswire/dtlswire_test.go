@@ -92,6 +92,46 @@ func TestStream_malformed(t *testing.T) {
 	}
 }
 
+// TestClientHello reads back what is built, and refuses a cookie too long for its
+// length.
+func TestClientHello(t *testing.T) {
+	h := tlswire.ClientHello{Version: tlswire.VersionDTLS12, Random: [32]byte{7}, Suites: []uint16{0xc02b, 0xc0ae}, Groups: []uint16{29}, ServerName: "pump.example"}
+	cookie := []byte("a cookie")
+	b, err := ClientHello(h, cookie, 1, 1<<33+5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !IsHello(b) || b[1] != 0xfe || b[2] != 0xff || !bytes.Equal(b[5:11], []byte{0, 2, 0, 0, 0, 5}) || !bytes.Contains(b, cookie) {
+		t.Errorf("% x", b)
+	}
+	var s Stream
+	list, err := s.Feed(b)
+	if err != nil || len(list) != 1 || Sequence(list[0]) != 1 {
+		t.Fatalf("%d messages, %v", len(list), err)
+	}
+	got, err := tlswire.ParseClientHello(list[0].Body)
+	if err != nil || got.Version != h.Version || got.ServerName != h.ServerName || len(got.Suites) != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := ClientHello(h, make([]byte, 256), 1, 0); err == nil {
+		t.Error("a cookie of 256 bytes is taken")
+	}
+	if list, err := s.Feed(FatalAlert(40, 2)); err != nil || len(list) != 1 || !bytes.Equal(list[0].Body, []byte{2, 40}) {
+		t.Errorf("alert: %v, %v", list, err)
+	}
+}
+
+func TestParseHelloVerifyRequest(t *testing.T) {
+	if c, err := ParseHelloVerifyRequest([]byte{0xfe, 0xff, 2, 'a', 'b'}); err != nil || string(c) != "ab" {
+		t.Errorf("%q, %v", c, err)
+	}
+	for _, b := range [][]byte{nil, {0xfe, 0xff}, {0xfe, 0xff, 2, 'a'}, {0xfe, 0xff, 0, 1}} {
+		if _, err := ParseHelloVerifyRequest(b); err == nil {
+			t.Errorf("% x is taken", b)
+		}
+	}
+}
+
 // FuzzStream feeds datagrams cut out of any bytes.
 func FuzzStream(f *testing.F) {
 	f.Add(records(11, 1, make([]byte, 40), [2]int{0, 20}, [2]int{10, 40}), uint8(200))
@@ -102,6 +142,14 @@ func FuzzStream(f *testing.F) {
 			IsHello(b[:n])
 			list, _ := s.Feed(b[:n])
 			for _, m := range list {
+				if m.Type == tlswire.TypeHelloVerifyRequest {
+					if c, err := ParseHelloVerifyRequest(m.Body); err == nil && len(c) > 255 {
+						t.Fatalf("a cookie of %d bytes", len(c))
+					}
+				}
+				if Sequence(m) >= maxMessages {
+					t.Fatalf("message %d", Sequence(m))
+				}
 				if len(m.Body) > maxMessage {
 					t.Fatalf("%d bytes", len(m.Body))
 				}

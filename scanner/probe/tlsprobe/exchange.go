@@ -61,7 +61,12 @@ func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation,
 		failure = err
 	}
 	conclude(&obs, hello, a, failure)
-	f := obs.Facts.TLS
+	a.flightFacts(obs.Facts.TLS, o)
+	return obs, a, ctx.Err()
+}
+
+// flightFacts writes what a flight in the clear shows.
+func (a *answer) flightFacts(f *evidence.TLSFacts, o offer) {
 	if h := a.hello; h != nil && h.Version >= tlswire.VersionTLS10 && h.Version <= tlswire.VersionTLS12 {
 		f.ExtendedMasterSecret = &h.ExtendedMasterSecret
 		if o.name == evidence.OfferTLS12 {
@@ -74,7 +79,6 @@ func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation,
 			f.ClientAuth = evidence.ClientAuthRequested
 		}
 	}
-	return obs, a, ctx.Err()
 }
 
 // read feeds the answer until it is complete or the connection ends.
@@ -122,6 +126,8 @@ func conclude(obs *evidence.Observation, sent []byte, a *answer, failure error) 
 		obs.Result = evidence.ResultData
 		if a.damage != nil && !f.NotTLS {
 			obs.Detail = safetext.Clean("the answer is damaged: " + a.damage.Error())
+		} else if failure != nil && !f.NotTLS {
+			obs.Detail = safetext.Clean("the handshake did not complete: " + probe.Cause(failure))
 		}
 	case a.damage != nil:
 		obs.Result, obs.Detail = evidence.ResultError, safetext.Clean("the answer is damaged: "+a.damage.Error())

@@ -88,6 +88,7 @@ func (p *Prober) Probe(ctx context.Context, s scanner.Session, _ []evidence.Obse
 // run is one probe under way.
 type run struct {
 	tables  *tables
+	over    *datagrams // what carries the hellos; nil: TCP
 	session scanner.Session
 	level   scanner.Level
 	out     []evidence.Observation
@@ -134,6 +135,9 @@ func (r *run) record(obs evidence.Observation) *evidence.TLSFacts {
 	r.out = append(r.out, obs)
 	r.asked[f.Offer] = true
 	r.silent = obs.Result != evidence.ResultData && obs.Result != evidence.ResultReset
+	if r.over != nil {
+		r.silent = r.over.silenced(r.silent, len(r.out) == 1)
+	}
 	return f
 }
 
@@ -144,7 +148,11 @@ func (r *run) ask(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, er
 		o.limit = smallBytes
 		o.schemes = o.schemes[:min(len(o.schemes), len(fewSchemes()))]
 	}
-	obs, a, err := ask(ctx, r.session, o)
+	exchange := ask
+	if r.over != nil {
+		exchange = r.over.ask
+	}
+	obs, a, err := exchange(ctx, r.session, o)
 	return r.record(obs), a, err
 }
 
@@ -318,10 +326,13 @@ func (r *run) weak(ctx context.Context) error {
 
 // weakRounds is how often weak suites may be asked for. SSL 3.0 comes after them.
 func (r *run) weakRounds() int {
-	if r.level == scanner.Gentle {
-		return maxGentle - 1 - len(r.out)
+	switch {
+	case r.level != scanner.Gentle:
+		return maxWeak
+	case r.over != nil:
+		return maxGentleDTLS - len(r.out)
 	}
-	return maxWeak
+	return maxGentle - 1 - len(r.out)
 }
 
 // legacy asks for the versions below TLS 1.2, one by one.

@@ -1,0 +1,4 @@
+package scanner
+
+// DTLSProbe is the name of the prober that speaks DTLS.
+const DTLSProbe = "dtls"
