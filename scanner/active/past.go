@@ -97,18 +97,28 @@ func (p *Past) finished(ep evidence.Endpoint, prober string) bool {
 	return slices.Contains(p.endpoints[ep].finished, prober)
 }
 
-// recall puts an asset into the state in which earlier parts left it, and
-// returns what they observed at its endpoints.
+// remember puts an asset into the state in which earlier parts left it at one of
+// its addresses.
+func (p *Past) remember(a *asset, addr netip.Addr) {
+	if p == nil || p.assets[addr] == nil {
+		return
+	}
+	was := p.assets[addr]
+	if a.open == "" {
+		a.open = was.open
+	}
+	if was.alive.Addr.IsValid() {
+		a.alive, a.answered = was.alive, true
+	}
+}
+
+// recall returns what earlier parts observed at the endpoints of one address, and
+// notes which of them accepted connections.
 func (p *Past) recall(a *asset, probes []scanner.PlannedProbe) map[evidence.Endpoint][]evidence.Observation {
 	prior := map[evidence.Endpoint][]evidence.Observation{}
 	if p == nil || len(probes) == 0 {
 		return prior
 	}
-	was := p.assets[probes[0].Endpoint.Addr]
-	if was == nil {
-		return prior
-	}
-	a.open, a.alive, a.answered = was.open, was.alive, was.alive.Addr.IsValid()
 	for _, pr := range probes {
 		if e := p.endpoints[pr.Endpoint]; e != nil {
 			a.accepted[pr.Endpoint] = e.accepted

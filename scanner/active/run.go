@@ -48,6 +48,10 @@ type Options struct {
 	Windows scanner.Windows
 	// Past is what earlier parts of this scan did; nil: this is the first.
 	Past *Past
+	// SameAsset names the asset of addresses that are known to belong to one with
+	// several: addresses with the same name share one connection at a time, one rate
+	// and one breaker. An address without a name is an asset of its own.
+	SameAsset map[netip.Addr]string
 	// Protected says why an asset must not be probed, before its first probe
 	// (without observations) and with those of each probe; empty: it may. It is
 	// called by several goroutines. Nil protects nothing.
@@ -85,6 +89,7 @@ type Summary struct {
 // runner is one run. The mutex guards the ledger and everything below it.
 type runner struct {
 	gate    *gate
+	devices map[netip.Addr]*device // those with several addresses
 	probers map[string]scanner.Prober
 	opts    Options
 	cancel  context.CancelCauseFunc
@@ -189,6 +194,7 @@ func newRunner(plan *scanner.Plan, opts Options) (*runner, error) {
 		},
 		probers: map[string]scanner.Prober{}, opts: opts,
 	}
+	r.devices = r.gate.devices(opts.SameAsset, opts.Past)
 	t := plan.Totals()
 	r.summary.Assets, r.summary.Endpoints, r.summary.Planned = t.Assets, t.Endpoints, t.Probes
 	for _, p := range opts.Probers {
@@ -204,7 +210,8 @@ func newRunner(plan *scanner.Plan, opts Options) (*runner, error) {
 
 // runAsset runs the probes of one asset, one after the other.
 func (r *runner) runAsset(ctx context.Context, probes []scanner.PlannedProbe) {
-	a := r.gate.newAsset()
+	a, release := r.take(probes[0].Endpoint.Addr)
+	defer release()
 	prior := r.opts.Past.recall(a, probes)
 	r.protect(a, probes[0].Endpoint.Addr, nil)
 	reached := map[evidence.Endpoint]bool{}

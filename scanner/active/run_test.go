@@ -556,3 +556,71 @@ func TestRun_budgets(t *testing.T) {
 		})
 	}
 }
+
+// TestRun_oneDevice gives one device three addresses: they share the connection,
+// the rate and the breaker.
+func TestRun_oneDevice(t *testing.T) {
+	names := map[netip.Addr]string{}
+	for _, a := range []string{"10.0.0.1", "10.0.1.1", "fd00::1"} {
+		names[netip.MustParseAddr(a)] = "pump 7"
+	}
+	names[netip.MustParseAddr("10.0.2.1")] = "alone"
+	targets := []string{"10.0.0.1", "10.0.1.1", "10.0.2.1", "fd00::1"}
+	k := knocker{name: "tls", dials: 3}
+	t.Run("in turn", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex
+			open, most := 0, 0
+			count := func(by int) {
+				mu.Lock()
+				defer mu.Unlock()
+				open += by
+				most = max(most, open)
+			}
+			n, b := &network{}, &book{}
+			n.serve = func(address string, c net.Conn) {
+				if !strings.HasPrefix(address, "10.0.2.1:") {
+					count(1)
+					defer count(-1)
+				}
+				time.Sleep(400 * time.Millisecond) // others would come meanwhile
+				echo(address, c)
+			}
+			opts := options(b, n, k)
+			opts.SameAsset = names
+			if _, err := Run(t.Context(), plan(t, "443", scanner.DefaultRates(), []scanner.Prober{k}, "", targets...), opts); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if most != 1 || len(n.attempts) != 12 {
+				t.Errorf("%d connections, up to %d to the device at a time", len(n.attempts), most)
+			}
+			ofDevice := slices.Concat(n.to("10.0.0.1:"), n.to("10.0.1.1:"), n.to("[fd00::1]:"))
+			checkSpacing(t, "the device", ofDevice, time.Second/2)
+		})
+	})
+	t.Run("left alone", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			n, b := &network{serve: silent}, &book{}
+			opts := options(b, n, knocker{name: "tls", dials: 1})
+			opts.SameAsset, opts.BreakerAfter = names, 2
+			p := plan(t, "443", scanner.DefaultRates(), []scanner.Prober{knocker{name: "tls", dials: 1}}, "", targets...)
+			sum, err := Run(t.Context(), p, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(n.attempts) != 3 || len(sum.Tripped) < 1 {
+				t.Errorf("%d connections, want two to the device and one to the other; left alone: %v", len(n.attempts), sum.Tripped)
+			}
+			past := NewPast()
+			for _, r := range b.rows {
+				past.AddProbe(r)
+			}
+			later, again := &network{serve: silent}, options(&book{}, &network{}, knocker{name: "tls", dials: 1})
+			again.Dialer, again.Past, again.SameAsset = later, past, names
+			if _, err := Run(t.Context(), p, again); err != nil || len(later.attempts) != 0 {
+				t.Errorf("resumed: %d connections to a device that was left alone, error %v", len(later.attempts), err)
+			}
+		})
+	})
+}
