@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"probity/evidence"
 	"probity/internal/strictyaml"
@@ -53,9 +54,18 @@ type Policy struct {
 	Profile Profile
 	Site    lint.Policy
 	Rules   map[string]Setting // by rule id in upper case
+	// Classes are the kinds of devices by address, prefix or name, as the site
+	// declares them; for scans, not for verdicts.
+	Classes []Class
 	// Digest is the SHA-256 over the policy file and the anchor files that it
 	// names, in order, each as its own SHA-256; zero when there is no policy.
 	Digest evidence.Digest
+}
+
+// Class says of what kind the devices at a place are.
+type Class struct {
+	Place string // an address, a prefix or a name
+	Class string // such as "infusion pump"
 }
 
 // Setting is what a policy sets for one rule.
@@ -78,6 +88,7 @@ type (
 		Names               map[string]strictyaml.Value[[]string]       `yaml:"names"`
 		EndOfLife           map[string]strictyaml.Value[string]         `yaml:"end_of_life"`
 		Ports               map[string]strictyaml.Value[string]         `yaml:"ports"`
+		Classes             map[string]strictyaml.Value[string]         `yaml:"classes"`
 		Rules               map[string]strictyaml.Value[map[string]any] `yaml:"rules"`
 	}
 	sharedYAML struct {
@@ -105,7 +116,7 @@ func ParsePolicy(name string, data []byte, readFile func(string) ([]byte, error)
 	if err != nil {
 		r.failf(y.Profile.Pos, "%v", err)
 	}
-	p := Policy{File: name, Profile: profile, Rules: r.settings(y.Rules)}
+	p := Policy{File: name, Profile: profile, Rules: r.settings(y.Rules), Classes: r.classes(y.Classes)}
 	p.Site = lint.Policy{
 		Issuers: y.Issuers, ManufacturerIssuers: y.ManufacturerIssuers, PolicyOIDs: r.oids(y.PolicyOIDs),
 		SharedIdentity: r.shared(y.SharedIdentity), Names: r.names(y.Names),
@@ -235,6 +246,27 @@ func (r *policyReader) endOfLife(m map[string]strictyaml.Value[string]) map[neti
 			r.failf(m[k].Pos, "end of life %q: want a day as 2031-12-31", m[k].V)
 		}
 		out[r.addr(m[k].Pos, k)] = day
+	}
+	return out
+}
+
+// classes reads the declared kinds of devices. Names are told from mistyped
+// addresses by a letter.
+func (r *policyReader) classes(m map[string]strictyaml.Value[string]) []Class {
+	var out []Class
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		_, addrErr := netip.ParseAddr(k)
+		prefix, prefixErr := netip.ParsePrefix(k)
+		isName := strings.ContainsFunc(k, unicode.IsLetter) && !strings.ContainsAny(k, "/: ")
+		switch {
+		case strings.TrimSpace(m[k].V) == "":
+			r.failf(m[k].Pos, "class of %q is empty: want one such as \"infusion pump\"", k)
+		case prefixErr == nil && prefix != prefix.Masked():
+			r.failf(m[k].Pos, "class of %q: host bits are set; did you mean %s", k, prefix.Masked())
+		case addrErr != nil && prefixErr != nil && !isName:
+			r.failf(m[k].Pos, "class of %q: want an address, a prefix or a name", k)
+		}
+		out = append(out, Class{Place: k, Class: strings.TrimSpace(m[k].V)})
 	}
 	return out
 }

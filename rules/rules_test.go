@@ -204,6 +204,9 @@ end_of_life:
   192.0.2.11: 2031-12-31
 ports:
   11112: dicom-tls
+classes:
+  192.0.2.32/28: infusion pump
+  ward-7.example.org: workstation
 rules:
   MD-CERT-004: {warn_days: 90}
   MD-TLS-010: {strict: false}
@@ -239,6 +242,9 @@ func TestParsePolicy(t *testing.T) {
 	if p.Profile != Premarket || p.Rules["MD-TLS-010"].Strict == nil || *p.Rules["MD-TLS-010"].Strict {
 		t.Errorf("profile %q, rules %+v", p.Profile, p.Rules)
 	}
+	if diff := cmp.Diff([]Class{{"192.0.2.32/28", "infusion pump"}, {"ward-7.example.org", "workstation"}}, p.Classes); diff != "" {
+		t.Errorf("classes (-want +got):\n%s", diff)
+	}
 	cat := mustLoad(t)
 	if err := p.Validate(cat, stubs(cat, nil)); err != nil {
 		t.Error(err)
@@ -264,6 +270,8 @@ func TestParsePolicy_errors(t *testing.T) {
 		{"shared", "version: 1\nshared_identity:\n  - {name: a, addresses: [192.0.2.1, 192.0.2.2]}\n", `shared_identity "a": want a name, a reason and at least two addresses`},
 		{"shared_address", "version: 1\nshared_identity:\n  - {name: a, reason: b, addresses: [192.0.2.1, host]}\n", `p.yaml:3:49: address "host": want an IPv4 or IPv6 address`},
 		{"name_address", "version: 1\nnames:\n  pacs: [pacs.example.org]\n", `address "pacs": want an IPv4 or IPv6 address`},
+		{"class_place", "version: 1\nclasses:\n  192.0.2.300: pump\n", `p.yaml:3:16: class of "192.0.2.300": want an address, a prefix or a name`},
+		{"class_bits", "version: 1\nclasses:\n  192.0.2.1/28: pump\n", `p.yaml:3:17: class of "192.0.2.1/28": host bits are set; did you mean 192.0.2.0/28`},
 		{"day", "version: 1\nend_of_life:\n  192.0.2.1: someday\n", `p.yaml:3:14: end of life "someday": want a day as 2031-12-31`},
 		{"port", "version: 1\nports:\n  70000: web\n", `p.yaml:3:10: port "70000": want a number from 1 to 65535`},
 		{"service", "version: 1\nports:\n  443: www\n", `p.yaml:3:8: service "www": want one of dicom, dicom-tls, hl7, hl7-tls, sdc, web`},

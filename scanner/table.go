@@ -151,8 +151,7 @@ func classReason(class string) string {
 }
 
 // ReadClasses reads which devices are of which class: a table with columns
-// address and class (see [ReadTargets]), or lines of an address and a class. It
-// returns the devices of protected classes as exclusions.
+// address and class (see [ReadTargets]), or lines of an address and a class.
 func ReadClasses(r io.Reader, name string) ([]Target, error) {
 	all, err := readLines(r, name, func(text string) (Target, error) {
 		address, class, ok := strings.Cut(strings.TrimSpace(text), " ")
@@ -160,9 +159,7 @@ func ReadClasses(r io.Reader, name string) ([]Target, error) {
 			return Target{}, errors.New("want an address and a class, such as \"192.0.2.7 pump\"")
 		}
 		t, err := ParseTarget(address)
-		if t.Class = safetext.Clean(strings.TrimSpace(class)); ProtectedClass(t.Class) {
-			t.Excluded, t.Reason = true, classReason(t.Class)
-		}
+		t.Class = safetext.Clean(strings.TrimSpace(class))
 		return t, err
 	})
 	if err != nil {
@@ -173,5 +170,5 @@ func ReadClasses(r io.Reader, name string) ([]Target, error) {
 			return nil, fmt.Errorf("%s: %q has no class", t.Source, t.Text)
 		}
 	}
-	return slices.DeleteFunc(all, func(t Target) bool { return !ProtectedClass(t.Class) }), nil
+	return all, nil
 }

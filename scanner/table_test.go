@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"net/netip"
 	"fmt"
 	"strings"
 	"testing"
@@ -93,8 +94,9 @@ func TestReadClasses(t *testing.T) {
 		"address,class\n10.0.0.1,infusion pump\n10.0.0.2,printer\n10.0.0.3-4,Patient-Monitor\n",
 	} {
 		got, err := ReadClasses(strings.NewReader(text), "classes")
-		if err != nil || len(got) != 2 || got[0].Text != "10.0.0.1" || got[1].Text != "10.0.0.3-4" || !got[1].Excluded {
-			t.Errorf("%q: %+v, %v", text, got, err)
+		left := NewClasses(got).Exclusions()
+		if err != nil || len(left) != 2 || left[0].Text != "10.0.0.1" || left[1].Text != "10.0.0.3-4" || !left[1].Excluded {
+			t.Errorf("%q: %+v, %v", text, left, err)
 		}
 	}
 	for _, text := range []string{"10.0.0.1\n", "address\n10.0.0.1\n", "address,class\n10.0.0.1,\n"} {
@@ -109,6 +111,32 @@ func TestReadClasses(t *testing.T) {
 		if ProtectedClass(class) != want {
 			t.Errorf("class %q: want %v", class, want)
 		}
+	}
+}
+
+// TestClasses holds which of several classes of an address counts.
+func TestClasses(t *testing.T) {
+	list, err := ReadClasses(strings.NewReader("10.0.0.0/24 printer\n10.0.0.16/28 server\n10.0.0.20 pump\n10.0.0.21 workstation\n"+
+		"10.0.1.0/24 ventilator\n10.0.1.7 workstation\nward-7.example monitor\nfd00::1 archive\n"), "classes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewClasses(list)
+	for addr, want := range map[string]string{
+		"10.0.0.1": "printer", "10.0.0.17": "server", "10.0.0.20": "pump", "10.0.0.21": "workstation",
+		"10.0.1.7": "ventilator", "10.0.2.1": "", "fd00::1": "archive", "::ffff:10.0.0.20": "pump",
+	} {
+		if got := c.Of(netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: class %q, want %q", addr, got, want)
+		}
+	}
+	marked := c.Mark([]Target{{Name: "ward-7.example", From: netip.MustParseAddr("10.0.3.1"), To: netip.MustParseAddr("10.0.3.1")}, {Text: "10.0.0.1"}})
+	if !marked[0].Excluded || marked[0].Reason == "" || marked[1].Excluded {
+		t.Errorf("marked %+v", marked)
+	}
+	same := SameAsset(append(targets(t, "10.0.0.1"), Target{Asset: "A7", From: netip.MustParseAddr("fd00::1"), To: netip.MustParseAddr("fd00::1")}))
+	if len(same) != 1 || same[netip.MustParseAddr("fd00::1")] != "A7" {
+		t.Errorf("assets %v", same)
 	}
 }
 

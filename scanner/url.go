@@ -28,6 +28,9 @@ const maxURL = 512 // bytes
 func ParseURL(text string) (Target, error) {
 	t, err := parseURL(strings.TrimSpace(text))
 	if err != nil {
+		if _, rest, ok := strings.Cut(text, "@"); ok { // a password is not repeated
+			text = "...@" + rest
+		}
 		return Target{}, fmt.Errorf("URL %q: %w (want the base of a FHIR service, such as https://192.0.2.5/fhir)", safetext.Clean(text), err)
 	}
 	return t, nil

@@ -3,12 +3,10 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 
 	"probity/evidence"
-	"probity/evidence/store"
 	"probity/scanner"
 	"probity/scanner/identify"
 )
@@ -18,16 +16,15 @@ import (
 const leastConfidence = 40
 
 // protection knows the devices that are not probed for their class.
-type protection struct{ known map[netip.Addr]string }
+type protection struct {
+	known    map[netip.Addr]string
+	declared *scanner.Classes
+}
 
-// newProtection takes the classes that the store has on record, from captures
-// and imports.
-func newProtection(ctx context.Context, st *store.Store) (*protection, error) {
-	assets, err := st.Assets(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p := &protection{known: map[netip.Addr]string{}}
+// newProtection takes the classes that are on record, from captures and imports,
+// and those that the operator declares, which beat them.
+func newProtection(assets []evidence.Asset, declared *scanner.Classes) *protection {
+	p := &protection{known: map[netip.Addr]string{}, declared: declared}
 	for _, a := range assets {
 		if why := protectedBy(a.Claims); why != "" {
 			for _, addr := range a.Addresses {
@@ -35,11 +32,38 @@ func newProtection(ctx context.Context, st *store.Store) (*protection, error) {
 			}
 		}
 	}
-	return p, nil
+	return p
+}
+
+// sameAsset names the assets that have several addresses: those on record, with
+// the operator's name where there is one, and those of the operator.
+func sameAsset(assets []evidence.Asset, declared map[netip.Addr]string) map[netip.Addr]string {
+	out := map[netip.Addr]string{}
+	for _, a := range assets {
+		if len(a.Addresses) < 2 {
+			continue
+		}
+		name := "on record: " + a.Addresses[0].String()
+		for _, addr := range a.Addresses {
+			if own := declared[addr]; own != "" {
+				name = "declared: " + own
+			}
+		}
+		for _, addr := range a.Addresses {
+			out[addr] = name
+		}
+	}
+	for addr, name := range declared {
+		out[addr] = "declared: " + name
+	}
+	return out
 }
 
 // why implements active.Options.Protected.
 func (p *protection) why(addr netip.Addr, obs []evidence.Observation) string {
+	if class := p.declared.Of(addr); class != "" && !scanner.ProtectedClass(class) {
+		return ""
+	}
 	if obs == nil {
 		return p.known[addr]
 	}

@@ -58,6 +58,7 @@ func (a *app) planCommand() *cobra.Command {
 	targets.register(cmd.Flags())
 	targets.passive.registerDB(cmd.Flags(), &db)
 	view.register(cmd.Flags())
+	cmd.Flags().StringVar(&targets.policy, "policy", "", "site `FILE` of which the classes of devices count here (YAML)")
 	cmd.Flags().BoolVar(&view.json, "json", false, "print one JSON document")
 	cmd.Flags().StringVar(&view.output, "output", "", "write to `FILE` instead of standard output")
 	return cmd

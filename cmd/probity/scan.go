@@ -70,6 +70,7 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	if err := f.view.check(); err != nil {
 		return err
 	}
+	f.targets.policy = f.judge.policy
 	plan, err := f.targets.plan(ctx, a.stdin, f.store.db, args)
 	if err != nil {
 		return err
@@ -90,7 +91,7 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	summary, err := a.probe(ctx, st, f, plan, j, args)
+	summary, err := a.probe(ctx, st, &f, plan, j, args)
 	if errors.Is(err, scanner.ErrRefused) {
 		return &statusError{exitRefused, err}
 	}
@@ -135,7 +136,7 @@ func (a *app) inWindow(ctx context.Context, f scanFlags, plan *scanner.Plan) err
 
 // probe runs the plan as one run of the store. The run is ended and sealed
 // whatever happens to ctx.
-func (a *app) probe(ctx context.Context, st *store.Store, f scanFlags, plan *scanner.Plan, j *judgement, args []string) (active.Summary, error) {
+func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *scanner.Plan, j *judgement, args []string) (active.Summary, error) {
 	all, err := f.targets.probers()
 	if err != nil {
 		return active.Summary{}, err
@@ -157,12 +158,13 @@ func (a *app) probe(ctx context.Context, st *store.Store, f scanFlags, plan *sca
 	if opts.Windows, err = f.targets.parsedWindows(); err != nil {
 		return active.Summary{}, err
 	}
+	assets, err := st.Assets(ctx)
+	if err != nil {
+		return active.Summary{}, err
+	}
+	opts.SameAsset = sameAsset(assets, f.targets.sameAsset)
 	if !f.targets.lab {
-		p, err := newProtection(ctx, st)
-		if err != nil {
-			return active.Summary{}, err
-		}
-		opts.Protected = p.why
+		opts.Protected = newProtection(assets, f.targets.classes).why
 	}
 	run, err = st.BeginRun(ctx, run, scopeOf(plan, f.targets, args))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -35,6 +36,9 @@ type targetFlags struct {
 	snmpFile     string
 	snmpVersion  string
 	lab          bool
+	policy       string                // with the site's classes of devices; not a flag of its own here
+	classes      *scanner.Classes      // once planned
+	sameAsset    map[netip.Addr]string // once planned
 }
 
 func (f *targetFlags) register(fs *pflag.FlagSet) {
@@ -42,7 +46,7 @@ func (f *targetFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.targetFile, "targets", "", "`FILE` with one target a line (# begins a comment), or a table with a column address; -: standard input")
 	fs.StringArrayVar(&f.exclude, "exclude", nil, "never touch this `TARGET`, whatever else is asked (repeatable)")
 	fs.StringVar(&f.excludeFile, "exclude-file", "", "`FILE` with one exclusion a line; text after # is the reason; or a table")
-	fs.StringVar(&f.classFile, "class-file", "", "`FILE` with an address and its class a line; pump, ventilator, monitor, dialysis, anaesthesia are excluded")
+	fs.StringVar(&f.classFile, "class-file", "", "`FILE` with an address and its class a line; pump, ventilator, monitor, dialysis, anaesthesia are excluded; what is said of a device beats a guess")
 	fs.StringVar(&f.ports, "ports", "clinical", "port `SET`: clinical, web, all-tls, numbers, ranges, udp/161, comma-separated")
 	fs.StringVar(&f.level, "probes", string(scanner.Gentle), "how much is sent: gentle, standard or exhaustive")
 	fs.BoolVar(&f.allowPublic, "allow-public", false, "allow public addresses; scan only what you may")
@@ -153,9 +157,23 @@ func (f *targetFlags) scope(ctx context.Context, stdin io.Reader, db string, arg
 		}
 	}
 	s.Targets = append(s.Targets, seen...)
-	protected, err := f.protected()
-	s.Exclusions = append(s.Exclusions, protected...)
-	return s, err
+	return s, f.declare(&s)
+}
+
+// declare takes what the operator says of devices: their classes, of which the
+// protected ones become exclusions, and which addresses are one device.
+func (f *targetFlags) declare(s *scanner.Scope) error {
+	declared, err := f.declared()
+	if err != nil {
+		return err
+	}
+	f.classes = scanner.NewClasses(slices.Concat(declared, s.Targets))
+	f.sameAsset = scanner.SameAsset(s.Targets)
+	s.Targets = f.classes.Mark(s.Targets)
+	if f.classFile != "" || f.policy != "" { // what a table of targets protects is marked there
+		s.Exclusions = append(s.Exclusions, scanner.NewClasses(declared).Exclusions()...)
+	}
+	return nil
 }
 
 // withURLs adds what --fhir names.
@@ -190,10 +208,23 @@ func loadTargets(stdin io.Reader, args []string) ([]scanner.Target, error) {
 	return out, nil
 }
 
-// protected lists the devices that --class-file takes out.
-func (f *targetFlags) protected() ([]scanner.Target, error) {
+// declared lists the classes of --class-file and of the policy.
+func (f *targetFlags) declared() ([]scanner.Target, error) {
+	policy, err := readPolicy(f.policy)
+	if err != nil {
+		return nil, err
+	}
+	var out []scanner.Target
+	for _, c := range policy.Classes {
+		t, err := scanner.ParseTarget(c.Place)
+		if err != nil {
+			return nil, fmt.Errorf("policy: classes: %w", err)
+		}
+		t.Class = c.Class
+		out = append(out, t)
+	}
 	if f.classFile == "" {
-		return nil, nil
+		return out, nil
 	}
 	file, err := os.Open(f.classFile)
 	if err != nil {
@@ -204,7 +235,7 @@ func (f *targetFlags) protected() ([]scanner.Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--class-file: %w", err)
 	}
-	return targets, nil
+	return append(out, targets...), nil
 }
 
 func parseLevel(s string) (scanner.Level, error) {
