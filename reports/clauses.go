@@ -257,6 +257,7 @@ func (b *builder) runs() []Run {
 		if e := r.End; e != nil {
 			x.Status, x.Ended, x.Targets, x.Reached = e.Status, e.Ended.UTC(), e.Targets, e.Reached
 			x.PacketsSeen, x.PacketsDropped = e.PacketsSeen, e.PacketsDropped
+			x.EndNote = safetext.Clean(e.Note)
 		}
 		out = append(out, x)
 	}

@@ -379,6 +379,7 @@ type Run struct {
 	Authority      string          `json:"authority"`
 	Sensor         string          `json:"sensor"`
 	Note           string          `json:"note,omitzero"`
+	EndNote        string          `json:"end_note,omitzero"` // what was lost and why, or what else is to be known
 	Targets        int64           `json:"targets"`
 	Reached        int64           `json:"reached"`
 	PacketsSeen    int64           `json:"packets_seen,omitzero"`

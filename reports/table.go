@@ -218,6 +218,11 @@ func coverageText(b *bytes.Buffer, d Document, o TableOptions) error {
 		fmt.Fprintf(b, "; %d packets read, %d lost", c.PacketsSeen, c.PacketsDropped)
 	}
 	b.WriteString("\n")
+	for _, r := range d.Runs {
+		if r.EndNote != "" {
+			fmt.Fprintf(b, "  run %d, %s %s: %s\n", r.ID, r.Mode, r.Status, r.EndNote)
+		}
+	}
 	if len(c.Probes) > 0 {
 		var rows [][]string
 		for _, p := range c.Probes {

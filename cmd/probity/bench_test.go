@@ -51,20 +51,27 @@ func readCommand(b *testing.B, path string, flags ...string) (db string, peak in
 	if err := cmd.Run(); err != nil && cmd.ProcessState.ExitCode() != exitQualified {
 		b.Fatalf("%v: %s", err, stderr.String())
 	}
-	text, err := os.ReadFile(status)
+	return db, peakOf(b, status), cpuOf(cmd)
+}
+
+// peakOf returns the peak memory of a command, in bytes, out of its [peakFile].
+func peakOf(t testing.TB, path string) int64 {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			if err != nil {
-				b.Fatal(err)
+				t.Fatal(err)
 			}
-			peak = kib << 10
+			return kib << 10
 		}
 	}
-	return db, peak, cpuOf(cmd)
+	t.Fatalf("%s: no peak memory", path)
+	return 0
 }
 
 // cpuOf is the processor time of a command that ended, in seconds: unlike the time

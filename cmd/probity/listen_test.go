@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -154,6 +155,41 @@ func TestListen_traffic(t *testing.T) {
 	ends := passiveEnds(t, db)
 	if len(ends) != 1 || ends[0].Status != evidence.StatusInterrupted || ends[0].PacketsSeen != sent || ends[0].PacketsDropped != 0 {
 		t.Errorf("%d packets sent, runs ended: %+v", sent, ends)
+	}
+}
+
+// TestListen_loss: a ring that is too small loses packets; those that were read
+// and those that were lost are together all that were sent, and the run says so.
+func TestListen_loss(t *testing.T) {
+	network(t)
+	path, _ := traffics(t, traffic.Config{Seed: 4, Bytes: 8 << 20})
+	db := filepath.Join(t.TempDir(), "loss.db")
+	cmd, _ := process(t, "listen", "-i", "b0", "--ring", "1", "--for", "1500ms", "--db", db, "--fail-on", "none", "--wide")
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	wait := startListening(t, cmd)
+	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil { // so that nobody empties the ring
+		t.Fatal(err)
+	}
+	sent := replay(t, path, "a0")
+	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	code, stderr := wait()
+	if code != exitQualified || !strings.Contains(stderr, "interface b0 lost ") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	ends := passiveEnds(t, db)
+	if len(ends) != 1 || ends[0].Status != evidence.StatusIncomplete || !strings.Contains(ends[0].Note, "interface b0 lost ") {
+		t.Fatalf("runs ended: %+v", ends)
+	}
+	// What the holes in connections make of the packets that were read is counted
+	// by connections, not packets.
+	if ends[0].PacketsSeen+ends[0].PacketsDropped != sent || ends[0].PacketsDropped == 0 {
+		t.Errorf("%d read + %d lost are not %d sent", ends[0].PacketsSeen, ends[0].PacketsDropped, sent)
+	}
+	if !strings.Contains(stdout.String(), "interface b0 lost ") {
+		t.Errorf("the report does not say it: %s", stdout.String())
 	}
 }
 

@@ -95,7 +95,7 @@ type tap struct {
 	source  capture.Source
 	name    string
 	note    string
-	dropped func() uint64 // packets lost before they could be read; nil: none
+	dropped func() []capture.Loss // what was lost before it could be read; nil: nothing
 	// reading is the context of the reading itself. A live source ends by itself
 	// when the command is interrupted, once what it holds was read.
 	reading context.Context //nolint:containedctx // differs from that of the run
@@ -119,9 +119,9 @@ func (a *app) recordTraffic(ctx context.Context, st *store.Store, f storeFlags, 
 	}
 	reasons := stats.Incomplete()
 	if t.dropped != nil {
-		if n := t.dropped(); n > 0 {
-			end.PacketsDropped += int64(n)
-			reasons = append(reasons, fmt.Sprintf("%d packets were lost before they could be read: give a larger --ring or a --filter", n))
+		for _, loss := range t.dropped() {
+			end.PacketsDropped += int64(loss.Ring + loss.Card)
+			reasons = append(reasons, fmt.Sprintf("interface %s lost %d packets in its ring and %d in the network card: give a larger --ring or a --filter", loss.Interface, loss.Ring, loss.Card))
 		}
 	}
 	switch {
@@ -135,7 +135,7 @@ func (a *app) recordTraffic(ctx context.Context, st *store.Store, f storeFlags, 
 	if err != nil && ctx.Err() == nil {
 		reasons = append(reasons, err.Error())
 	}
-	end.Note = strings.Join(reasons, "; ")
+	end.Note = strings.Join(slices.Concat(reasons, stats.Remarks()), "; ")
 	ckpt, endErr := st.EndRun(context.WithoutCancel(ctx), end)
 	if endErr != nil {
 		return false, errors.Join(err, endErr)

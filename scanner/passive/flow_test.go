@@ -160,3 +160,48 @@ func TestRead_portsReused(t *testing.T) {
 		})
 	}
 }
+
+// faulty is a dissector with a mistake.
+type faulty struct {
+	presence
+	late bool // it shows at the end only
+}
+
+func (s *faulty) feed(int, []byte) bool {
+	if !s.late {
+		panic("planted")
+	}
+	return false
+}
+
+func (*faulty) conclude(*flow) []evidence.Observation { panic("planted") }
+
+// TestRead_panic: a mistake of ours costs the packet that meets it and nothing
+// else, and makes the reading incomplete.
+func TestRead_panic(t *testing.T) {
+	said := bytesOf(t, "live_dicom_tls12_orthanc_mtls.pcap")
+	for _, late := range []bool{false, true} {
+		var c collector
+		r := newReader(t.Context(), &c, Options{})
+		bad := newTalk(t, "10.0.0.1:40000", "10.0.0.2:443").open().say(fromClient, said[fromClient][:100])
+		good := newTalk(t, "10.0.0.3:40000", "10.0.0.2:443").open().say(fromClient, said[fromClient]).say(fromServer, said[fromServer])
+		if err := r.run(&packets{list: bad.list}); err != nil {
+			t.Fatal(err)
+		}
+		r.table.busy.head.session = &faulty{late: late}
+		bad.list = nil
+		bad.say(fromClient, said[fromClient][100:])
+		if err := r.run(&packets{list: slices.Concat(bad.list, good.list)}); err != nil {
+			t.Fatal(err)
+		}
+		r.table.busy.head.session = &faulty{late: true}
+		r.settleAll()
+		want := 1 // at the end
+		if !late {
+			want++
+		}
+		if r.stats.Panics != want || len(c.list) != 1 || !slices.Contains(r.stats.Incomplete(), fmt.Sprintf("%d packets made a decoder fail", want)) {
+			t.Errorf("late %v: %d observations, %q", late, len(c.list), r.stats.Incomplete())
+		}
+	}
+}

@@ -54,6 +54,13 @@ type Source interface {
 	Next() (Packet, error)
 }
 
+// Loss is how many packets of an interface were lost before they could be read.
+type Loss struct {
+	Interface string
+	Ring      uint64 // for want of room in the ring, as the kernel counts
+	Card      uint64 // for want of room in the network card, as its driver counts
+}
+
 // ErrTruncated says that a capture could be read only in part: [TruncatedError]
 // and [FormatError] are this error. The caller keeps what came before and calls
 // its run incomplete.

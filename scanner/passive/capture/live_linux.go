@@ -59,9 +59,6 @@ type Live struct {
 	at      int
 	ended   int   // interfaces
 	err     error // of interfaces that failed
-
-	mu      sync.Mutex // guards the counters
-	dropped uint64
 }
 
 // ring is the ring of one interface.
@@ -380,25 +377,26 @@ func (l *Live) Stop() { l.stop.Store(true) }
 // Cut makes Next return io.EOF once, to begin another run. No packet is lost.
 func (l *Live) Cut() { l.cut.Store(true) }
 
-// Dropped returns how many packets the kernel and the network cards lost since
-// the last call, or since the begin.
-func (l *Live) Dropped() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// Dropped returns the interfaces of which packets were lost since the last call,
+// or since the begin. It is called where Next is.
+func (l *Live) Dropped() []Loss {
+	var out []Loss
 	for _, r := range l.rings {
+		loss := Loss{Interface: r.name}
 		if _, stats, err := r.handle.SocketStats(); err == nil {
 			now := uint32(stats.Drops())
-			l.dropped += uint64(now - r.drops) // also where the counter began again
+			loss.Ring = uint64(now - r.drops) // also where the counter began again
 			r.drops = now
 		}
 		if now := missedByCard(r.index); now > r.missed {
-			l.dropped += now - r.missed
+			loss.Card = now - r.missed
 			r.missed = now
 		}
+		if loss.Ring+loss.Card > 0 {
+			out = append(out, loss)
+		}
 	}
-	n := l.dropped
-	l.dropped = 0
-	return n
+	return out
 }
 
 // Close ends the capture at once.

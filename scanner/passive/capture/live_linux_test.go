@@ -132,7 +132,7 @@ func TestLive_noDrop(t *testing.T) {
 	t.Logf("sent %.0f packets/s", count/time.Since(began).Seconds())
 	l.Stop()
 	got := drainLive(t, l)
-	if len(got) != count || l.Dropped() != 0 {
+	if len(got) != count || len(l.Dropped()) != 0 {
 		t.Errorf("%d different packets of %d", len(got), count)
 	}
 }
@@ -149,11 +149,11 @@ func TestLive_exactLoss(t *testing.T) {
 	}
 	l.Stop()
 	got, lost := len(drainLive(t, l)), l.Dropped()
-	if uint64(got)+lost != count || lost == 0 {
-		t.Errorf("%d received + %d lost is not %d sent", got, lost, count)
+	if len(lost) != 1 || lost[0].Interface != "b0" || uint64(got)+lost[0].Ring != count || lost[0].Ring == 0 || lost[0].Card != 0 {
+		t.Errorf("%d received + %+v lost is not %d sent", got, lost, count)
 	}
-	if again := l.Dropped(); again != 0 {
-		t.Errorf("the same loss counted again: %d", again)
+	if again := l.Dropped(); len(again) != 0 {
+		t.Errorf("the same loss counted again: %+v", again)
 	}
 }
 
@@ -223,7 +223,7 @@ func TestLive_cut(t *testing.T) {
 			t.Errorf("round %d: ended is %v", round, l.Ended())
 		}
 	}
-	if len(got) != 300 || l.Dropped() != 0 {
+	if len(got) != 300 || len(l.Dropped()) != 0 {
 		t.Errorf("%d different packets, want 300", len(got))
 	}
 }
