@@ -337,7 +337,7 @@ func (p *Plan) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
 		}
 		first, out = serviceProbes(first, port.Action, clinical)
 	case ActionHTTP, ActionSDC, ActionBanner, ActionFTP, ActionRDP, ActionSMB, ActionStartTLS,
-		ActionVNC, ActionOPCUA, ActionMQTT, ActionModbus, ActionBACnet:
+		ActionVNC, ActionOPCUA, ActionMQTT, ActionModbus, ActionBACnet, ActionDTLS:
 		first, out = serviceProbes(first, port.Action, clinical)
 	case ActionNever:
 		return nil

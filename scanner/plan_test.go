@@ -421,7 +421,7 @@ func TestPorts_table(t *testing.T) {
 		if !slices.Contains([]Action{
 			ActionTLS, ActionTLSOnly, ActionDICOM, ActionSSH, ActionSNMP, ActionNever,
 			ActionHTTP, ActionWeb, ActionSDC, ActionBanner, ActionFTP, ActionRDP, ActionSMB, ActionStartTLS,
-			ActionVNC, ActionOPCUA, ActionMQTT, ActionModbus, ActionBACnet,
+			ActionVNC, ActionOPCUA, ActionMQTT, ActionModbus, ActionBACnet, ActionDTLS,
 		}, p.Action) {
 			t.Errorf("%s: unknown action %q", id, p.Action)
 		}
@@ -433,7 +433,21 @@ func TestPorts_table(t *testing.T) {
 			t.Errorf("port %s: %+v outside of a lab, %+v in one; %v, %v", lab, outside, inside, err1, err2)
 		}
 	}
-	for _, bad := range []string{"", "0", "65536", "9-3", "clinic", "udp/x", "1-65535"} {
+	for spec, want := range map[string]Port{
+		"dtls/14433":      {Number: 14433, Transport: evidence.UDP, Action: ActionDTLS, Service: "dtls"},
+		"smtp/2525":       {Number: 2525, Transport: evidence.TCP, Action: ActionStartTLS, Service: "smtp"},
+		"dicom/8443":      {Number: 8443, Transport: evidence.TCP, Action: ActionDICOM, Service: "dicom"},
+		"https/2575":      {Number: 2575, Transport: evidence.TCP, Action: ActionTLSOnly, Service: "hl7"},
+		"dtls/24105":      {Number: 24105, Transport: evidence.UDP, Action: ActionNever, Service: "intellivue-export"},
+		"mqtt/1884":       {Number: 1884, Transport: evidence.TCP, Action: ActionNever, Service: "mqtt"},
+		"postgresql/5432": {Number: 5432, Transport: evidence.TCP, Action: ActionStartTLS, Service: "postgresql"},
+	} {
+		got, err := ports.Select(spec)
+		if err != nil || len(got) != 1 || got[0].Number != want.Number || got[0].Transport != want.Transport || got[0].Action != want.Action || got[0].Service != want.Service {
+			t.Errorf("Select(%q): %+v, %v", spec, got, err)
+		}
+	}
+	for _, bad := range []string{"nonsense/443", "dtls/", "dtls/0", "/4433", "", "0", "65536", "9-3", "clinic", "udp/x", "1-65535"} {
 		if _, err := ports.Select(bad); err == nil {
 			t.Errorf("Select(%q) was accepted", bad)
 		}

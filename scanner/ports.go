@@ -118,8 +118,10 @@ func (p *Ports) Lookup(transport evidence.Transport, number uint16) Port {
 	return unknown
 }
 
-// Select reads a port set: names of profiles, ports, ranges ("8000-8010") and
-// "udp/161", separated by commas. The result is sorted by transport and number.
+// Select reads a port set: names of profiles, ports, ranges ("8000-8010"),
+// "udp/161" and "dtls/14433", which is a port that is taken for one of a service of
+// the table, separated by commas. A port that must not see its own protocol, or
+// nothing at all, keeps its own entry. The result is sorted by transport and number.
 func (p *Ports) Select(spec string) ([]Port, error) {
 	var out []Port
 	for item := range strings.SplitSeq(spec, ",") {
@@ -132,20 +134,48 @@ func (p *Ports) Select(spec string) ([]Port, error) {
 			}
 			continue
 		}
+		like, item := p.service(item)
 		lo, hi, transport, err := parsePortRange(item)
 		if err != nil {
-			return nil, fmt.Errorf("ports %q: %w (want numbers, ranges, udp/161 or one of %s)",
+			return nil, fmt.Errorf("ports %q: %w (want numbers, ranges, udp/161, a service of the table as in dtls/14433, or one of %s)",
 				safetext.Clean(item), err, strings.Join(p.profiles, ", "))
+		}
+		if like != nil {
+			transport = like.Transport
 		}
 		if hi-lo+len(out) >= maxPorts {
 			return nil, fmt.Errorf("ports %q: more than %d ports; split the scan", safetext.Clean(spec), maxPorts)
 		}
 		for n := lo; n <= hi; n++ {
-			out = append(out, p.Lookup(transport, uint16(n)))
+			out = append(out, p.taken(like, p.Lookup(transport, uint16(n))))
 		}
 	}
 	slices.SortFunc(out, comparePorts)
 	return slices.CompactFunc(out, func(a, b Port) bool { return comparePorts(a, b) == 0 }), nil
+}
+
+// service returns the entry of the service that an item of a port set names, and
+// the rest of the item.
+func (p *Ports) service(item string) (*Port, string) {
+	name, rest, found := strings.Cut(item, "/")
+	for i, k := range p.known {
+		if found && k.Service == name && k.Action != ActionNever {
+			return &p.known[i], rest
+		}
+	}
+	return nil, item
+}
+
+// taken returns a port as one of another service. What is never touched, or only
+// by hellos, stays so.
+func (p *Ports) taken(like *Port, own Port) Port {
+	if like == nil || own.Action == ActionNever || own.Action == ActionTLSOnly {
+		return own
+	}
+	return p.allowed(Port{
+		Number: own.Number, Transport: like.Transport, Action: like.Action, Service: like.Service,
+		Source: like.Source, Note: like.Note,
+	})
 }
 
 func comparePorts(a, b Port) int {

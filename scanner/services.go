@@ -71,6 +71,8 @@ func serviceProbes(first PlannedProbe, action Action, clinical time.Duration) (P
 		return first, follow
 	case ActionSMB:
 		return alone("smb", "dialect and signing of file sharing")
+	case ActionDTLS:
+		first.Prober, first.Why = DTLSProbe, "certificate and parameters of DTLS"
 	case ActionVNC:
 		return alone("vnc", "whether remote control asks for authentication and encrypts")
 	case ActionOPCUA:

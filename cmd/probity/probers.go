@@ -28,7 +28,7 @@ import (
 // line here.
 func probers() []scanner.Prober {
 	return []scanner.Prober{
-		tlsprobe.New(), sshprobe.New(), dicomprobe.New(), snmpprobe.New(),
+		tlsprobe.New(), tlsprobe.NewDTLS(), sshprobe.New(), dicomprobe.New(), snmpprobe.New(),
 		httpprobe.New(), sdcprobe.New(), bannerprobe.New(), rdpprobe.New(), smbprobe.New(), starttls.New(tlsprobe.New()),
 		vncprobe.New(), fhirprobe.New(), opcuaprobe.New(), mqttprobe.New(), modbusprobe.New(), bacnetprobe.New(),
 	}

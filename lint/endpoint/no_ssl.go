@@ -12,6 +12,9 @@ func noSSL() lint.Check {
 		Name:   "endpoint/no_ssl",
 		Source: "RFC 6176; RFC 7568; RFC 9325 section 3.1.1",
 		Endpoint: overTLS(func(_ *lint.Env, s *lint.EndpointSubject) lint.Verdict {
+			if s.Endpoint.Transport == evidence.UDP {
+				return lint.NotApplicablef("SSL is not spoken in datagrams.")
+			}
 			for _, v := range []uint16{tlswire.VersionSSL2, tlswire.VersionSSL3} {
 				if spoke(s, v) {
 					return lint.Failf("The server accepts %s.", tlswire.VersionName(v))

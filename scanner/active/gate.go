@@ -128,6 +128,7 @@ type session struct {
 	asset    *asset
 	endpoint evidence.Endpoint
 	urls     []string // of the plan
+	service  string   // of the plan
 	budget   time.Duration
 
 	current  *conn
@@ -142,6 +143,9 @@ func (s *session) Now() time.Time              { return s.gate.now() }
 
 // URLs implements [scanner.Located].
 func (s *session) URLs() []string { return s.urls }
+
+// Service implements [scanner.Served].
+func (s *session) Service() string { return s.service }
 
 // Dial opens the next connection once the rates allow it.
 func (s *session) Dial(ctx context.Context) (net.Conn, error) {

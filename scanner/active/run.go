@@ -351,7 +351,7 @@ func follow(p scanner.PlannedProbe, obs []evidence.Observation) string {
 
 // probe runs one prober and records its row.
 func (r *runner) probe(ctx context.Context, a *asset, p scanner.PlannedProbe, prior []evidence.Observation, planned bool) []evidence.Observation {
-	s := &session{gate: r.gate, asset: a, endpoint: p.Endpoint, urls: p.URLs, budget: p.Time}
+	s := &session{gate: r.gate, asset: a, endpoint: p.Endpoint, urls: p.URLs, service: p.Service, budget: p.Time}
 	rec := evidence.ProbeRecord{Endpoint: p.Endpoint, Probe: p.Prober, Started: r.opts.Now(), Outcome: evidence.ProbeSent, Reason: p.Why}
 	obs, err := safely(ctx, r.probers[p.Prober], s, prior)
 	if cerr := s.end(); err == nil && cerr != nil {

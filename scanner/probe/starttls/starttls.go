@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"probity/evidence"
@@ -36,42 +37,41 @@ type protocol struct {
 	ask  prelude
 }
 
-// byPort is which protocol a port has.
-func byPort(port uint16) (protocol, bool) {
-	switch port {
-	case 21:
-		return protocol{"ftp", askFTP}, true
-	case 25, 587:
-		return protocol{"smtp", askSMTP}, true
-	case 110:
-		return protocol{"pop3", askPOP3}, true
-	case 143:
-		return protocol{"imap", askIMAP}, true
-	case 389:
-		return protocol{"ldap", askLDAP}, true
-	case 1433:
-		return protocol{"tds", askTDS}, true
-	case 3306:
-		return protocol{"mysql", askMySQL}, true
-	case 3389:
-		return protocol{"rdp", askRDP}, true
-	case 5222:
-		return protocol{"xmpp", askXMPP}, true
-	case 5432:
-		return protocol{"postgresql", askPostgreSQL}, true
+// protocolOf is which protocol a port has: that of its service, or the one that
+// is usual there.
+func protocolOf(service string, port uint16) (protocol, bool) {
+	for _, known := range []struct {
+		services []string
+		ports    []uint16
+		protocol protocol
+	}{
+		{[]string{"ftp"}, []uint16{21}, protocol{"ftp", askFTP}},
+		{[]string{"smtp", "submission"}, []uint16{25, 587}, protocol{"smtp", askSMTP}},
+		{[]string{"pop3"}, []uint16{110}, protocol{"pop3", askPOP3}},
+		{[]string{"imap"}, []uint16{143}, protocol{"imap", askIMAP}},
+		{[]string{"ldap"}, []uint16{389}, protocol{"ldap", askLDAP}},
+		{[]string{"ms-sql-s"}, []uint16{1433}, protocol{"tds", askTDS}},
+		{[]string{"mysql"}, []uint16{3306}, protocol{"mysql", askMySQL}},
+		{[]string{"ms-wbt-server"}, []uint16{3389}, protocol{"rdp", askRDP}},
+		{[]string{"xmpp-client"}, []uint16{5222}, protocol{"xmpp", askXMPP}},
+		{[]string{"postgresql"}, []uint16{5432}, protocol{"postgresql", askPostgreSQL}},
+	} {
+		if slices.Contains(known.services, service) || service == "" && slices.Contains(known.ports, port) {
+			return known.protocol, true
+		}
 	}
 	return protocol{}, false
 }
 
 // Prober implements [scanner.Prober] for TLS after a prelude over TCP.
 type Prober struct {
-	inner  scanner.Prober
-	byPort func(port uint16) (protocol, bool)
+	inner      scanner.Prober
+	protocolOf func(service string, port uint16) (protocol, bool)
 }
 
 // New returns a prober that runs inner, the prober of TLS, after the prelude of
 // the port's protocol.
-func New(inner scanner.Prober) *Prober { return &Prober{inner: inner, byPort: byPort} }
+func New(inner scanner.Prober) *Prober { return &Prober{inner: inner, protocolOf: protocolOf} }
 
 // Name returns [scanner.StartTLSProbe].
 func (*Prober) Name() string { return scanner.StartTLSProbe }
@@ -91,7 +91,11 @@ func (p *Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 
 // Probe runs the inner prober on connections that are ready for TLS.
 func (p *Prober) Probe(ctx context.Context, s scanner.Session, prior []evidence.Observation) ([]evidence.Observation, error) {
-	proto, ok := p.byPort(s.Endpoint().Port)
+	service := ""
+	if served, ok := s.(scanner.Served); ok {
+		service = served.Service()
+	}
+	proto, ok := p.protocolOf(service, s.Endpoint().Port)
 	if !ok {
 		return nil, fmt.Errorf("probe %q: no protocol is known for port %d", p.Name(), s.Endpoint().Port)
 	}

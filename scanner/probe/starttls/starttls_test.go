@@ -84,7 +84,7 @@ func TestPreludes(t *testing.T) {
 				client, server := net.Pipe()
 				defer client.Close()
 				go serve(t, server, tt.steps, errors.Is(tt.err, io.EOF))
-				proto, ok := byPort(tt.port)
+				proto, ok := protocolOf("", tt.port)
 				if !ok {
 					t.Fatalf("no protocol for port %d", tt.port)
 				}
@@ -149,7 +149,7 @@ func FuzzPreludes(f *testing.F) {
 		f.Add(port, []byte("\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00"))
 	}
 	f.Fuzz(func(t *testing.T, port uint16, b []byte) {
-		proto, ok := byPort(port)
+		proto, ok := protocolOf("", port)
 		if !ok {
 			return
 		}

@@ -102,7 +102,7 @@ func startUDP(t *testing.T, word, port, program string, args ...string) *socket 
 	return &socket{t: t, address: "127.0.0.1:" + port, level: scanner.Gentle}
 }
 
-func describe(obs []evidence.Observation) string {
+func listing(obs []evidence.Observation) string {
 	var b strings.Builder
 	for _, o := range obs {
 		f := o.Facts.TLS
@@ -179,7 +179,7 @@ func TestPeer_dtls(t *testing.T) {
 			got.versions, got.certs = slices.Sorted(maps.Keys(versions)), len(leafs)
 			got.suites = min(tt.want.suites, len(choices(obs, suiteOf)[tls12]))
 			if diff := gocmp.Diff(tt.want, got, gocmp.AllowUnexported(want{})); diff != "" {
-				t.Errorf("(-want +got):\n%s%s", diff, describe(obs))
+				t.Errorf("(-want +got):\n%s%s", diff, listing(obs))
 			}
 			if tt.level == scanner.Gentle && (s.sockets > maxGentle || s.sent > 5<<10) {
 				t.Errorf("%d sockets, %d bytes", s.sockets, s.sent)
