@@ -29,15 +29,18 @@ type Endpoint struct {
 
 // String returns "tcp/192.0.2.1:443", with "#name" appended when a server name
 // was used, or "file/path".
-func (e Endpoint) String() string {
+func (e Endpoint) String() string { return string(e.appendText(nil)) }
+
+func (e Endpoint) appendText(b []byte) []byte {
 	if e.Transport == File {
-		return "file/" + e.Name
+		return append(append(b, "file/"...), e.Name...)
 	}
-	s := string(e.Transport) + "/" + e.HostPort()
+	b = append(append(b, e.Transport...), '/')
+	b = e.appendHostPort(b)
 	if e.Name != "" {
-		s += "#" + e.Name
+		b = append(append(b, '#'), e.Name...)
 	}
-	return s
+	return b
 }
 
 // HostPort returns "192.0.2.1:443" or "[2001:db8::1]:443"; for a file its name.
@@ -45,13 +48,21 @@ func (e Endpoint) HostPort() string {
 	if e.Transport == File {
 		return e.Name
 	}
+	return string(e.appendHostPort(nil))
+}
+
+func (e Endpoint) appendHostPort(b []byte) []byte {
+	if !e.Addr.IsValid() {
+		b = append(b, e.Addr.String()...) // which AppendTo leaves out
+	} else if e.Port == 0 || !e.Addr.Is6() {
+		b = e.Addr.AppendTo(b)
+	} else {
+		b = append(e.Addr.AppendTo(append(b, '[')), ']')
+	}
 	if e.Port == 0 {
-		return e.Addr.String()
+		return b
 	}
-	if e.Addr.Is6() {
-		return "[" + e.Addr.String() + "]:" + strconv.Itoa(int(e.Port))
-	}
-	return e.Addr.String() + ":" + strconv.Itoa(int(e.Port))
+	return strconv.AppendUint(append(b, ':'), uint64(e.Port), 10)
 }
 
 // Compare orders endpoints by address, port, transport and name.

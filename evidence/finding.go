@@ -1,7 +1,9 @@
 package evidence
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,21 +63,44 @@ type Subject struct {
 
 // Locus is the stable text form of the subject; with the rule it makes the
 // finding's key.
-func (s Subject) Locus() string {
-	var parts []string
+func (s Subject) Locus() string { return string(s.appendLocus(nil)) }
+
+func (s Subject) appendLocus(b []byte) []byte {
+	n := len(b)
 	if s.Endpoint != (Endpoint{}) {
-		parts = append(parts, s.Endpoint.String())
+		b = s.Endpoint.appendText(b)
 	}
 	if !s.Certificate.IsZero() {
-		parts = append(parts, "cert/"+s.Certificate.String())
+		if len(b) > n {
+			b = append(b, ' ')
+		}
+		b = append(b, "cert/"...)
+		b = hex.AppendEncode(b, s.Certificate[:])
 	}
 	if s.Group != nil {
-		parts = append(parts, "group/"+string(s.Group.Kind)+"/"+s.Group.Value)
+		if len(b) > n {
+			b = append(b, ' ')
+		}
+		b = append(b, "group/"...)
+		b = append(b, s.Group.Kind...)
+		b = append(b, '/')
+		b = append(b, s.Group.Value...)
 	}
-	if len(parts) == 0 {
-		return "fleet"
+	if len(b) == n {
+		b = append(b, "fleet"...)
 	}
-	return strings.Join(parts, " ")
+	return b
+}
+
+// Compare orders subjects by endpoint and then by locus.
+func (s Subject) Compare(o Subject) int {
+	if n := s.Endpoint.Compare(o.Endpoint); n != 0 {
+		return n
+	}
+	if s.Group == nil && o.Group == nil && !s.Certificate.IsZero() && !o.Certificate.IsZero() {
+		return bytes.Compare(s.Certificate[:], o.Certificate[:]) // as the order of their hexadecimal digits
+	}
+	return cmp.Compare(s.Locus(), o.Locus())
 }
 
 // DuplicateKind says what is shared between the members of a group.
@@ -123,5 +148,6 @@ type Finding struct {
 
 // FindingKey returns the key of a finding of rule on subject.
 func FindingKey(rule string, s Subject) Digest {
-	return DigestOf([]byte(rule + "\x00" + s.Locus()))
+	b := append(append(make([]byte, 0, 192), rule...), 0)
+	return DigestOf(s.appendLocus(b))
 }

@@ -36,7 +36,7 @@ type Corpus struct {
 	byAddr    map[netip.Addr]string
 
 	mu         sync.Mutex
-	signatures map[[2]evidence.Digest]error
+	signatures map[[2]evidence.Digest]func() error
 	anchors    map[evidence.Digest]*Certificate
 }
 
@@ -64,7 +64,7 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 		byAsset:    make(map[string][]*EndpointSubject),
 		byPlace:    make(map[evidence.Endpoint]string),
 		byAddr:     make(map[netip.Addr]string),
-		signatures: make(map[[2]evidence.Digest]error),
+		signatures: make(map[[2]evidence.Digest]func() error),
 		anchors:    make(map[evidence.Digest]*Certificate),
 	}
 	c.addAssets(assets)
@@ -383,6 +383,10 @@ func (c *Corpus) addEndpoints(sorted, current []*evidence.Observation) {
 	}
 	slices.SortFunc(c.endpoints, func(a, b *EndpointSubject) int { return a.Endpoint.Compare(b.Endpoint) })
 	for _, s := range c.endpoints {
+		for _, o := range s.Observations {
+			s.ids = append(s.ids, o.ID)
+		}
+		s.ids = recorded(s.ids)
 		c.byAsset[s.Asset] = append(c.byAsset[s.Asset], s)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/zmap/zcrypto/x509"
@@ -267,13 +268,13 @@ func PathLength(c *Certificate) (limit int, ok bool) {
 func (c *Corpus) SignedBy(child, issuer *Certificate) error {
 	k := [2]evidence.Digest{child.Digest, issuer.Digest}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err, known := c.signatures[k]; known {
-		return err
+	answer := c.signatures[k]
+	if answer == nil {
+		answer = sync.OnceValue(func() error { return verify(child.X509, issuer) })
+		c.signatures[k] = answer
 	}
-	err := verify(child.X509, issuer)
-	c.signatures[k] = err
-	return err
+	c.mu.Unlock()
+	return answer()
 }
 
 func verify(child *x509.Certificate, issuer *Certificate) (err error) {

@@ -1,18 +1,21 @@
 package lint
 
 import (
-	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"probity/evidence"
 	"probity/internal/safetext"
 )
 
-// Run applies one check to every subject of its kind and returns the results
-// ordered by the locus of their subjects. A nil policy declares nothing; params
-// are checked as by [ParamsFor].
+// Run applies one check to every subject of its kind, several at a time, and
+// returns the results ordered by their subjects. A nil policy declares nothing;
+// params are checked as by [ParamsFor].
 func Run(c *Corpus, check Check, at time.Time, p *Policy, params map[string]any) ([]Result, error) {
 	values, err := ParamsFor(check, params)
 	if err != nil {
@@ -25,19 +28,13 @@ func Run(c *Corpus, check Check, at time.Time, p *Policy, params map[string]any)
 	var out []Result
 	switch {
 	case check.Certificate != nil:
-		for _, s := range c.CertificateSubjects() {
-			v := check.Certificate(env, s)
-			out = append(out, result(check, s.subject(), s.Asset, v, s.observations()))
-		}
+		out = each(c.CertificateSubjects(), func(s *CertificateSubject) Result {
+			return result(check, s.subject(), s.Asset, check.Certificate(env, s), s.ids)
+		})
 	case check.Endpoint != nil:
-		for _, s := range c.Endpoints() {
-			v := check.Endpoint(env, s)
-			ids := make([]int64, len(s.Observations))
-			for i, o := range s.Observations {
-				ids[i] = o.ID
-			}
-			out = append(out, result(check, evidence.Subject{Endpoint: s.Endpoint}, s.Asset, v, ids))
-		}
+		out = each(c.Endpoints(), func(s *EndpointSubject) Result {
+			return result(check, evidence.Subject{Endpoint: s.Endpoint}, s.Asset, check.Endpoint(env, s), s.ids)
+		})
 	case check.Fleet != nil:
 		for _, g := range check.Fleet(env, c) {
 			var s evidence.Subject
@@ -49,20 +46,57 @@ func Run(c *Corpus, check Check, at time.Time, p *Policy, params map[string]any)
 	default:
 		return nil, fmt.Errorf("check %s judges nothing", check.Name)
 	}
-	slices.SortStableFunc(out, func(a, b Result) int {
-		return cmp.Or(a.Subject.Endpoint.Compare(b.Subject.Endpoint), cmp.Compare(a.Subject.Locus(), b.Subject.Locus()))
-	})
+	slices.SortStableFunc(out, func(a, b Result) int { return a.Subject.Compare(b.Subject) })
 	return out, nil
 }
 
+// atOnce is how many subjects one goroutine takes at a time.
+const atOnce = 32
+
+// each judges all subjects, on all processors. The results are in the order of
+// the subjects, whoever judged them.
+func each[S any](subjects []S, judge func(S) Result) []Result {
+	out := make([]Result, len(subjects))
+	var next atomic.Int64
+	work := func() {
+		for {
+			end := int(next.Add(atOnce))
+			start := end - atOnce
+			if start >= len(subjects) {
+				return
+			}
+			for i := start; i < min(end, len(subjects)); i++ {
+				out[i] = judge(subjects[i])
+			}
+		}
+	}
+	var workers sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), (len(subjects)+atOnce-1)/atOnce) - 1 {
+		workers.Go(work)
+	}
+	work()
+	workers.Wait()
+	return out
+}
+
+// result makes the result of a verdict; ids are the observations of the subject,
+// rising and unique, which results may share.
 func result(check Check, s evidence.Subject, asset string, v Verdict, ids []int64) Result {
-	ids = append(slices.Clone(ids), v.Observations...)
-	slices.Sort(ids)
-	ids = slices.DeleteFunc(ids, func(id int64) bool { return id == 0 }) // not recorded
+	if len(v.Observations) > 0 {
+		ids = recorded(slices.Concat(ids, v.Observations))
+	}
 	return Result{
 		Check: check.Name, Subject: s, Asset: asset, Outcome: v.Outcome,
-		Detail: safetext.Clean(v.Detail), Observations: slices.Compact(ids),
+		Detail: safetext.Clean(v.Detail), Observations: ids,
 	}
+}
+
+// recorded sorts ids in place and leaves out repeats, and those of observations
+// that were not recorded.
+func recorded(ids []int64) []int64 {
+	slices.Sort(ids)
+	ids = slices.DeleteFunc(ids, func(id int64) bool { return id == 0 })
+	return slices.Compact(ids)
 }
 
 // Passf returns a pass. The arguments must be safe text.
@@ -83,6 +117,9 @@ func NotApplicablef(format string, a ...any) Verdict {
 func Inconclusivef(format string, a ...any) Verdict { return verdict(evidence.Inconclusive, format, a) }
 
 func verdict(o evidence.Outcome, format string, a []any) Verdict {
+	if len(a) == 0 && !strings.Contains(format, "%") {
+		return Verdict{Outcome: o, Detail: format}
+	}
 	return Verdict{Outcome: o, Detail: fmt.Sprintf(format, a...)}
 }
 

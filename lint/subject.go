@@ -18,20 +18,16 @@ type CertificateSubject struct {
 	Asset    string
 	// Sightings are the places of this subject; never empty.
 	Sightings []Sighting
+
+	roles []evidence.Role // sorted, unique
+	ids   []int64         // of the observations, rising, unique
 }
 
 // Roles returns the roles in which the subject was seen, sorted.
-func (s *CertificateSubject) Roles() []evidence.Role {
-	var roles []evidence.Role
-	for _, g := range s.Sightings {
-		roles = append(roles, g.Role)
-	}
-	slices.Sort(roles)
-	return slices.Compact(roles)
-}
+func (s *CertificateSubject) Roles() []evidence.Role { return s.roles }
 
 // Seen reports whether the subject was seen in a role.
-func (s *CertificateSubject) Seen(r evidence.Role) bool { return slices.Contains(s.Roles(), r) }
+func (s *CertificateSubject) Seen(r evidence.Role) bool { return slices.Contains(s.roles, r) }
 
 // Presented returns the certificates that came with the leaf, without repeats.
 func (s *CertificateSubject) Presented() []*Certificate {
@@ -50,12 +46,14 @@ func (s *CertificateSubject) subject() evidence.Subject {
 	return evidence.Subject{Endpoint: s.Endpoint, Certificate: s.Digest}
 }
 
-func (s *CertificateSubject) observations() []int64 {
-	var ids []int64
+// complete fills in what follows from the sightings.
+func (s *CertificateSubject) complete() {
 	for _, g := range s.Sightings {
-		ids = append(ids, g.Observation)
+		s.roles = append(s.roles, g.Role)
+		s.ids = append(s.ids, g.Observation)
 	}
-	return ids
+	slices.Sort(s.roles)
+	s.roles, s.ids = slices.Compact(s.roles), recorded(s.ids)
 }
 
 // CertificateSubjects returns the subjects of certificate checks, ordered by
@@ -87,6 +85,9 @@ func (c *Corpus) addSubjects() {
 		}
 		s.Sightings = append(s.Sightings, g)
 	}
+	for _, s := range out {
+		s.complete()
+	}
 	slices.SortFunc(out, func(a, b *CertificateSubject) int {
 		if n := a.Endpoint.Compare(b.Endpoint); n != 0 {
 			return n
@@ -102,6 +103,8 @@ type EndpointSubject struct {
 	Endpoint     evidence.Endpoint
 	Asset        string
 	Observations []*evidence.Observation
+
+	ids []int64 // of the observations, rising, unique
 }
 
 // present reports whether there is something to judge. An endpoint that refused

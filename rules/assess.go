@@ -1,11 +1,12 @@
 package rules
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"probity/evidence"
@@ -56,37 +57,79 @@ func Check(cat *catalogue.Catalogue, checks []lint.Check) error {
 // Assess judges a corpus: every rule with a check, on every subject of the
 // check, at an instant. There is one finding for each rule and subject; where a
 // check answers twice for one subject the more urgent outcome stands. Findings
-// are ordered by rule, then subject. The error is that of [Check] or
-// [Policy.Validate].
-func Assess(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, policy Policy, at time.Time) ([]evidence.Finding, error) {
-	if err := Check(cat, checks); err != nil {
-		return nil, fmt.Errorf("catalogue and checks disagree: %w", err)
+// come ordered by rule, then subject, while later rules are still judged. An
+// error is the last that is yielded; it is that of [Check] or [Policy.Validate].
+func Assess(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, policy Policy, at time.Time) iter.Seq2[evidence.Finding, error] {
+	return func(yield func(evidence.Finding, error) bool) {
+		if err := Check(cat, checks); err != nil {
+			yield(evidence.Finding{}, fmt.Errorf("catalogue and checks disagree: %w", err))
+			return
+		}
+		if err := policy.Validate(cat, checks); err != nil {
+			yield(evidence.Finding{}, err)
+			return
+		}
+		judged, stop := judge(cat, checks, corpus, policy, at)
+		defer stop()
+		for j := range judged {
+			if j.err != nil {
+				yield(evidence.Finding{}, j.err)
+				return
+			}
+			for _, f := range j.findings {
+				if !yield(f, nil) {
+					return
+				}
+			}
+		}
 	}
-	if err := policy.Validate(cat, checks); err != nil {
-		return nil, err
-	}
+}
+
+// judged are the findings of one rule.
+type judged struct {
+	findings []evidence.Finding
+	err      error
+}
+
+// judge sends the findings of the rules in their order, one rule ahead of what is
+// received. The caller calls stop when it takes no more.
+func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, policy Policy, at time.Time) (all <-chan judged, stop func()) {
 	byName := make(map[string]lint.Check, len(checks))
 	for _, c := range checks {
 		byName[c.Name] = c
 	}
-	var out []evidence.Finding
-	for _, r := range cat.Rules() {
-		if r.Lint == "" {
-			continue
+	out, enough := make(chan judged), make(chan struct{})
+	var worker sync.WaitGroup
+	worker.Go(func() {
+		defer close(out)
+		for _, r := range cat.Rules() {
+			if r.Lint == "" {
+				continue
+			}
+			var j judged
+			results, err := lint.Run(corpus, byName[r.Lint], at, &policy.Site, policy.params(r))
+			if err != nil {
+				j.err = fmt.Errorf("rule %s: %w", r.ID, err)
+			} else {
+				j.findings = findings(r, results, policy.strict(r))
+			}
+			select {
+			case out <- j:
+			case <-enough:
+				return
+			}
 		}
-		results, err := lint.Run(corpus, byName[r.Lint], at, &policy.Site, policy.params(r))
-		if err != nil {
-			return nil, fmt.Errorf("rule %s: %w", r.ID, err)
-		}
-		out = append(out, findings(r, results, policy.strict(r))...)
+	})
+	return out, func() {
+		close(enough)
+		worker.Wait()
 	}
-	return out, nil
 }
 
-// findings makes one finding of each subject, ordered by subject.
+// findings makes one finding of each subject. The results are ordered by subject,
+// and so are the findings.
 func findings(r catalogue.Rule, results []lint.Result, strict bool) []evidence.Finding {
-	byKey := make(map[evidence.Digest]int, len(results))
-	var out []evidence.Finding
+	out := make([]evidence.Finding, 0, len(results))
 	for _, res := range results {
 		f := evidence.Finding{
 			Key:  evidence.FindingKey(r.ID, res.Subject),
@@ -97,23 +140,18 @@ func findings(r catalogue.Rule, results []lint.Result, strict bool) []evidence.F
 			f.Outcome = evidence.Fail
 			f.Detail += " The profile in force raises this warn to a fail."
 		}
-		i, seen := byKey[f.Key]
-		if !seen {
-			byKey[f.Key] = len(out)
+		last := len(out) - 1
+		if last < 0 || out[last].Key != f.Key {
 			out = append(out, f)
 			continue
 		}
-		ids := slices.Concat(out[i].Observations, f.Observations)
+		ids := slices.Concat(out[last].Observations, f.Observations)
 		slices.Sort(ids)
-		if urgency(f) < urgency(out[i]) {
-			out[i] = f
+		if urgency(f) < urgency(out[last]) {
+			out[last] = f
 		}
-		out[i].Observations = slices.Compact(ids)
+		out[last].Observations = slices.Compact(ids)
 	}
-	slices.SortStableFunc(out, func(a, b evidence.Finding) int {
-		return cmp.Or(a.Subject.Endpoint.Compare(b.Subject.Endpoint),
-			cmp.Compare(a.Subject.Locus(), b.Subject.Locus()))
-	})
 	return out
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 	"probity/lint/all"
 	"probity/rules"
 	"probity/rules/catalogue"
-	"probity/scanner/identify"
 )
 
 // judgeFlags say how evidence is judged.
@@ -36,8 +36,7 @@ type judgement struct {
 	policy    rules.Policy
 	at        time.Time
 	failOn    evidence.Severity // empty: never
-	assets    []evidence.Asset
-	findings  []evidence.Finding
+	negative  bool              // a finding that was seen reaches failOn
 }
 
 // newJudgement reads what the flags name, so that a mistake in them shows before
@@ -83,24 +82,21 @@ func readPolicy(path string) (rules.Policy, error) {
 	return rules.ParsePolicy(path, data, func(name string) ([]byte, error) { return readLimited(name, maxPolicyBytes) })
 }
 
-// judge fills in assets and findings.
-func (j *judgement) judge(obs []evidence.Observation) error {
-	j.assets = identify.Resolve(obs)
-	corpus := lint.NewCorpus(obs, j.assets)
-	var err error
-	j.findings, err = rules.Assess(j.catalogue, all.Checks(), corpus, j.policy, j.at)
-	if err != nil {
-		return fmt.Errorf("judge the evidence: %w", err)
-	}
-	return nil
-}
-
-// negative reports whether a finding reaches --fail-on.
-func (j *judgement) negative() bool {
-	for _, f := range j.findings {
-		if j.failOn != "" && f.Outcome == evidence.Fail && f.Severity.Compare(j.failOn) >= 0 {
-			return true
+// findings yields what observations of assets amount to, and sees whether any of
+// it is negative.
+func (j *judgement) findings(obs []evidence.Observation, assets []evidence.Asset) iter.Seq2[evidence.Finding, error] {
+	return func(yield func(evidence.Finding, error) bool) {
+		corpus := lint.NewCorpus(obs, assets)
+		for f, err := range rules.Assess(j.catalogue, all.Checks(), corpus, j.policy, j.at) {
+			if err != nil {
+				err = fmt.Errorf("judge the evidence: %w", err)
+			}
+			if j.failOn != "" && f.Outcome == evidence.Fail && f.Severity.Compare(j.failOn) >= 0 {
+				j.negative = true
+			}
+			if !yield(f, err) {
+				return
+			}
 		}
 	}
-	return false
 }

@@ -11,6 +11,7 @@ import (
 	"probity/evidence"
 	"probity/reports"
 	"probity/scanner/artefact"
+	"probity/scanner/identify"
 )
 
 // lintFlags are everything that lint takes.
@@ -71,23 +72,31 @@ func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
 	if f.store.used() {
 		return a.lintIntoStore(ctx, f, j, obs)
 	}
-	if err := j.judge(obs); err != nil {
+	doc, err := a.lintDocument(j, obs)
+	if err != nil {
 		return err
 	}
-	if err := a.show(a.lintDocument(j, obs), f.view); err != nil {
+	if err := a.show(doc, f.view); err != nil {
 		return err
 	}
-	return verdict(j.negative(), false)
+	return verdict(j.negative, false)
 }
 
 // lintDocument is a report on files alone: nothing was stored, so there is no
 // run and no log.
-func (a *app) lintDocument(j *judgement, obs []evidence.Observation) reports.Document {
+func (a *app) lintDocument(j *judgement, obs []evidence.Observation) (reports.Document, error) {
+	var findings []evidence.Finding
+	for f, err := range j.findings(obs, identify.Resolve(obs)) {
+		if err != nil {
+			return reports.Document{}, err
+		}
+		findings = append(findings, f)
+	}
 	return reports.Build(reports.Input{
 		Tool: toolName(), Generated: a.now().UTC(), AsOf: j.at, Profile: string(j.policy.Profile),
-		Policy: j.policy.Digest, Catalogue: j.catalogue, Findings: j.findings,
+		Policy: j.policy.Digest, Catalogue: j.catalogue, Findings: findings,
 		Observations: obs, Certificates: certificatesOf(obs),
-	})
+	}), nil
 }
 
 func readPassword(path string) (string, error) {

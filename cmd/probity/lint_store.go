@@ -52,5 +52,5 @@ func (a *app) lintIntoStore(ctx context.Context, f lintFlags, j *judgement, obs 
 	if err := a.conclude(ctx, st, f.store.storeFlags, j, f.view, false); err != nil {
 		return err
 	}
-	return verdict(j.negative(), false)
+	return verdict(j.negative, false)
 }

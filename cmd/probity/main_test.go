@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,13 +48,43 @@ const asCommand = "PROBITY_TEST_AS_COMMAND"
 func command() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: testClock()}
+	profiled := profile()
 	code := a.run(ctx, os.Args[1:])
 	stop()
+	profiled()
 	if path := os.Getenv(peakFile); path != "" {
 		status, _ := os.ReadFile("/proc/self/status")
 		_ = os.WriteFile(path, status, 0o600)
 	}
 	os.Exit(code)
+}
+
+// profileDir in the environment names a folder that gets profiles of processor
+// and memory of every command that a benchmark runs, by process.
+const profileDir = "PROBITY_TEST_PROFILE"
+
+// profile begins a profile where one is asked for, and returns what ends it.
+func profile() (end func()) {
+	dir := os.Getenv(profileDir)
+	if dir == "" {
+		return func() {}
+	}
+	create := func(kind string) *os.File {
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.%s", os.Args[1], os.Getpid(), kind)))
+		if err != nil {
+			panic(err)
+		}
+		return f
+	}
+	processor := create("cpu")
+	_ = pprof.StartCPUProfile(processor)
+	return func() {
+		pprof.StopCPUProfile()
+		memory := create("mem")
+		_ = pprof.Lookup("allocs").WriteTo(memory, 0)
+		_ = memory.Close()
+		_ = processor.Close()
+	}
 }
 
 // peakFile in the environment names a file that gets the status of the process

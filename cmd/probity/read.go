@@ -38,7 +38,7 @@ func (a *app) finish(ctx context.Context, st *store.Store, f passiveFlags, j *ju
 	if err := a.conclude(ctx, st, f.store, j, f.view, f.quiet); err != nil {
 		return err
 	}
-	return verdict(j.negative(), incomplete)
+	return verdict(j.negative, incomplete)
 }
 
 type readFlags struct {

@@ -104,7 +104,7 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	if err := a.conclude(ctx, st, f.store, j, f.view, f.quiet); err != nil {
 		return err
 	}
-	return verdict(j.negative(), summary.Skipped+len(summary.Tripped)+len(summary.Vetoed) > 0)
+	return verdict(j.negative, summary.Skipped+len(summary.Tripped)+len(summary.Vetoed) > 0)
 }
 
 // inWindow returns once anything may be sent, or refuses.

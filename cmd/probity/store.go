@@ -13,6 +13,7 @@ import (
 
 	"probity/evidence"
 	"probity/evidence/store"
+	"probity/scanner/identify"
 )
 
 // commands are those of the full build.
@@ -94,13 +95,11 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 	if err != nil {
 		return err
 	}
-	if err := j.judge(obs); err != nil {
+	assets := identify.Resolve(obs)
+	if err := st.SaveAssets(ctx, assets); err != nil {
 		return err
 	}
-	if err := st.SaveAssets(ctx, j.assets); err != nil {
-		return err
-	}
-	if err := st.SaveFindings(ctx, run.ID, j.findings); err != nil {
+	if err := st.SaveFindings(ctx, run.ID, j.findings(obs, assets)); err != nil {
 		return err
 	}
 	end := evidence.RunEnd{Run: run.ID, Ended: a.now(), Status: evidence.StatusComplete}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,14 +25,12 @@ const (
 // of the log as it will be. The first error sticks and undoes all of it.
 type batch struct {
 	s     *Store
+	conn  *sql.Conn
 	tx    *sql.Tx
-	stmts [numKinds]*sql.Stmt
-	entry *sql.Stmt
-	blob  *sql.Stmt                 // id of a blob by digest
-	known *sql.Stmt                 // whether a certificate is projected
-	blobs map[evidence.Digest]int64 // ids of blobs of this batch
-	certs map[int64]bool            // blobs that are known to be projected
+	blob  *sql.Stmt // id of a blob by digest
+	known *sql.Stmt // whether a certificate is projected
 	head  head
+	row   []any
 	line  []byte
 	err   error
 }
@@ -46,11 +45,16 @@ func (s *Store) write(ctx context.Context, do func(*batch) error) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	tx, err := s.w.BeginTx(ctx, nil)
+	conn, err := s.w.Conn(ctx)
 	if err != nil {
 		return explain(s.path, err)
 	}
-	b := &batch{s: s, tx: tx, head: s.head, blobs: make(map[evidence.Digest]int64), certs: make(map[int64]bool)}
+	defer conn.Close() //nolint:errcheck // gives it back to the pool
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return explain(s.path, err)
+	}
+	b := &batch{s: s, conn: conn, tx: tx, head: s.head}
 	b.head.tree = s.head.tree.Clone()
 	err = b.checkHead(ctx)
 	if err == nil {
@@ -60,17 +64,28 @@ func (s *Store) write(ctx context.Context, do func(*batch) error) error {
 		err = b.seal()
 	}
 	if err == nil {
-		err = b.err
+		err = b.flush(numKinds - 1)
+	}
+	if err == nil {
+		err = tx.Commit()
 	}
 	if err != nil {
 		_ = tx.Rollback() // fails only where SQLite has undone it already, as on a full disk
-		return explain(s.path, err)
-	}
-	if err := tx.Commit(); err != nil {
+		s.forget()
 		return explain(s.path, err)
 	}
 	s.head = b.head
 	return nil
+}
+
+// forget drops what a transaction that was undone has left in memory.
+func (s *Store) forget() {
+	for _, a := range s.rows {
+		a.reset()
+	}
+	s.entries.reset()
+	s.certificates.reset()
+	clear(s.blobs)
 }
 
 // checkHead makes sure that the log ends where this process left it.
@@ -86,30 +101,66 @@ func (b *batch) checkHead(ctx context.Context) error {
 }
 
 // insert appends a row and its leaf and returns its id. Values are those of the
-// columns after id, in their order; nil, int64, string and []byte.
+// columns after id, in their order; nil, int64, string and []byte. They must not
+// change until the batch has ended. The row waits in memory until [batch.flush].
 func (b *batch) insert(k kind, values ...any) int64 {
 	if b.err != nil {
 		return 0
 	}
-	t := b.s.tables[k]
+	t := &b.s.tables[k]
 	id := b.head.last[k] + 1
-	row := append([]any{id}, values...)
-	b.line, b.err = tlog.AppendLine(b.line[:0], t.name, row[:len(t.columns)])
+	b.row = append(append(b.row[:0], id), values...)
+	for _, c := range b.s.checks[k] {
+		if !c.ok(b.row[c.column]) {
+			b.err = fmt.Errorf("append to %s: %v does not satisfy %s", t.name, b.row[c.column], c.text)
+			return 0
+		}
+	}
+	b.line, b.err = tlog.AppendLine(b.line[:0], t.name, b.row[:len(t.columns)])
 	if b.err != nil {
 		return 0
 	}
 	leaf := tlog.LeafHash(b.line)
-	if _, err := b.find(&b.stmts[k], b.s.stmts[k]).ExecContext(context.Background(), row...); err != nil { //nolint:sqlclosecheck // compiled once, closed with the store
-		b.err = fmt.Errorf("append to %s: %w", t.name, err)
-		return 0
-	}
-	if _, err := b.find(&b.entry, b.s.entry).ExecContext(context.Background(), b.head.tree.Size(), t.name, id, leaf[:]); err != nil { //nolint:sqlclosecheck // compiled once, closed with the store
-		b.err = fmt.Errorf("append to the log: %w", err)
-		return 0
-	}
+	b.s.entries.add([]any{b.head.tree.Size(), t.name, id, leaf[:]})
+	b.s.rows[k].add(b.row)
 	b.head.tree.Append(leaf)
 	b.head.last[k] = id
+	if b.s.rows[k].full() {
+		b.err = b.flush(k)
+	} else if b.s.entries.full() {
+		b.err = b.flush(-1)
+	}
 	return id
+}
+
+// flush hands the rows that wait to SQLite: those of the kinds up to last, in the
+// order of the kinds, so that a row comes after those it points to, and all
+// entries of the log.
+func (b *batch) flush(last kind) error {
+	if b.err != nil {
+		return b.err
+	}
+	err := b.conn.Raw(func(driverConn any) error {
+		conn, ok := driverConn.(driver.ConnPrepareContext)
+		if !ok {
+			return fmt.Errorf("the driver's connection is a %T", driverConn)
+		}
+		for k := range last + 1 {
+			if err := b.s.rows[k].flush(conn); err != nil {
+				return err
+			}
+		}
+		if last >= kindBlob {
+			if err := b.s.certificates.flush(conn); err != nil {
+				return err
+			}
+		}
+		return b.s.entries.flush(conn)
+	})
+	if b.err == nil {
+		b.err = err
+	}
+	return err
 }
 
 // find returns a compiled statement as one of the transaction, made on first use.
@@ -131,31 +182,56 @@ func (b *batch) seal() error {
 	if err != nil {
 		return err
 	}
+	// The row of a checkpoint goes in when the log is exactly what it covers.
+	if err := b.flush(numKinds - 1); err != nil {
+		return err
+	}
 	b.insert(kindCheckpoint, c.Size, c.Root[:], string(note))
 	b.head.sealed, b.head.at = c.Size, b.s.now()
 	return b.err
 }
 
-// insertBlob keeps data once, by its digest, and returns its id.
-func (b *batch) insertBlob(data []byte) (id int64) {
+// kept is a blob in the database.
+type kept struct {
+	id        int64
+	projected bool // as a certificate
+}
+
+// maxKept bounds the blobs whose ids are remembered: the certificates of CAs come
+// again and again.
+const maxKept = 8192
+
+// insertBlob keeps data once, by its digest, and returns where it is.
+func (b *batch) insertBlob(data []byte) (evidence.Digest, kept) {
 	if b.err != nil {
-		return 0
+		return evidence.Digest{}, kept{}
 	}
 	if data == nil {
 		data = []byte{} // a nil slice would be NULL
 	}
 	sum := evidence.DigestOf(data)
-	if id, ok := b.blobs[sum]; ok {
-		return id
+	if at, ok := b.s.blobs[sum]; ok {
+		return sum, at
 	}
-	err := b.find(&b.blob, b.s.blob).QueryRowContext(context.Background(), sum[:]).Scan(&id) //nolint:sqlclosecheck // compiled once, closed with the store
-	if errors.Is(err, sql.ErrNoRows) {
-		id = b.insert(kindBlob, sum[:], int64(len(data)), data)
-	} else if err != nil {
+	var at kept
+	err := b.find(&b.blob, b.s.blob).QueryRowContext(context.Background(), sum[:]).Scan(&at.id) //nolint:sqlclosecheck // compiled once, closed with the store
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		at.id = b.insert(kindBlob, sum[:], int64(len(data)), data)
+	case err != nil:
 		b.err = err
+	default:
+		at.projected = b.projected(at.id)
 	}
-	b.blobs[sum] = id
-	return id
+	b.remember(sum, at)
+	return sum, at
+}
+
+func (b *batch) remember(sum evidence.Digest, at kept) {
+	if len(b.s.blobs) >= maxKept {
+		clear(b.s.blobs)
+	}
+	b.s.blobs[sum] = at
 }
 
 // ms is the form of a time in the tables; the zero time is NULL.

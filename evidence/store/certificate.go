@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/big"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -201,21 +202,38 @@ func isCA(tbs cryptobyte.String) any {
 	return int64(0)
 }
 
-// projectCertificate writes the projection of a presented certificate once.
+// certificateColumns are those of the projection of certificates.
+func certificateColumns() []string {
+	return strings.Fields("blob spki_sha256 subject issuer serial not_before_s not_after_s key_algorithm key_bits signature_algorithm is_ca")
+}
+
+// projected reports whether a blob has its row in the projection of certificates.
+func (b *batch) projected(blob int64) (known bool) {
+	if b.err == nil {
+		b.err = b.find(&b.known, b.s.known).QueryRowContext(context.Background(), blob).Scan(&known) //nolint:sqlclosecheck // compiled once, closed with the store
+	}
+	return known
+}
+
+// insertCertificate keeps a certificate and, once, its projection.
+func (b *batch) insertCertificate(der []byte) (blob int64) {
+	sum, at := b.insertBlob(der)
+	if b.err == nil && !at.projected {
+		b.projectCertificate(at.id, der)
+		at.projected = true
+		b.remember(sum, at)
+	}
+	return at.id
+}
+
+// projectCertificate writes the projection of a presented certificate.
 func (b *batch) projectCertificate(blob int64, der []byte) {
-	if b.err != nil || b.certs[blob] {
-		return
-	}
-	b.certs[blob] = true
-	var known bool
-	if b.err = b.find(&b.known, b.s.known).QueryRowContext(context.Background(), blob).Scan(&known); b.err != nil || known { //nolint:sqlclosecheck // compiled once, closed with the store
-		return
-	}
 	// What is no certificate is listed by its digest alone.
 	c, _ := parseCertificate(der)
-	_, b.err = b.tx.ExecContext(context.Background(), `INSERT INTO proj_certificate(blob,spki_sha256,subject,issuer,serial,
-		not_before_s,not_after_s,key_algorithm,key_bits,signature_algorithm,is_ca) VALUES(?,?,?,?,?,?,?,?,?,?,?)`,
-		blob, c.spki, c.subject, c.issuer, c.serial, c.notBefore, c.notAfter, c.keyAlgorithm, c.keyBits, c.signatureAlgorithm, c.isCA)
+	b.s.certificates.add([]any{blob, c.spki, c.subject, c.issuer, c.serial, c.notBefore, c.notAfter, c.keyAlgorithm, c.keyBits, c.signatureAlgorithm, c.isCA})
+	if b.s.certificates.full() {
+		b.err = b.flush(kindBlob)
+	}
 }
 
 // rebuildCertificates writes the rows of the projection that are missing.

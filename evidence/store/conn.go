@@ -41,8 +41,11 @@ func pragmas(a access) []pragma {
 	}
 	if a == readWrite {
 		return append(all,
-			pragma{"_journal_mode", "WAL", "journal_mode", "wal"}, // readers go on while one writes
-			pragma{"_synchronous", "FULL", "synchronous", "2"},    // the driver's WAL default may lose the last commits on power loss
+			pragma{"_journal_mode", "WAL", "journal_mode", "wal"},                      // readers go on while one writes
+			pragma{"_synchronous", "FULL", "synchronous", "2"},                         // the driver's WAL default may lose the last commits on power loss
+			pragma{"_cache_size", "-16384", "cache_size", "-16384"},                    // KiB; less, and the indexes of a fleet's findings do not fit
+			pragma{"", "", "temp_store", "2"},                                          // statement journals stay in memory; evidence in no temporary file
+			pragma{"_ignore_check_constraints", "on", "ignore_check_constraints", "1"}, // see check: evaluated before a row is hashed
 		)
 	}
 	return append(all, pragma{"_query_only", "on", "query_only", "1"}) // belt and braces to mode=ro
@@ -101,8 +104,11 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 func (connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 
 func (c connector) setUp(ctx context.Context, conn *sqlite3.SQLiteConn) error {
-	for _, q := range []string{"PRAGMA trusted_schema=OFF", "PRAGMA cell_size_check=ON"} {
-		if _, err := conn.ExecContext(ctx, q, nil); err != nil {
+	for _, p := range pragmas(c.access) {
+		if p.value != "" {
+			continue // set by the DSN
+		}
+		if _, err := conn.ExecContext(ctx, "PRAGMA "+p.name+"="+p.want, nil); err != nil {
 			return err
 		}
 	}

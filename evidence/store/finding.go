@@ -1,11 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -55,11 +57,18 @@ func (b *batch) insertRule(catalogue int64, r evidence.Rule) error {
 	return b.err
 }
 
+// findingsAtOnce is how many findings are ordered by key before they are written.
+// A key is a digest, so in any other order each of them would land on another page
+// of the index over keys.
+const findingsAtOnce = 1 << 14
+
 // SaveFindings keeps the findings of a run that is open, all or none, and assigns
-// their IDs; those in fs, and their runs, do not matter. The run must name its
-// catalogue, and that must have been saved. A finding that fails without an
-// observation to show for it is refused, and so is a second one with the same key.
-func (s *Store) SaveFindings(ctx context.Context, run int64, fs []evidence.Finding) error {
+// their IDs; those in fs, and their runs, do not matter. It takes them as they
+// come and holds a bounded number of them; an error that fs yields undoes all and
+// is returned. The run must name its catalogue, and that must have been saved. A
+// finding that fails without an observation to show for it is refused, and so is
+// a second one with the same key. fs must not use the store.
+func (s *Store) SaveFindings(ctx context.Context, run int64, fs iter.Seq2[evidence.Finding, error]) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.open[run] {
@@ -70,28 +79,50 @@ func (s *Store) SaveFindings(ctx context.Context, run int64, fs []evidence.Findi
 		if err != nil {
 			return err
 		}
-		seen := make(map[evidence.Digest]bool, len(fs))
-		for _, f := range fs {
-			rule, ok := rules[f.Rule]
-			switch {
-			case !ok:
-				return fmt.Errorf("rule %q is not in the catalogue of the run", f.Rule)
-			case f.Outcome == evidence.Fail && len(f.Observations) == 0:
-				return fmt.Errorf("rule %q fails on %q without an observation to show for it", f.Rule, f.Subject.Locus())
-			case seen[f.Key]:
-				return fmt.Errorf("two findings of rule %q on %q have the same key", f.Rule, f.Subject.Locus())
+		var some []evidence.Finding
+		for f, err := range fs {
+			if err != nil {
+				return err
 			}
-			seen[f.Key] = true
-			if err := b.insertFinding(run, rule, f); err != nil {
-				return fmt.Errorf("rule %q on %q: %w", f.Rule, f.Subject.Locus(), err)
+			if some = append(some, f); len(some) < findingsAtOnce {
+				continue
 			}
+			if err := b.insertFindings(run, rules, some); err != nil {
+				return err
+			}
+			clear(some)
+			some = some[:0]
 		}
-		return nil
+		return b.insertFindings(run, rules, some)
 	})
 	if err != nil {
 		return fmt.Errorf("save findings of run %d: %w", run, err)
 	}
 	return nil
+}
+
+// insertFindings appends findings in the order of their keys.
+func (b *batch) insertFindings(run int64, rules map[string]int64, fs []evidence.Finding) error {
+	order := make([]*evidence.Finding, len(fs))
+	for i := range fs {
+		order[i] = &fs[i]
+	}
+	slices.SortStableFunc(order, func(x, y *evidence.Finding) int { return bytes.Compare(x.Key[:], y.Key[:]) })
+	for i, f := range order {
+		rule, ok := rules[f.Rule]
+		switch {
+		case !ok:
+			return fmt.Errorf("rule %q is not in the catalogue of the run", f.Rule)
+		case f.Outcome == evidence.Fail && len(f.Observations) == 0:
+			return fmt.Errorf("rule %q fails on %q without an observation to show for it", f.Rule, f.Subject.Locus())
+		case i > 0 && order[i-1].Key == f.Key: // of others the table's constraint speaks
+			return fmt.Errorf("two findings of rule %q on %q have the same key", f.Rule, f.Subject.Locus())
+		}
+		if err := b.insertFinding(run, rule, f); err != nil {
+			return fmt.Errorf("rule %q on %q: %w", f.Rule, f.Subject.Locus(), err)
+		}
+	}
+	return b.flush(numKinds - 1)
 }
 
 // rulesOf returns the rows of the rules of a run's catalogue by rule id.
@@ -118,7 +149,7 @@ func (b *batch) rulesOf(run int64) (map[string]int64, error) {
 	return rules, err
 }
 
-func (b *batch) insertFinding(run, rule int64, f evidence.Finding) error {
+func (b *batch) insertFinding(run, rule int64, f *evidence.Finding) error {
 	var place [4]any
 	if e := f.Subject.Endpoint; e != (evidence.Endpoint{}) {
 		place = [4]any{address(e.Addr), int64(e.Port), string(e.Transport), clean(e.Name)}
@@ -139,12 +170,13 @@ func (b *batch) insertFinding(run, rule int64, f evidence.Finding) error {
 	return b.err
 }
 
-// Findings returns the findings of a run in the order in which they were saved.
+// Findings returns the findings of a run, ordered by rule and, of one rule, as
+// they were written.
 func (s *Store) Findings(ctx context.Context, run int64) ([]evidence.Finding, error) {
 	var all []evidence.Finding
 	at := make(map[int64]int)
 	err := each(ctx, s.r, `SELECT f.id, f.run, f.finding_key, r.rule, f.severity, f.outcome, f.address, f.port, f.transport, f.server_name,
-		f.certificate, f.duplicate, f.asset, f.title, f.detail FROM finding f JOIN rule r ON r.id=f.rule WHERE f.run=? ORDER BY f.id`, func(scan scanFunc) error {
+		f.certificate, f.duplicate, f.asset, f.title, f.detail FROM finding f JOIN rule r ON r.id=f.rule WHERE f.run=? ORDER BY r.rule, f.id`, func(scan scanFunc) error {
 		f, err := scanFinding(scan)
 		at[f.ID] = len(all)
 		all = append(all, f)

@@ -32,9 +32,9 @@ func (s *Store) Record(ctx context.Context, o evidence.Observation) error {
 	}
 	s.pending = append(s.pending, o)
 	rows, bytes := weigh(o)
-	s.rows += rows
+	s.weight += rows
 	s.bytes += bytes
-	if s.rows >= batchRows || s.bytes >= batchBytes {
+	if s.weight >= batchRows || s.bytes >= batchBytes {
 		if err := s.flush(ctx); err != nil {
 			return fmt.Errorf("record observation: %w", err)
 		}
@@ -57,6 +57,9 @@ func (s *Store) RecordProbe(ctx context.Context, p evidence.ProbeRecord, obs []e
 	}
 	if !s.open[p.Run] {
 		return fmt.Errorf("record probe of run %d: %w", p.Run, ErrRunNotOpen)
+	}
+	if p.Outcome != evidence.ProbeSent && (p.Connections != 0 || p.BytesSent != 0) {
+		return fmt.Errorf("record probe of %s: %q with %d connections and %d bytes sent", p.Endpoint, p.Outcome, p.Connections, p.BytesSent)
 	}
 	err := s.commitPending(ctx, func(b *batch) error {
 		id := b.insert(kindProbe, p.Run, address(p.Endpoint.Addr), int64(p.Endpoint.Port), string(p.Endpoint.Transport), clean(p.Endpoint.Name),
@@ -125,7 +128,7 @@ func (s *Store) commitPending(ctx context.Context, more func(*batch) error) erro
 		return err
 	}
 	clear(s.pending) // lets go of the bytes, keeps the room
-	s.pending, s.rows, s.bytes, s.late = s.pending[:0], 0, 0, nil
+	s.pending, s.weight, s.bytes, s.late = s.pending[:0], 0, 0, nil
 	return nil
 }
 
@@ -192,16 +195,15 @@ func (b *batch) insertObservation(o evidence.Observation) {
 		address(o.Endpoint.Addr), int64(o.Endpoint.Port), string(o.Endpoint.Transport), clean(o.Endpoint.Name),
 		peer[0], peer[1], peer[2], peer[3], o.At.UnixMilli(), string(o.Result), clean(o.Detail), facts)
 	for i, r := range o.Raw {
-		blob := b.insertBlob(r.Data)
-		b.insert(kindRaw, id, int64(i), clean(r.Media), blob)
+		_, at := b.insertBlob(r.Data)
+		b.insert(kindRaw, id, int64(i), clean(r.Media), at.id)
 	}
 	for _, c := range o.Certs {
-		blob := b.insertBlob(c.DER)
+		blob := b.insertCertificate(c.DER)
 		b.insert(kindPresented, id, string(c.Role), int64(c.Position), blob)
-		b.projectCertificate(blob, c.DER)
 	}
 	for _, k := range o.Keys {
-		blob := b.insertBlob(k.Blob)
-		b.insert(kindHostKey, id, clean(k.Algorithm), blob)
+		_, at := b.insertBlob(k.Blob)
+		b.insert(kindHostKey, id, clean(k.Algorithm), at.id)
 	}
 }

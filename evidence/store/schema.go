@@ -85,11 +85,6 @@ func tables() [numKinds]table {
 	}
 }
 
-func (t table) insertSQL() string {
-	all := slices.Concat(t.columns, t.stored)
-	return "INSERT INTO " + t.name + "(" + strings.Join(all, ",") + ") VALUES(?" + strings.Repeat(",?", len(all)-1) + ")"
-}
-
 func (t table) selectSQL() string {
 	return "SELECT " + strings.Join(t.columns, ",") + " FROM " + t.name
 }

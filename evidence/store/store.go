@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,19 +44,23 @@ type Store struct {
 	lock   *fileLock
 	key    *tlog.Key
 	origin string
-	stmts  [numKinds]*sql.Stmt
-	entry  *sql.Stmt
+	checks [numKinds][]check
 	blob   *sql.Stmt
 	known  *sql.Stmt
 
 	mu      sync.Mutex // guards what follows
-	head    head
-	open    map[int64]bool // runs begun and not ended
-	pending []evidence.Observation
-	rows    int // that pending will become
-	bytes   int // that pending holds
-	timer   *time.Timer
-	late    error // of a commit that no call waited for
+	rows    [numKinds]*appender
+	entries *appender // of the log
+	// certificates is the projection; its rows wait with those of the batch.
+	certificates *appender
+	blobs        map[evidence.Digest]kept // some of those in the database
+	head         head
+	open         map[int64]bool // runs begun and not ended
+	pending      []evidence.Observation
+	weight       int // rows that pending will become
+	bytes        int // that pending holds
+	timer        *time.Timer
+	late         error // of a commit that no call waited for
 }
 
 // head is the state of the log after the last commit.
@@ -289,18 +294,20 @@ func loadOrCreateKey(path, name string) (*tlog.Key, error) {
 	return k, err
 }
 
-// prepare compiles the statements that append rows.
+// prepare makes ready what appends rows.
 func (s *Store) prepare(ctx context.Context) (err error) {
+	checks, _ := declared(schemaSQL)
 	for k, t := range s.tables {
-		if s.stmts[k], err = s.w.PrepareContext(ctx, t.insertSQL()); err != nil { //nolint:sqlclosecheck // closePools closes them
-			return err
-		}
+		s.checks[k] = checks[t.name]
+		s.rows[k] = newAppender(t.name, slices.Concat(t.columns, t.stored))
 	}
+	s.entries = newAppender("entry", []string{"seq", "kind", "ref", "leaf"})
+	s.certificates = newAppender("proj_certificate", certificateColumns())
+	s.blobs = make(map[evidence.Digest]kept)
 	for _, p := range []struct {
 		stmt **sql.Stmt
 		sql  string
 	}{
-		{&s.entry, "INSERT INTO entry(seq,kind,ref,leaf) VALUES(?,?,?,?)"},
 		{&s.blob, "SELECT id FROM blob WHERE sha256=?"},
 		{&s.known, "SELECT EXISTS(SELECT 1 FROM proj_certificate WHERE blob=?)"},
 	} {
@@ -309,6 +316,30 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// release closes what prepare and the batches compiled.
+func (s *Store) release() error {
+	var errs []error
+	for _, stmt := range []*sql.Stmt{s.blob, s.known} {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
+	}
+	if s.entries == nil {
+		return errors.Join(errs...)
+	}
+	conn, err := s.w.Conn(context.Background())
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	err = conn.Raw(func(any) error {
+		for _, a := range append(s.rows[:], s.entries, s.certificates) {
+			errs = append(errs, a.close())
+		}
+		return nil
+	})
+	return errors.Join(append(errs, err, conn.Close())...)
 }
 
 // Close keeps what is pending, seals it, and lets the next writer in. Runs that
@@ -334,11 +365,7 @@ func (s *Store) closePools() error {
 		errs = append(errs, s.r.Close())
 	}
 	if s.w != nil {
-		for _, stmt := range append(s.stmts[:], s.entry, s.blob, s.known) {
-			if stmt != nil {
-				errs = append(errs, stmt.Close())
-			}
-		}
+		errs = append(errs, s.release())
 		// Back to a single file that also opens on a read-only medium. Where a
 		// reader is at work in another process this fails, and the file stays in
 		// WAL mode, which is as good.

@@ -210,7 +210,7 @@ func TestSaveFindings_refuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := testFindings([]byte("x"))[:1]
-	if err := s.SaveFindings(ctx, run.ID, good); err == nil || !strings.Contains(err.Error(), "was not saved") {
+	if err := s.SaveFindings(ctx, run.ID, sequence(good)); err == nil || !strings.Contains(err.Error(), "was not saved") {
 		t.Errorf("without a catalogue: %v", err)
 	}
 	if err := s.SaveCatalogue(ctx, "1", catalogueDigest(), testRules()); err != nil {
@@ -229,7 +229,7 @@ func TestSaveFindings_refuses(t *testing.T) {
 		"same key":              {[]evidence.Finding{good[0], good[0]}, "same key"},
 		"no such observation":   {[]evidence.Finding{foreign}, "FOREIGN KEY"},
 	} {
-		err := s.SaveFindings(ctx, run.ID, append(slices.Clone(tt.fs), good[1:]...))
+		err := s.SaveFindings(ctx, run.ID, sequence(append(slices.Clone(tt.fs), good[1:]...)))
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
@@ -237,7 +237,7 @@ func TestSaveFindings_refuses(t *testing.T) {
 	if fs, err := s.Findings(ctx, run.ID); err != nil || len(fs) != 0 {
 		t.Errorf("refused findings left %d rows, %v", len(fs), err)
 	}
-	if err := s.SaveFindings(ctx, run.ID, good); err != nil {
+	if err := s.SaveFindings(ctx, run.ID, sequence(good)); err != nil {
 		t.Error(err)
 	}
 }
@@ -250,7 +250,7 @@ func TestStore_runNotOpen(t *testing.T) {
 	for name, err := range map[string]error{
 		"record":   s.Record(ctx, passiveObservation(1, nil)),
 		"probe":    s.RecordProbe(ctx, evidence.ProbeRecord{Run: 1}, nil),
-		"findings": s.SaveFindings(ctx, 1, nil),
+		"findings": s.SaveFindings(ctx, 1, sequence(nil)),
 		"end":      endErr,
 	} {
 		if !errors.Is(err, ErrRunNotOpen) {

@@ -23,6 +23,9 @@ func Clean(s string) string { return CleanN(s, MaxField) }
 
 // CleanN is [Clean] with a limit of max bytes; max must be at least 3.
 func CleanN(s string, max int) string {
+	if len(s) <= max && plain(s) {
+		return s
+	}
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
@@ -45,6 +48,16 @@ func CleanN(s string, max int) string {
 		b.WriteString(piece)
 	}
 	return b.String()
+}
+
+// plain reports whether s is printable ASCII, as nearly all text is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func printable(r rune) bool { return r == ' ' || unicode.IsGraphic(r) && !unicode.IsSpace(r) }
