@@ -34,6 +34,9 @@ type HTTPFacts struct {
 	// white space around it, and of /favicon.ico. Equal products have equal ones.
 	TitleSHA256 string `json:"title_sha256,omitzero"`
 	IconSHA256  string `json:"icon_sha256,omitzero"`
+	// IconMD5 is hex MD5 of /favicon.ico, as public lists of icons give it. It says
+	// which icon it is to those lists and guards nothing.
+	IconMD5 string `json:"icon_md5,omitzero"`
 	// LoginForm is true if the page, as far as it was read, has a password field.
 	LoginForm bool `json:"login_form,omitzero"`
 }

@@ -11,6 +11,7 @@ package httpprobe
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -99,6 +100,8 @@ func icon(ctx context.Context, s scanner.Session, overTLS bool, f *evidence.HTTP
 	}
 	if response.Status == http.StatusOK && strings.HasPrefix(response.MediaType(), "image/") && len(response.Body) > 0 {
 		f.IconSHA256 = digest(response.Body)
+		sum := md5.Sum(response.Body)
+		f.IconMD5 = hex.EncodeToString(sum[:])
 	}
 	return nil
 }
@@ -237,6 +240,7 @@ func extract(f *evidence.HTTPFacts) []byte {
 	line("strict-transport-security", f.HSTSAge)
 	line("title-sha256", f.TitleSHA256)
 	line("icon-sha256", f.IconSHA256)
+	line("icon-md5", f.IconMD5)
 	line("password-field", f.LoginForm)
 	return b.Bytes()
 }

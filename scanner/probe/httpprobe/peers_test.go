@@ -138,6 +138,7 @@ http {
 	}
 	want = &evidence.HTTPFacts{
 		TLS: true, Status: 200, MediaType: "text/html", HSTS: true, HSTSAge: 600, LoginForm: true, IconSHA256: digest([]byte("icon")),
+		IconMD5: "baec6461b0d69dde1b861aefbe375d8a",
 	}
 	got := ask(t, secure, speaksTLS())
 	if diff := cmp.Diff(want, got, anyServer); diff != "" {
