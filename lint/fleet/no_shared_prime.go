@@ -1,11 +1,13 @@
 package fleet
 
 import (
+	"context"
 	"maps"
 	"math/big"
 	"slices"
 
 	"probity/evidence"
+	"probity/internal/batchgcd"
 	"probity/lint"
 )
 
@@ -28,19 +30,22 @@ func noSharedPrime() lint.Check {
 			for i, t := range texts {
 				moduli[i] = new(big.Int).SetBytes([]byte(t))
 			}
+			divisors, err := batchgcd.Common(context.Background(), moduli, batchgcd.Options{})
+			if err != nil {
+				return fleetWide(lint.Inconclusivef("The RSA moduli could not be compared: %v.", err))
+			}
 			var out []lint.GroupVerdict
-			for text, indexes := range commonDivisors(moduli) {
-				d, _ := new(big.Int).SetString(text, 10)
+			for _, d := range divisors {
 				var members []member
-				for _, i := range indexes {
+				for _, i := range d.Moduli {
 					members = append(members, owners[texts[i]]...)
 				}
 				kind := "prime"
-				if !d.ProbablyPrime(20) {
+				if !d.Splits {
 					kind = "divisor"
 				}
-				out = append(out, group(evidence.DuplicatePrime, d.Text(16), members, confidenceOf(members), lint.Failf(
-					"%d RSA moduli share a %s of %d bits, so anyone can factor them.", len(indexes), kind, d.BitLen())))
+				out = append(out, group(evidence.DuplicatePrime, d.Value.Text(16), members, confidenceOf(members), lint.Failf(
+					"%d RSA moduli share a %s of %d bits, so anyone can factor them.", len(d.Moduli), kind, d.Value.BitLen())))
 			}
 			return or(out, lint.Passf("The %d RSA moduli share no prime.", len(moduli)))
 		},
