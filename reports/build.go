@@ -48,6 +48,7 @@ func Build(in Input) Document {
 	d.Sources = b.sources()
 	d.Clauses = b.clauses()
 	d.Limits, d.Catalogue = b.limits()
+	d.Traffic = b.traffic()
 	d.Coverage = b.coverage()
 	d.Runs = b.runs()
 	d.Observations = b.observations()

@@ -58,6 +58,7 @@ type Document struct {
 	Findings     []Finding     `json:"findings"`
 	Duplicates   []Duplicate   `json:"duplicates"`
 	Assets       []Asset       `json:"assets"`
+	Traffic      Traffic       `json:"traffic"`
 	Coverage     Coverage      `json:"coverage"`
 	Sources      []Source      `json:"sources"`
 	Clauses      []Clause      `json:"clauses"`

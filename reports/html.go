@@ -40,6 +40,8 @@ const (
 	plainDuplicates   = 200
 	plainNotReached   = 200
 	plainObservations = 500
+	plainServices     = 300
+	plainClients      = 100
 	// embeddedDigests is the number of observations up to which the page embeds
 	// the digests of all raw bytes: they do not compress.
 	embeddedDigests = 20000
@@ -59,6 +61,8 @@ type page struct {
 	Findings     []Finding
 	Assets       []Asset
 	Duplicates   []Duplicate
+	Services     []Service
+	Clients      []Client
 	NotReached   []Unreached
 	Observations []Observation
 	Areas        []string
@@ -88,6 +92,7 @@ func HTML(w io.Writer, d Document) error {
 		DataDigest: evidence.DigestOf(data).String(),
 		Findings:   first(d.Findings, plainFindings), Assets: first(d.Assets, plainAssets),
 		Duplicates: first(d.Duplicates, plainDuplicates), NotReached: first(d.Coverage.NotReached, plainNotReached),
+		Services: first(d.Traffic.Services, plainServices), Clients: first(d.Traffic.Clients, plainClients),
 		Areas: areas(d.Rules), Sources: bySource(d),
 	}
 	p.Observations = observationsOf(d, p.Findings)
