@@ -10,23 +10,35 @@ import (
 	"probity/evidence"
 )
 
-// SaveAssets replaces the projection of assets and their claims. It is derived
-// from observations and not part of the log.
+// projections of assets, those that point to others first.
+func assetProjections() []string {
+	return []string{
+		"proj_claim", "proj_asset_endpoint", "proj_asset_stay", "proj_asset_join", "proj_asset_event", "proj_asset_fact", "proj_asset",
+	}
+}
+
+// SaveAssets replaces the projection of assets, their claims and their lives. It
+// is derived from observations and from what people said, and not part of the
+// log.
 func (s *Store) SaveAssets(ctx context.Context, assets []evidence.Asset) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err := s.write(ctx, func(b *batch) error {
-		for _, t := range []string{"proj_claim", "proj_asset_endpoint", "proj_asset"} {
+		for _, t := range assetProjections() {
 			if _, err := b.tx.ExecContext(ctx, "DELETE FROM "+t); err != nil {
 				return err
 			}
 		}
+		w, err := newAssetWriter(ctx, b)
+		if err != nil {
+			return err
+		}
 		for i, a := range assets {
-			if err := b.projectAsset(int64(i)+1, a); err != nil {
-				return fmt.Errorf("asset %q: %w", a.ID, err)
+			if err := w.write(int64(i)+1, a); err != nil {
+				return errors.Join(fmt.Errorf("asset %q: %w", a.ID, err), w.close())
 			}
 		}
-		return nil
+		return w.close()
 	})
 	if err != nil {
 		return fmt.Errorf("save assets: %w", err)
@@ -34,72 +46,61 @@ func (s *Store) SaveAssets(ctx context.Context, assets []evidence.Asset) error {
 	return nil
 }
 
-func (b *batch) projectAsset(id int64, a evidence.Asset) error {
-	addresses := a.Addresses
-	if addresses == nil {
-		addresses = []netip.Addr{}
+// RecordAssetFacts records what people said of assets in a run that is open, all
+// or nothing. The IDs and runs of the facts are assigned.
+func (s *Store) RecordAssetFacts(ctx context.Context, run int64, facts []evidence.AssetFact) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open[run] {
+		return fmt.Errorf("record facts of run %d: %w", run, ErrRunNotOpen)
 	}
-	list, err := toJSON(addresses)
-	if err != nil {
-		return err
-	}
-	exec := func(query string, args ...any) {
-		if err == nil {
-			_, err = b.tx.ExecContext(context.Background(), query, args...)
+	err := s.commitPending(ctx, func(b *batch) error {
+		for i := range facts {
+			f := &facts[i]
+			values := f.Values
+			if values == nil {
+				values = map[string]string{}
+			}
+			text, err := toJSON(values)
+			if err != nil {
+				return err
+			}
+			f.Run = run
+			f.ID = b.insert(kindAssetFact, run, f.At.UnixMilli(), string(f.Kind), clean(f.Asset), clean(f.Other), address(f.Address), text, clean(f.Reason))
 		}
+		return b.err
+	})
+	if err != nil {
+		return fmt.Errorf("record facts of run %d: %w", run, err)
 	}
-	exec("INSERT INTO proj_asset(id,asset,addresses,first_seen_ms,last_seen_ms) VALUES(?,?,?,?,?)",
-		id, clean(a.ID), list, a.FirstSeen.UnixMilli(), a.LastSeen.UnixMilli())
-	for _, e := range a.Endpoints {
-		exec("INSERT INTO proj_asset_endpoint(asset,address,port,transport,server_name) VALUES(?,?,?,?,?)",
-			id, address(e.Addr), int64(e.Port), string(e.Transport), clean(e.Name))
-	}
-	for _, c := range a.Claims {
-		exec("INSERT INTO proj_claim(asset,attribute,value,confidence,layer,observation) VALUES(?,?,?,?,?,?)",
-			id, string(c.Attribute), clean(c.Value), int64(c.Confidence), clean(c.Layer), optional(c.Observation))
-	}
-	return err
+	return nil
 }
 
-// Assets returns the assets as they were last saved.
-func (s *Store) Assets(ctx context.Context) ([]evidence.Asset, error) {
-	var all []evidence.Asset
-	at := make(map[int64]int)
-	err := each(ctx, s.r, "SELECT id, asset, addresses, first_seen_ms, last_seen_ms FROM proj_asset ORDER BY id", func(scan scanFunc) error {
-		var a evidence.Asset
-		var id, first, last int64
-		var list string
-		if err := scan(&id, &a.ID, &list, &first, &last); err != nil {
+// AssetFacts returns what people said of assets, in the order in which it was
+// recorded. A database from before there were such statements has none.
+func (s *Store) AssetFacts(ctx context.Context) ([]evidence.AssetFact, error) {
+	if s.version < s.tables[kindAssetFact].since {
+		return nil, nil
+	}
+	var all []evidence.AssetFact
+	err := each(ctx, s.r, `SELECT f.id, f.run, f.at_ms, f.kind, f.asset, f.other, coalesce(f.address,''), f.facts, f.reason, r.operator
+		FROM asset_fact f JOIN run r ON r.id=f.run ORDER BY f.id`, func(scan scanFunc) error {
+		var f evidence.AssetFact
+		var at int64
+		var addr, values string
+		if err := scan(&f.ID, &f.Run, &at, &f.Kind, &f.Asset, &f.Other, &addr, &values, &f.Reason, &f.By); err != nil {
 			return err
 		}
-		if err := json.Unmarshal([]byte(list), &a.Addresses); err != nil {
-			return fmt.Errorf("asset %q: addresses: %w", a.ID, err)
+		f.At = fromMS(at)
+		err := json.Unmarshal([]byte(values), &f.Values)
+		if addr != "" && err == nil {
+			f.Address, err = netip.ParseAddr(addr)
 		}
-		a.FirstSeen, a.LastSeen = fromMS(first), fromMS(last)
-		at[id] = len(all)
-		all = append(all, a)
+		if err != nil {
+			return fmt.Errorf("statement %d: %w", f.ID, err)
+		}
+		all = append(all, f)
 		return nil
 	})
-	endpoints := each(ctx, s.r, "SELECT asset, address, port, transport, server_name FROM proj_asset_endpoint ORDER BY id", func(scan scanFunc) error {
-		var id int64
-		var n nullEndpoint
-		if err := scan(&id, &n.address, &n.port, &n.transport, &n.name); err != nil {
-			return err
-		}
-		e, err := n.endpoint()
-		if i, ok := at[id]; ok {
-			all[i].Endpoints = append(all[i].Endpoints, e)
-		}
-		return err
-	})
-	claims := each(ctx, s.r, "SELECT asset, attribute, value, confidence, layer, coalesce(observation,0) FROM proj_claim ORDER BY id", func(scan scanFunc) error {
-		var id int64
-		var c evidence.Claim
-		err := scan(&id, &c.Attribute, &c.Value, &c.Confidence, &c.Layer, &c.Observation)
-		if i, ok := at[id]; ok {
-			all[i].Claims = append(all[i].Claims, c)
-		}
-		return err
-	})
-	return all, explain(s.path, errors.Join(err, endpoints, claims))
+	return all, explain(s.path, err)
 }

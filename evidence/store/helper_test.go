@@ -155,9 +155,23 @@ func testAssets() []evidence.Asset {
 		Claims: []evidence.Claim{
 			{Attribute: evidence.AttrManufacturer, Value: "Müller", Confidence: 60, Layer: "x509", Observation: 1},
 			{Attribute: evidence.AttrModel, Value: "Pump 3", Confidence: 80, Layer: "dicom", Observation: 2},
-			{Attribute: evidence.AttrMAC, Value: "00:11:22:33:44:55", Confidence: 90, Layer: "arp"},
+			{Attribute: evidence.AttrMAC, Value: "00:11:22:33:44:55", Confidence: 90, Layer: "arp", Source: "oui"},
 		},
+		Stays: []evidence.Stay{{ID: "a1", Addr: web.Addr, First: testTime, Last: testTime.Add(time.Hour)}, {ID: "a2", Addr: dicom.Addr, First: testTime, Last: testTime, Ended: true}},
+		Joins: []evidence.Join{{Kept: "a1", Ended: "a2", Reason: "the same MAC address", Observations: []int64{1, 2}}},
+		Events: []evidence.Event{
+			{At: testTime, Kind: evidence.EventAppeared, Subject: "192.0.2.1", Observations: []int64{1}},
+			{At: testTime.Add(time.Minute), Kind: evidence.EventStated, Subject: "label", After: "name=Pump", Detail: "seen on site", Fact: 1},
+		},
+		Facts: []evidence.AssetFact{testFacts()[0]},
 	}}
+}
+
+func testFacts() []evidence.AssetFact {
+	return []evidence.AssetFact{
+		{At: testTime, Kind: evidence.FactLabel, Asset: "a1", Values: map[string]string{"name": "Pump"}, Reason: "seen on site"},
+		{At: testTime, Kind: evidence.FactSplit, Asset: "a1", Address: dicom.Addr, Values: map[string]string{"apart": "a2", "from": "a1"}, Reason: "two devices"},
+	}
 }
 
 // fill writes an active run, a passive run and an assessment, with at least two
@@ -195,6 +209,7 @@ func fill(t testing.TB, s *Store) Checkpoint {
 			for _, f := range testFindings(der) { // apart, so that their rows do not depend on their keys
 				must(s.SaveFindings(ctx, run.ID, sequence([]evidence.Finding{f})))
 			}
+			must(s.RecordAssetFacts(ctx, run.ID, testFacts()))
 		}
 		_, err = s.EndRun(ctx, evidence.RunEnd{Run: run.ID, Ended: testTime.Add(time.Hour), Status: evidence.StatusComplete, Targets: 3, Reached: int64(i), PacketsSeen: 10, PacketsDropped: 1, Note: "end"})
 		must(err)

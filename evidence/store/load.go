@@ -27,13 +27,13 @@ func (s *Store) load(ctx context.Context, o Options) error {
 	if err := s.loadKey(keyFile(s.path, o), verifier); err != nil {
 		return err
 	}
-	if err := s.prepare(ctx); err != nil {
-		return err
-	}
 	if err := s.loadTree(ctx); err != nil {
 		return err
 	}
 	for k, t := range s.tables {
+		if t.since > s.version {
+			continue
+		}
 		if err := s.w.QueryRowContext(ctx, "SELECT coalesce(max(id),0) FROM "+t.name).Scan(&s.head.last[k]); err != nil {
 			return err
 		}
@@ -42,6 +42,12 @@ func (s *Store) load(ctx context.Context, o Options) error {
 		if err := s.checkTail(ctx); err != nil {
 			return err
 		}
+	}
+	if err := s.upgrade(ctx); err != nil {
+		return err
+	}
+	if err := s.prepare(ctx); err != nil {
+		return err
 	}
 	if err := s.abortUnended(ctx); err != nil {
 		return err

@@ -15,8 +15,9 @@ import (
 const (
 	// applicationID marks a file as ours in its header ("PRBY").
 	applicationID = 0x50524259
-	// schemaVersion is the user_version that this program writes and reads.
-	schemaVersion = 1
+	// schemaVersion is the user_version that this program writes. It reads all up
+	// to it.
+	schemaVersion = 2
 )
 
 //go:embed schema.sql
@@ -24,6 +25,14 @@ var schemaSQL string
 
 //go:embed views.sql
 var viewsSQL string
+
+// The schema of version 1 does not change any more.
+//
+//go:embed schema_v1.sql
+var schemaV1SQL string
+
+//go:embed views_v1.sql
+var viewsV1SQL string
 
 // kind names a logged table.
 type kind int
@@ -46,6 +55,7 @@ const (
 	kindFinding
 	kindFindingEvidence
 	kindCheckpoint
+	kindAssetFact
 	numKinds
 )
 
@@ -57,13 +67,17 @@ type table struct {
 	// stored are columns after those, which the line leaves out because a digest
 	// in the line stands for them.
 	stored []string
+	// since is the schema version that brought the table.
+	since int64
 }
 
 // tables are the logged tables by kind. A test compares them with the schema.
 func tables() [numKinds]table {
 	t := func(name, columns string, stored ...string) table {
-		return table{name: name, columns: strings.Fields(columns), stored: stored}
+		return table{name: name, columns: strings.Fields(columns), stored: stored, since: 1}
 	}
+	assetFact := t("asset_fact", "id run at_ms kind asset other address facts reason")
+	assetFact.since = 2
 	return [numKinds]table{
 		kindStore:           t("store", "id uuid origin canon_version created_ms"),
 		kindSigningKey:      t("signing_key", "id verifier created_ms"),
@@ -82,7 +96,14 @@ func tables() [numKinds]table {
 		kindFinding:         t("finding", "id run rule finding_key severity outcome address port transport server_name certificate duplicate asset title detail"),
 		kindFindingEvidence: t("finding_evidence", "id finding observation"),
 		kindCheckpoint:      t("checkpoint", "id size root note"),
+		kindAssetFact:       assetFact,
 	}
+}
+
+// tablesOf lists the logged tables that a schema version has.
+func tablesOf(version int64) []table {
+	all := tables()
+	return slices.DeleteFunc(all[:], func(t table) bool { return t.since > version })
 }
 
 func (t table) selectSQL() string {
@@ -92,18 +113,28 @@ func (t table) selectSQL() string {
 // triggersSQL forbids UPDATE and DELETE on every logged table and on the log.
 // INSERT OR REPLACE is a DELETE to these triggers only under recursive_triggers,
 // which every connection of ours sets.
-func triggersSQL() string {
+func triggersSQL(version int64) string {
 	var b strings.Builder
-	guard := func(name string) {
-		for _, op := range []string{"UPDATE", "DELETE"} {
-			fmt.Fprintf(&b, "CREATE TRIGGER %[1]s_no_%[2]s BEFORE %[3]s ON %[1]s BEGIN SELECT RAISE(ABORT,'append-only: %[1]s'); END;\n", name, strings.ToLower(op), op)
-		}
+	for _, t := range tablesOf(version) {
+		b.WriteString(guardSQL(t.name))
 	}
-	for _, t := range tables() {
-		guard(t.name)
+	return b.String() + guardSQL("entry")
+}
+
+func guardSQL(name string) string {
+	var b strings.Builder
+	for _, op := range []string{"UPDATE", "DELETE"} {
+		fmt.Fprintf(&b, "CREATE TRIGGER %[1]s_no_%[2]s BEFORE %[3]s ON %[1]s BEGIN SELECT RAISE(ABORT,'append-only: %[1]s'); END;\n", name, strings.ToLower(op), op)
 	}
-	guard("entry")
 	return b.String()
+}
+
+// schemaText declares a schema version.
+func schemaText(version int64) string {
+	if version == 1 {
+		return schemaV1SQL + triggersSQL(version) + viewsV1SQL
+	}
+	return schemaSQL + triggersSQL(version) + viewsSQL
 }
 
 // object is one row of sqlite_schema.
@@ -147,13 +178,13 @@ func fingerprint(all []object) evidence.Digest {
 	return evidence.DigestOf([]byte(b.String()))
 }
 
-// declaredSchema is what a database of this version declares, asked from SQLite
+// declaredSchema is what a database of a version declares, asked from SQLite
 // itself so that there is no second copy to keep.
-func declaredSchema(ctx context.Context) (_ []object, err error) {
+func declaredSchema(ctx context.Context, version int64) (_ []object, err error) {
 	db := sql.OpenDB(connector{dsn: "file::memory:", access: unguarded})
 	db.SetMaxOpenConns(1)
 	defer func() { err = cmp.Or(err, db.Close()) }()
-	if _, err := db.ExecContext(ctx, schemaSQL+triggersSQL()+viewsSQL); err != nil {
+	if _, err := db.ExecContext(ctx, schemaText(version)); err != nil {
 		return nil, fmt.Errorf("declare schema: %w", err)
 	}
 	return schemaOf(ctx, db)

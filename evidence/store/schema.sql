@@ -172,6 +172,19 @@ CREATE TABLE checkpoint(
   root BLOB NOT NULL CHECK(length(root)=32),
   note TEXT NOT NULL) STRICT;
 
+-- What people said of assets. Since version 2. Who and under which authority is
+-- in the run.
+CREATE TABLE asset_fact(
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES run(id),
+  at_ms INTEGER NOT NULL,
+  kind TEXT NOT NULL CHECK(kind IN('merge','split','label','inventory')),
+  asset TEXT NOT NULL,
+  other TEXT NOT NULL,
+  address TEXT,
+  facts TEXT NOT NULL CHECK(json_valid(facts)),
+  reason TEXT NOT NULL) STRICT;
+
 -- The evidence log: leaf seq is the row ref of the table kind.
 CREATE TABLE entry(
   seq INTEGER PRIMARY KEY CHECK(seq>=0),
@@ -217,7 +230,37 @@ CREATE TABLE proj_claim(
   value TEXT NOT NULL,
   confidence INTEGER NOT NULL,
   layer TEXT NOT NULL,
-  observation INTEGER REFERENCES observation(id)) STRICT;
+  observation INTEGER REFERENCES observation(id),
+  source TEXT NOT NULL) STRICT;
+
+CREATE TABLE proj_asset_stay(
+  id INTEGER PRIMARY KEY,
+  asset INTEGER NOT NULL REFERENCES proj_asset(id),
+  stay TEXT NOT NULL,
+  address TEXT NOT NULL,
+  first_ms INTEGER NOT NULL,
+  last_ms INTEGER NOT NULL,
+  ended INTEGER NOT NULL) STRICT;
+
+CREATE TABLE proj_asset_join(
+  id INTEGER PRIMARY KEY,
+  asset INTEGER NOT NULL REFERENCES proj_asset(id),
+  kept TEXT NOT NULL,
+  ended TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  observations TEXT NOT NULL) STRICT;
+
+-- event and fact are JSON, as package evidence writes them.
+CREATE TABLE proj_asset_event(
+  id INTEGER PRIMARY KEY,
+  asset INTEGER NOT NULL REFERENCES proj_asset(id),
+  at_ms INTEGER NOT NULL,
+  event TEXT NOT NULL) STRICT;
+
+CREATE TABLE proj_asset_fact(
+  id INTEGER PRIMARY KEY,
+  asset INTEGER NOT NULL REFERENCES proj_asset(id),
+  fact TEXT NOT NULL) STRICT;
 
 CREATE INDEX scope_run ON scope(run);
 CREATE INDEX probe_run ON probe(run);
@@ -233,6 +276,12 @@ CREATE INDEX finding_evidence_observation ON finding_evidence(observation);
 CREATE INDEX proj_asset_endpoint_place ON proj_asset_endpoint(address,port,transport,server_name);
 CREATE INDEX proj_asset_endpoint_asset ON proj_asset_endpoint(asset);
 CREATE INDEX proj_claim_asset ON proj_claim(asset,attribute);
+CREATE INDEX asset_fact_run ON asset_fact(run);
+CREATE INDEX proj_asset_stay_asset ON proj_asset_stay(asset);
+CREATE INDEX proj_asset_stay_stay ON proj_asset_stay(stay);
+CREATE INDEX proj_asset_join_asset ON proj_asset_join(asset);
+CREATE INDEX proj_asset_event_asset ON proj_asset_event(asset,at_ms);
+CREATE INDEX proj_asset_fact_asset ON proj_asset_fact(asset);
 
 CREATE TRIGGER entry_gapless BEFORE INSERT ON entry
   WHEN NEW.seq<>(SELECT coalesce(max(seq)+1,0) FROM entry)

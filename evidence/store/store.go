@@ -40,13 +40,15 @@ type Store struct {
 	path   string
 	now    func() time.Time
 	tables [numKinds]table
-	w, r   *sql.DB // one writer, several readers; w is nil when read-only
-	lock   *fileLock
-	key    *tlog.Key
-	origin string
-	checks [numKinds][]check
-	blob   *sql.Stmt
-	known  *sql.Stmt
+	// version is the schema version of the file.
+	version int64
+	w, r    *sql.DB // one writer, several readers; w is nil when read-only
+	lock    *fileLock
+	key     *tlog.Key
+	origin  string
+	checks  [numKinds][]check
+	blob    *sql.Stmt
+	known   *sql.Stmt
 
 	mu      sync.Mutex // guards what follows
 	rows    [numKinds]*appender
@@ -113,7 +115,8 @@ func (s *Store) openReaders(ctx context.Context) (err error) {
 	if s.r, err = openPool(s.path, readMode(s.path), readers); err != nil {
 		return err
 	}
-	return checkIdentity(ctx, s.r, s.path)
+	s.version, err = checkIdentity(ctx, s.r, s.path)
+	return err
 }
 
 // readMode is immutable where nobody can write beside a file that was closed
@@ -141,26 +144,26 @@ func checkFile(path string) error {
 }
 
 // checkIdentity tells our databases from others and from those of the future.
-func checkIdentity(ctx context.Context, q querier, path string) error {
-	var id, version int64
+func checkIdentity(ctx context.Context, q querier, path string) (version int64, err error) {
+	var id int64
 	if err := q.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
-		return err
+		return 0, err
 	}
 	if err := q.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
+		return 0, err
 	}
 	switch {
 	case id != applicationID:
-		return &FileError{Path: path, Kind: ErrForeign, What: "this is a database, but not one of probity", Mend: "give another file with --db; this one was not touched"}
+		return 0, &FileError{Path: path, Kind: ErrForeign, What: "this is a database, but not one of probity", Mend: "give another file with --db; this one was not touched"}
 	case version > schemaVersion:
-		return &FileError{
+		return 0, &FileError{
 			Path: path, Kind: ErrNewer, What: fmt.Sprintf("the schema has version %d, this program knows up to %d", version, schemaVersion),
 			Mend: "use the probity that wrote it, or a newer one",
 		}
 	case version < 1:
-		return &FileError{Path: path, Kind: ErrCorrupt, What: fmt.Sprintf("the schema version is %d", version), Mend: "continue from a copy that is whole"}
+		return 0, &FileError{Path: path, Kind: ErrCorrupt, What: fmt.Sprintf("the schema version is %d", version), Mend: "continue from a copy that is whole"}
 	}
-	return nil
+	return version, nil
 }
 
 func (s *Store) openWritable(ctx context.Context, o Options) (err error) {
@@ -205,7 +208,8 @@ func (s *Store) inspect(ctx context.Context) (empty bool, err error) {
 	if objects == 0 {
 		return true, nil
 	}
-	return false, checkIdentity(ctx, db, s.path)
+	s.version, err = checkIdentity(ctx, db, s.path)
+	return false, err
 }
 
 // createFile makes an empty file that only its owner may read, and says whether
@@ -250,12 +254,13 @@ func (s *Store) create(ctx context.Context, o Options) error {
 	}
 	declare := func(tx *sql.Tx) error {
 		q := fmt.Sprintf("PRAGMA application_id=%d; PRAGMA user_version=%d;\n", applicationID, schemaVersion)
-		_, err := tx.ExecContext(ctx, q+schemaSQL+triggersSQL()+viewsSQL)
+		_, err := tx.ExecContext(ctx, q+schemaText(schemaVersion))
 		return err
 	}
 	if err := s.inTx(ctx, declare); err != nil {
 		return err
 	}
+	s.version = schemaVersion
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}

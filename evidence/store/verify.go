@@ -78,7 +78,7 @@ type VerifyReport struct {
 // not be checked (no such file, not a probity database, a newer schema, an
 // unusable public key).
 func Verify(ctx context.Context, path string, o VerifyOptions) (VerifyReport, error) {
-	v := &verifier{tables: tables()}
+	v := &verifier{}
 	if o.PublicKey != "" {
 		key, err := tlog.ParseVerifier(o.PublicKey)
 		if err != nil {
@@ -114,7 +114,8 @@ type outsideCheckpoint struct {
 }
 
 type verifier struct {
-	tables  [numKinds]table
+	tables  []table // of the file's version
+	version int64
 	pinned  *tlog.Verifier
 	outside []outsideCheckpoint
 	tx      *sql.Tx
@@ -147,9 +148,10 @@ func (v *verifier) run(ctx context.Context, db *sql.DB, path string) (err error)
 		return err
 	}
 	defer v.tx.Rollback() //nolint:errcheck // only read
-	if err := checkIdentity(ctx, v.tx, path); err != nil {
+	if v.version, err = checkIdentity(ctx, v.tx, path); err != nil {
 		return err
 	}
+	v.tables = tablesOf(v.version)
 	same, err := v.checkSchema(ctx)
 	if err = v.damage(err); err != nil || !same {
 		return err
@@ -175,7 +177,7 @@ func (v *verifier) damage(err error) error {
 }
 
 func (v *verifier) checkSchema(ctx context.Context) (same bool, err error) {
-	want, err := declaredSchema(ctx)
+	want, err := declaredSchema(ctx, v.version)
 	if err != nil {
 		return false, err
 	}

@@ -104,5 +104,29 @@ SELECT c.source, c.edition, c.clause, c.title, r.rule, c.relation, c.force, c.ve
 FROM clause c JOIN rule r ON r.id=c.rule WHERE r.catalogue=(SELECT max(id) FROM catalogue);
 
 CREATE VIEW v_claim AS
-SELECT a.asset, c.attribute, c.value, c.confidence, c.layer, c.observation
+SELECT a.asset, c.attribute, c.value, c.confidence, c.layer, c.observation, c.source
 FROM proj_claim c JOIN proj_asset a ON a.id=c.asset;
+
+CREATE VIEW v_asset_stay AS
+SELECT a.asset, s.stay, s.address,
+  strftime('%Y-%m-%dT%H:%M:%fZ',s.first_ms/1000.0,'unixepoch') AS first_seen,
+  strftime('%Y-%m-%dT%H:%M:%fZ',s.last_ms/1000.0,'unixepoch') AS last_seen,
+  s.ended
+FROM proj_asset_stay s JOIN proj_asset a ON a.id=s.asset;
+
+CREATE VIEW v_asset_join AS
+SELECT a.asset, j.kept, j.ended, j.reason, j.observations
+FROM proj_asset_join j JOIN proj_asset a ON a.id=j.asset;
+
+CREATE VIEW v_asset_event AS
+SELECT a.asset, strftime('%Y-%m-%dT%H:%M:%fZ',e.at_ms/1000.0,'unixepoch') AS at,
+  json_extract(e.event,'$.kind') AS kind, json_extract(e.event,'$.subject') AS subject,
+  coalesce(json_extract(e.event,'$.before'),'') AS before, coalesce(json_extract(e.event,'$.after'),'') AS after,
+  coalesce(json_extract(e.event,'$.detail'),'') AS detail, coalesce(json_extract(e.event,'$.observations'),'[]') AS observations,
+  json_extract(e.event,'$.fact') AS fact
+FROM proj_asset_event e JOIN proj_asset a ON a.id=e.asset;
+
+CREATE VIEW v_asset_fact AS
+SELECT f.id AS fact, f.run, strftime('%Y-%m-%dT%H:%M:%fZ',f.at_ms/1000.0,'unixepoch') AS at,
+  f.kind, f.asset, f.other, f.address, f.facts, f.reason, r.operator
+FROM asset_fact f JOIN run r ON r.id=f.run;

@@ -30,7 +30,11 @@ func contract() []string {
 		"v_duplicate(kind, value, certificates, assets, confidence)",
 		"v_probe(run, address, port, probe, started, connections, bytes_sent, bytes_received, outcome, reason)",
 		"v_clause(source, edition, clause, title, rule, relation, force, verified)",
-		"v_claim(asset, attribute, value, confidence, layer, observation)",
+		"v_claim(asset, attribute, value, confidence, layer, observation, source)",
+		"v_asset_stay(asset, stay, address, first_seen, last_seen, ended)",
+		"v_asset_join(asset, kept, ended, reason, observations)",
+		"v_asset_event(asset, at, kind, subject, before, after, detail, observations, fact)",
+		"v_asset_fact(fact, run, at, kind, asset, other, address, facts, reason, operator)",
 	}
 }
 

@@ -79,9 +79,10 @@ func (r *Resolver) index() index {
 	ix := index{}
 	for a, built := range r.assets {
 		for _, c := range built.Claims {
-			if c.Attribute == evidence.AttrSerial || c.Attribute == evidence.AttrMAC || c.Attribute == evidence.AttrUDI {
+			if slices.Contains([]evidence.Attribute{evidence.AttrSerial, evidence.AttrMAC, evidence.AttrUDI}, c.Attribute) {
 				ix.put(string(c.Attribute), c.Value, a)
-			} else if c.Attribute == evidence.AttrHostname {
+			}
+			if c.Attribute == evidence.AttrHostname {
 				ix.put(evidence.ValueName, c.Value, a)
 			}
 		}
