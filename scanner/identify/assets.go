@@ -39,7 +39,7 @@ func (r *Resolver) build(a *asset) evidence.Asset {
 	out.Addresses = slices.Compact(out.Addresses)
 	h := r.history(a)
 	out.Endpoints = h.endpoints(out.Addresses)
-	out.Claims = h.claims()
+	out.Claims = conclude(h.claims())
 	for _, e := range a.joins {
 		out.Joins = append(out.Joins, evidence.Join{Kept: e.a.id, Ended: e.b.id, Reason: e.reason, Observations: e.proof})
 	}

@@ -1,172 +1,210 @@
 package identify
 
 import (
+	"encoding/hex"
+	"fmt"
 	"strings"
 
-	"github.com/zmap/zcrypto/x509"
-
 	"probity/evidence"
+	"probity/scanner/identify/fingerprint"
 )
 
-// Confidences of single signals. An attribute that two independent layers agree
-// on is worth more than either; none of these alone is certain.
+// Confidences of values that are read as they are. What a value tells about its
+// maker is for the fingerprints to say. An attribute that two independent layers
+// agree on is worth more than either; see conclude.
 const (
 	confidenceSubject = 60 // a certificate says so; the device may have borrowed it
-	confidenceUIDRoot = 70 // an implementation UID on the arc of an organisation
 	confidenceBanner  = 40 // free text that anyone can set
-	confidenceSelf    = 80 // the device says so in the protocol that is made for it
+	confidenceSelf    = 95 // the device says so in the protocol that is made for it
 	confidenceKey     = 90 // proof of possession in the handshake
 	confidenceLink    = 80 // an address told on the link itself, where anyone can forge it
 	confidenceTold    = 50 // what a device tells everyone of itself
+	confidenceHello   = 60 // what an analyser says of itself before it speaks of anything else
 )
 
 // serverClaims are what o shows about the device that answered.
 func serverClaims(o evidence.Observation) []evidence.Claim {
+	d := newDrawing()
+	f := o.Facts
 	switch {
-	case o.Facts.TLS != nil:
-		return subjectClaims(o, evidence.RoleServer)
-	case o.Facts.SSH != nil:
-		return sshClaims(o)
-	case o.Facts.DICOM != nil && o.Facts.DICOM.PDU == "ac":
-		return dicomClaims(*o.Facts.DICOM)
-	case o.Facts.HL7 != nil && o.Facts.HL7.Sender == evidence.RoleServer:
-		return hl7Claims(*o.Facts.HL7)
-	case o.Facts.SDC != nil:
-		return sdcClaims(*o.Facts.SDC)
-	case o.Facts.HTTP != nil:
-		return softwareClaims("http", o.Facts.HTTP.Server)
-	case o.Facts.FHIR != nil:
-		return fhirClaims(*o.Facts.FHIR)
-	case o.Facts.Identity != nil && o.Facts.Identity.Sender != evidence.RoleClient:
-		return identityClaims(*o.Facts.Identity)
-	case o.Facts.SNMP != nil && o.Method == evidence.Passive:
-		// A clock that anyone can forge joins no addresses.
-		return []evidence.Claim{{Attribute: evidence.AttrEngineID, Value: hexText(o.Facts.SNMP.EngineID), Confidence: confidenceTold, Layer: "snmp"}}
-	case o.Facts.SNMP != nil:
-		f := *o.Facts.SNMP
-		return []evidence.Claim{
-			{Attribute: evidence.AttrEngineID, Value: hexText(f.EngineID), Confidence: confidenceKey, Layer: "snmp"},
-			{Attribute: evidence.AttrEngineBoot, Value: bootClaim(f, o.At), Confidence: confidenceKey, Layer: "snmp"},
+	case f.TLS != nil:
+		d.certificates(o, evidence.RoleServer)
+	case f.SSH != nil:
+		d.ssh(f.SSH.Version)
+		for _, k := range o.Keys {
+			d.say(evidence.AttrSSHHostKey, evidence.DigestOf(k.Blob).String(), confidenceKey, "ssh")
 		}
+	case f.DICOM != nil && f.DICOM.PDU != "rq":
+		d.dicom(*f.DICOM)
+	case f.HL7 != nil && f.HL7.Sender == evidence.RoleServer:
+		d.hl7(*f.HL7)
+	case f.SDC != nil:
+		d.sdc(*f.SDC)
+	case f.HTTP != nil:
+		d.software(fingerprint.HTTPServer, "http", f.HTTP.Server)
+		d.show("http", fingerprint.HTTPIcon, f.HTTP.IconSHA256, 0)
+		d.show("http", fingerprint.HTTPIconMD5, f.HTTP.IconMD5, 0)
+	case f.FHIR != nil:
+		d.fhir(*f.FHIR)
+	case f.Banner != nil:
+		d.show(f.Banner.Protocol, fingerprint.FTPBanner, f.Banner.Text, 0)
+	case f.OPCUA != nil:
+		d.say(evidence.AttrApplication, f.OPCUA.Name, confidenceBanner, "opcua")
+	case f.Identity != nil && f.Identity.Sender != evidence.RoleClient:
+		d.told(*f.Identity)
+	case f.SNMP != nil:
+		d.engine(o)
 	}
-	return nil
+	if len(d.out) == 0 && f.TLS != nil { // what runs inside is not seen
+		d.show("port", fingerprint.Port, fmt.Sprintf("%s/%d", o.Endpoint.Transport, o.Endpoint.Port), 0)
+	}
+	return d.out
 }
 
 // clientClaims are what o shows about the device that called.
 func clientClaims(o evidence.Observation) []evidence.Claim {
+	d := newDrawing()
+	f := o.Facts
 	switch {
-	case o.Facts.TLS != nil:
-		return subjectClaims(o, evidence.RoleClient)
-	case o.Facts.DICOM != nil && o.Facts.DICOM.PDU == "rq":
-		return dicomClaims(*o.Facts.DICOM)
-	case o.Facts.HL7 != nil && o.Facts.HL7.Sender == evidence.RoleClient:
-		return hl7Claims(*o.Facts.HL7)
-	case o.Facts.Identity != nil && o.Facts.Identity.Sender == evidence.RoleClient:
-		return identityClaims(*o.Facts.Identity)
+	case f.TLS != nil:
+		d.certificates(o, evidence.RoleClient)
+		d.show("tls", fingerprint.TLSJA3, f.TLS.JA3, 0)
+		d.show("tls", fingerprint.TLSJA4, f.TLS.JA4, 0)
+	case f.SSH != nil && f.SSH.Client != nil:
+		d.ssh(f.SSH.Client.Version)
+	case f.DICOM != nil && f.DICOM.PDU == "rq":
+		d.dicom(*f.DICOM)
+		d.show("dicom", fingerprint.DICOMTitle, strings.TrimSpace(f.DICOM.CallingAE), 0)
+	case f.HL7 != nil && f.HL7.Sender == evidence.RoleClient:
+		d.hl7(*f.HL7)
+	case f.Identity != nil && f.Identity.Sender == evidence.RoleClient:
+		d.told(*f.Identity)
 	}
-	return nil
+	return d.out
 }
 
-// subjectClaims reads the leaf certificate in the given role.
-func subjectClaims(o evidence.Observation, role evidence.Role) []evidence.Claim {
-	var out []evidence.Claim
-	for _, p := range o.Certs {
-		if p.Role != role || p.Position != 0 {
-			continue
-		}
-		c, err := x509.ParseCertificate(p.DER)
-		if err != nil {
-			continue
-		}
-		add := func(a evidence.Attribute, v string) {
-			if v != "" {
-				out = append(out, evidence.Claim{Attribute: a, Value: v, Confidence: confidenceSubject, Layer: "x509"})
-			}
-		}
-		add(evidence.AttrSerial, c.Subject.SerialNumber)
-		for _, name := range c.DNSNames {
-			add(evidence.AttrHostname, name)
-		}
-	}
-	return out
+// drawing collects the claims of one observation.
+type drawing struct {
+	set *fingerprint.Set
+	out []evidence.Claim
 }
 
-func sshClaims(o evidence.Observation) []evidence.Claim {
-	out := []evidence.Claim{}
-	for _, k := range o.Keys {
-		out = append(out, evidence.Claim{
-			Attribute: evidence.AttrSSHHostKey, Value: evidence.DigestOf(k.Blob).String(),
-			Confidence: confidenceKey, Layer: "ssh",
-		})
+func newDrawing() *drawing {
+	set, _ := fingerprint.Builtin() // a mistake in the data is found by a test; then nothing is known
+	return &drawing{set: set}
+}
+
+// say claims a value as it was read.
+func (d *drawing) say(a evidence.Attribute, v string, confidence int, layer string) {
+	if v != "" {
+		d.out = append(d.out, evidence.Claim{Attribute: a, Value: v, Confidence: confidence, Layer: layer})
+	}
+}
+
+// show claims what the fingerprints know of a value, with at most the given
+// confidence; 0 leaves it to them. It reports whether they know anything.
+func (d *drawing) show(layer string, f fingerprint.Field, v string, limit int) bool {
+	claims := d.set.Claims(fingerprint.Signal{Layer: layer, Field: f, Value: v, Limit: limit})
+	d.out = append(d.out, claims...)
+	return len(claims) > 0
+}
+
+// software shows what a server calls itself, and keeps a name that nobody knows
+// as the name of a library.
+func (d *drawing) software(f fingerprint.Field, layer, text string) {
+	if !d.show(layer, f, text, 0) {
+		d.say(evidence.AttrToolkit, text, confidenceBanner, layer)
+	}
+}
+
+// product shows manufacturer and model as a device tells them.
+func (d *drawing) product(layer, manufacturer, model string, confidence int) {
+	d.say(evidence.AttrManufacturer, d.set.Told(manufacturer), confidence, layer)
+	d.say(evidence.AttrModel, model, confidence, layer)
+	if manufacturer != "" && model != "" {
+		d.show(layer, fingerprint.Product, d.set.Told(manufacturer)+" "+model, confidence)
+	}
+}
+
+func (d *drawing) ssh(version string) {
+	if d.show("ssh", fingerprint.SSHVersion, version, 0) {
+		return
 	}
 	// RFC 4253 section 4.2: SSH-protoversion-softwareversion SP comments.
-	if _, rest, ok := strings.Cut(strings.TrimPrefix(o.Facts.SSH.Version, "SSH-"), "-"); ok && rest != "" {
+	if _, rest, ok := strings.Cut(strings.TrimPrefix(version, "SSH-"), "-"); ok {
 		software, _, _ := strings.Cut(rest, " ")
-		out = append(out, evidence.Claim{
-			Attribute: evidence.AttrToolkit, Value: software, Confidence: confidenceBanner, Layer: "ssh",
-		})
+		d.say(evidence.AttrToolkit, software, confidenceBanner, "ssh")
 	}
-	return out
 }
 
-func dicomClaims(f evidence.DICOMFacts) []evidence.Claim {
-	var out []evidence.Claim
-	if r, ok := lookupRoot(f.ImplementationUID); ok {
-		out = append(out, evidence.Claim{Attribute: r.attribute, Value: r.value, Confidence: confidenceUIDRoot, Layer: "dicom"})
+// dicom shows the items of an association. The titles of an answer repeat those
+// of the request and tell nothing.
+func (d *drawing) dicom(f evidence.DICOMFacts) {
+	d.show("dicom", fingerprint.Protocol, "dicom", 0)
+	d.show("dicom", fingerprint.DICOMUID, f.ImplementationUID, 0)
+	d.show("dicom", fingerprint.DICOMVersion, f.Implementation, 0)
+	if f.MaxPDU != 0 {
+		d.show("dicom", fingerprint.DICOMMaxPDU, fmt.Sprint(f.MaxPDU), 0)
 	}
-	if f.Implementation != "" {
-		out = append(out, evidence.Claim{
-			Attribute: evidence.AttrVersion, Value: f.Implementation, Confidence: confidenceBanner, Layer: "dicom",
-		})
+	if f.PDU == "rj" {
+		d.show("dicom", fingerprint.DICOMReject, fmt.Sprintf("%d/%d/%d", f.RejectResult, f.RejectSource, f.RejectReason), 0)
 	}
-	return out
 }
 
-// hl7Claims are what a sender says of itself (MSH-3). A gateway speaks for many
-// devices, so the application is no product.
-func hl7Claims(f evidence.HL7Facts) []evidence.Claim {
-	if f.SendingApplication == "" {
-		return nil
+// hl7 shows what a sender says of itself. A gateway speaks for many devices, so
+// the application is no product. A sender may name itself by an EUI-64, whose
+// first 24 bits are those of a maker (IHE PCD TF-2 appendix B.1).
+func (d *drawing) hl7(f evidence.HL7Facts) {
+	d.say(evidence.AttrApplication, f.SendingApplication, confidenceBanner, "hl7")
+	if f.SendingApplication != "" {
+		d.show("hl7", fingerprint.HL7Sender, f.SendingApplication+"|"+f.SendingFacility, 0)
 	}
-	return []evidence.Claim{{
-		Attribute: evidence.AttrApplication, Value: f.SendingApplication, Confidence: confidenceBanner, Layer: "hl7",
-	}}
+	if parts := strings.Split(f.SendingApplication, "^"); len(parts) == 3 && parts[2] == "EUI-64" && len(parts[1]) >= 12 {
+		d.show("hl7", fingerprint.MAC, parts[1][:12], 0)
+	}
 }
 
-// sdcClaims are the DPWS characteristics of a provider.
-func sdcClaims(f evidence.SDCFacts) []evidence.Claim {
-	var out []evidence.Claim
-	add := func(a evidence.Attribute, v string) {
-		if v != "" {
-			out = append(out, evidence.Claim{Attribute: a, Value: v, Confidence: confidenceSelf, Layer: "sdc"})
-		}
-	}
-	add(evidence.AttrManufacturer, f.Manufacturer)
+// sdc shows the DPWS characteristics of a provider.
+func (d *drawing) sdc(f evidence.SDCFacts) {
+	d.show("sdc", fingerprint.Protocol, "sdc", 0)
 	model := f.ModelName
 	if f.ModelNumber != "" && f.ModelNumber != model {
 		model = strings.TrimSpace(model + " " + f.ModelNumber)
 	}
-	add(evidence.AttrModel, model)
-	add(evidence.AttrVersion, f.Firmware)
-	add(evidence.AttrSerial, f.Serial)
-	return out
+	d.product("sdc", f.Manufacturer, model, confidenceSelf)
+	d.say(evidence.AttrVersion, f.Firmware, confidenceSelf, "sdc")
+	d.say(evidence.AttrSerial, f.Serial, confidenceSelf, "sdc")
 }
 
-// fhirClaims are the software of a CapabilityStatement: of the server, which may
-// be a gateway for many devices.
-func fhirClaims(f evidence.FHIRFacts) []evidence.Claim {
-	if f.Software == "" {
-		return nil
-	}
-	return []evidence.Claim{{
-		Attribute: evidence.AttrApplication, Value: strings.TrimSpace(f.Software + " " + f.Release), Confidence: confidenceSubject, Layer: "fhir",
-	}}
+// fhir shows the software of a CapabilityStatement: of the server, which may be a
+// gateway for many devices.
+func (d *drawing) fhir(f evidence.FHIRFacts) {
+	text := strings.TrimSpace(f.Software + " " + f.Release)
+	d.say(evidence.AttrApplication, text, confidenceSubject, "fhir")
+	d.show("fhir", fingerprint.FHIRSoftware, text, 0)
 }
 
-// softwareClaims are what a server calls itself in free text.
-func softwareClaims(layer, text string) []evidence.Claim {
-	if text == "" {
-		return nil
+// engine shows the engine id of an SNMP agent (RFC 3411 section 5): its first four
+// octets are the number of an enterprise, and format 3 holds a hardware address.
+func (d *drawing) engine(o evidence.Observation) {
+	f, confidence := *o.Facts.SNMP, confidenceKey
+	if o.Method == evidence.Passive {
+		confidence = confidenceTold
 	}
-	return []evidence.Claim{{Attribute: evidence.AttrToolkit, Value: text, Confidence: confidenceBanner, Layer: layer}}
+	id := f.EngineID
+	d.say(evidence.AttrEngineID, hexText(id), confidence, "snmp")
+	if o.Method != evidence.Passive { // a clock that anyone can forge joins no addresses
+		d.say(evidence.AttrEngineBoot, bootClaim(f, o.At), confidence, "snmp")
+	}
+	if len(id) < 5 {
+		return
+	}
+	number := uint32(id[0]&0x7f)<<24 | uint32(id[1])<<16 | uint32(id[2])<<8 | uint32(id[3])
+	d.show("snmp", fingerprint.SNMPEngine, fmt.Sprintf("1.3.6.1.4.1.%d", number), 0)
+	const formatMAC = 3
+	if id[0]&0x80 != 0 && id[4] == formatMAC && len(id) == 11 {
+		d.show("oui", fingerprint.MAC, hexText(id[5:]), 0)
+	}
 }
+
+func hexText(b []byte) string { return hex.EncodeToString(b) }

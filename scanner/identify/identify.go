@@ -353,7 +353,7 @@ func (r *Resolver) list(facts []evidence.AssetFact) []evidence.Asset {
 			a.facts = fs
 			built = r.build(a)
 			a.facts = nil
-			built.Claims = append(statedClaims(fs), built.Claims...)
+			built.Claims = conclude(append(statedClaims(fs), built.Claims...))
 		}
 		out = append(out, built)
 	}

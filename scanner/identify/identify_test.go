@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -128,39 +127,6 @@ func TestResolve_orderDoesNotMatter(t *testing.T) {
 	}
 }
 
-func TestLookupRoot(t *testing.T) {
-	for uid, want := range map[string]string{
-		"1.2.276.0.7230010.3.0.3.6.7":      "OFFIS DCMTK",
-		"1.2.826.0.1.3680043.9.3811.3.1.0": "pynetdicom",
-		"1.2.840.113619.6.388":             "GE HealthCare implementation class arc",
-		"1.2.840.113619":                   "GE HealthCare",
-		"1.2.276.0.72300109":               "",
-		"1.2.826.0.1.3680043":              "",
-		"":                                 "",
-	} {
-		if got, _ := lookupRoot(uid); got.value != want {
-			t.Errorf("lookupRoot(%q) = %q, want %q", uid, got.value, want)
-		}
-	}
-}
-
-func TestDICOMRoots_table(t *testing.T) {
-	lines := strings.Split(strings.TrimSuffix(dicomRootsTSV, "\n"), "\n")
-	if got, want := len(dicomRoots()), len(lines)-1; got != want {
-		t.Errorf("%d rows are usable, want %d", got, want)
-	}
-	for i, line := range lines[1:] {
-		f := strings.Split(line, "\t")
-		if len(f) != 4 || f[3] == "" {
-			t.Errorf("line %d: want root, attribute, value and a source: %q", i+2, line)
-			continue
-		}
-		if a := evidence.Attribute(f[1]); a != evidence.AttrToolkit && a != evidence.AttrManufacturer {
-			t.Errorf("line %d: attribute %q", i+2, f[1])
-		}
-	}
-}
-
 func TestClaims_toolkitIsNotManufacturer(t *testing.T) {
 	o := evidence.Observation{
 		ID: 5, Result: evidence.ResultData, At: t0,
@@ -170,8 +136,10 @@ func TestClaims_toolkitIsNotManufacturer(t *testing.T) {
 		}},
 	}
 	want := []evidence.Claim{
-		{Attribute: evidence.AttrToolkit, Value: "OFFIS DCMTK", Confidence: confidenceUIDRoot, Layer: "dicom", Observation: 5},
-		{Attribute: evidence.AttrVersion, Value: "OFFIS_DCMTK_367", Confidence: confidenceBanner, Layer: "dicom", Observation: 5},
+		{Attribute: evidence.AttrClass, Value: "medical device", Confidence: 50, Layer: "dicom", Source: "dicom/association", Observation: 5},
+		{Attribute: evidence.AttrRole, Value: "DICOM node", Confidence: 50, Layer: "dicom", Source: "dicom/association", Observation: 5},
+		{Attribute: evidence.AttrToolkit, Value: "OFFIS DCMTK", Confidence: 70, Layer: "dicom", Source: "dicom/dcmtk", Observation: 5},
+		{Attribute: evidence.AttrToolkitVersion, Value: "3.6.7", Confidence: 70, Layer: "dicom", Source: "dicom/dcmtk", Observation: 5},
 	}
 	if diff := cmp.Diff(want, Resolve([]evidence.Observation{o})[0].Claims); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
@@ -199,8 +167,8 @@ func TestClaims_hl7SenderIsTheOneThatSpeaks(t *testing.T) {
 }
 
 func TestClaims_services(t *testing.T) {
-	claim := func(a evidence.Attribute, v string, confidence int, layer string) evidence.Claim {
-		return evidence.Claim{Attribute: a, Value: v, Confidence: confidence, Layer: layer, Observation: 7}
+	claim := func(a evidence.Attribute, v string, confidence int, layer, source string) evidence.Claim {
+		return evidence.Claim{Attribute: a, Value: v, Confidence: confidence, Layer: layer, Source: source, Observation: 7}
 	}
 	for name, tt := range map[string]struct {
 		facts evidence.Facts
@@ -209,15 +177,27 @@ func TestClaims_services(t *testing.T) {
 		"sdc": {
 			evidence.Facts{SDC: &evidence.SDCFacts{Manufacturer: "Acme", ModelName: "Vent", ModelNumber: "7", Firmware: "1.2", Serial: "S-1"}},
 			[]evidence.Claim{
-				claim(evidence.AttrManufacturer, "Acme", confidenceSelf, "sdc"), claim(evidence.AttrModel, "Vent 7", confidenceSelf, "sdc"),
-				claim(evidence.AttrSerial, "S-1", confidenceSelf, "sdc"), claim(evidence.AttrVersion, "1.2", confidenceSelf, "sdc"),
+				claim(evidence.AttrClass, "medical device", 70, "sdc", "bedside/sdc-metadata"),
+				claim(evidence.AttrManufacturer, "Acme", confidenceSelf, "sdc", ""), claim(evidence.AttrModel, "Vent 7", confidenceSelf, "sdc", ""),
+				claim(evidence.AttrRole, "SDC provider", 70, "sdc", "bedside/sdc-metadata"),
+				claim(evidence.AttrSerial, "S-1", confidenceSelf, "sdc", ""), claim(evidence.AttrVersion, "1.2", confidenceSelf, "sdc", ""),
+				claim(evidence.AttrIdentity, "confirmed", confidenceSelf, "verdict", "sdc"),
 			},
 		},
-		"sdc refuses": {evidence.Facts{SDC: &evidence.SDCFacts{Fault: true}}, nil},
-		"http":        {evidence.Facts{HTTP: &evidence.HTTPFacts{Server: "nginx/1.22"}}, []evidence.Claim{claim(evidence.AttrToolkit, "nginx/1.22", confidenceBanner, "http")}},
-		"http silent": {evidence.Facts{HTTP: &evidence.HTTPFacts{Status: 404}}, nil},
-		"fhir":        {evidence.Facts{FHIR: &evidence.FHIRFacts{Software: "Smile CDR", Release: "2024.1"}}, []evidence.Claim{claim(evidence.AttrApplication, "Smile CDR 2024.1", confidenceSubject, "fhir")}},
-		"fhir silent": {evidence.Facts{FHIR: &evidence.FHIRFacts{Document: "capability"}}, nil},
+		"http": {
+			evidence.Facts{HTTP: &evidence.HTTPFacts{Server: "nginx/1.22"}},
+			[]evidence.Claim{
+				claim(evidence.AttrToolkit, "nginx", 40, "http", "services/nginx"), claim(evidence.AttrToolkitVersion, "1.22", 40, "http", "services/nginx"),
+			},
+		},
+		"http unknown": {
+			evidence.Facts{HTTP: &evidence.HTTPFacts{Server: "Ward/1"}},
+			[]evidence.Claim{claim(evidence.AttrToolkit, "Ward/1", confidenceBanner, "http", "")},
+		},
+		"fhir": {
+			evidence.Facts{FHIR: &evidence.FHIRFacts{Software: "Wardbook", Release: "2024.1"}},
+			[]evidence.Claim{claim(evidence.AttrApplication, "Wardbook 2024.1", confidenceSubject, "fhir", "")},
+		},
 	} {
 		o := evidence.Observation{
 			ID: 7, Result: evidence.ResultData, At: t0, Facts: tt.facts,
@@ -225,6 +205,22 @@ func TestClaims_services(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, Resolve([]evidence.Observation{o})[0].Claims); diff != "" {
 			t.Errorf("%s: claims (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestClaims_silence: an answer that tells nothing claims nothing.
+func TestClaims_silence(t *testing.T) {
+	for name, facts := range map[string]evidence.Facts{
+		"http": {HTTP: &evidence.HTTPFacts{Status: 404}},
+		"fhir": {FHIR: &evidence.FHIRFacts{Document: "capability"}},
+	} {
+		o := evidence.Observation{
+			ID: 7, Result: evidence.ResultData, At: t0, Facts: facts,
+			Endpoint: evidence.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: 443, Transport: evidence.TCP},
+		}
+		if got := Resolve([]evidence.Observation{o})[0].Claims; len(got) > 0 {
+			t.Errorf("%s: claims %v", name, got)
 		}
 	}
 }

@@ -1,46 +1,72 @@
 package identify
 
 import (
-	"slices"
+	"strconv"
+	"strings"
 
 	"probity/evidence"
+	"probity/scanner/identify/fingerprint"
 )
 
-// classMedical is the class of what speaks a protocol that only medical devices
-// and their gateways speak.
-const classMedical = "medical device"
-
-// identityClaims are what a device tells everyone of itself; the layer is the
-// protocol.
-func identityClaims(f evidence.IdentityFacts) []evidence.Claim {
-	var out []evidence.Claim
-	add := func(a evidence.Attribute, v string, confidence int) {
-		if v != "" {
-			out = append(out, evidence.Claim{Attribute: a, Value: v, Confidence: confidence, Layer: f.Protocol})
-		}
+// told are what a device tells everyone of itself; the layer is the protocol.
+func (d *drawing) told(f evidence.IdentityFacts) {
+	layer, confidence := f.Protocol, confidenceTold
+	switch {
+	case f.Experimental:
+		confidence = confidenceBanner / 2
+	case f.Protocol == "poct1":
+		confidence = confidenceHello
 	}
-	told := confidenceTold
-	if f.Experimental {
-		told = confidenceBanner / 2
-	}
-	add(evidence.AttrMAC, f.MAC, confidenceLink)
+	d.say(evidence.AttrMAC, f.MAC, confidenceLink, layer)
+	d.show("oui", fingerprint.MAC, f.MAC, 0)
 	for _, name := range f.Hostnames {
-		add(evidence.AttrHostname, name, confidenceBanner)
+		d.say(evidence.AttrHostname, name, confidenceBanner, layer)
+		d.show(layer, fingerprint.Hostname, name, 0)
 	}
-	add(evidence.AttrManufacturer, f.Manufacturer, told)
-	add(evidence.AttrModel, f.Model, told)
-	add(evidence.AttrVersion, f.Version, told)
-	add(evidence.AttrSerial, f.Serial, told)
-	add(evidence.AttrApplication, f.Software, confidenceBanner)
-	switch f.Protocol {
-	case "poct1":
-		add(evidence.AttrClass, classMedical, confidenceUIDRoot)
-	case "ws-discovery":
-		if slices.Contains(f.Types, "MedicalDevice") {
-			add(evidence.AttrClass, classMedical, confidenceUIDRoot)
+	d.show(layer, fingerprint.Protocol, f.Protocol, 0)
+	d.product(layer, f.Manufacturer, f.Model, confidence)
+	d.say(evidence.AttrVersion, f.Version, confidence, layer)
+	d.say(evidence.AttrSerial, f.Serial, confidence, layer)
+	d.describe(f)
+}
+
+// describe shows the texts that stand for a product in the protocols that have
+// no better.
+func (d *drawing) describe(f evidence.IdentityFacts) {
+	layer := f.Protocol
+	switch layer {
+	case "snmp":
+		d.show(layer, fingerprint.SNMPObjectID, f.ObjectID, 0)
+		d.show(layer, fingerprint.SNMPDescr, f.Description, 0)
+	case "lldp", "cdp":
+		d.show(layer, fingerprint.LinkDescr, f.Description, 0)
+	case "dhcp", "dhcpv6":
+		d.show(layer, fingerprint.DHCPVendor, f.VendorClass, 0)
+		d.show(layer, fingerprint.DHCPParameters, numbers(f.Parameters), 0)
+	case "mdns":
+		for _, t := range f.Types {
+			d.show(layer, fingerprint.MDNSService, t, 0)
 		}
-	case "intellivue", "ge-unity": // patient monitors and their central stations, read by no standard text
-		add(evidence.AttrClass, classMedical, confidenceTold)
+	case "ws-discovery":
+		for _, t := range f.Types {
+			d.show(layer, fingerprint.WSDType, t, 0)
+		}
+	case "lis2":
+		d.show(layer, fingerprint.Analyser, strings.Join([]string{f.Model, f.Serial, f.Version}, "^"), 0)
+	case "ssdp":
+		d.software(fingerprint.SSDPServer, layer, f.Software)
+		return
+	case "http":
+		d.software(fingerprint.HTTPServer, layer, f.Software)
+		return
 	}
-	return out
+	d.say(evidence.AttrApplication, f.Software, confidenceBanner, layer)
+}
+
+func numbers(list []int) string {
+	texts := make([]string, len(list))
+	for i, n := range list {
+		texts[i] = strconv.Itoa(n)
+	}
+	return strings.Join(texts, ",")
 }

@@ -37,14 +37,19 @@ func TestResolve_told(t *testing.T) {
 	}
 	want := map[netip.Addr][]evidence.Claim{
 		monitor: {
-			{Attribute: evidence.AttrClass, Value: classMedical, Confidence: confidenceTold, Layer: "intellivue", Observation: 4},
+			{Attribute: evidence.AttrClass, Value: "monitor", Confidence: 50, Layer: "intellivue", Source: "bedside/intellivue-broadcast", Observation: 4},
+			{Attribute: evidence.AttrDeviceType, Value: "patient monitor", Confidence: 50, Layer: "intellivue", Source: "bedside/intellivue-broadcast", Observation: 4},
+			{Attribute: evidence.AttrManufacturer, Value: "Philips", Confidence: 50, Layer: "intellivue", Source: "bedside/intellivue-broadcast", Observation: 4},
 			{Attribute: evidence.AttrModel, Value: "M1", Confidence: confidenceBanner / 2, Layer: "intellivue", Observation: 4},
+			{Attribute: evidence.AttrFamily, Value: "IntelliVue", Confidence: 50, Layer: "intellivue", Source: "bedside/intellivue-broadcast", Observation: 4},
+			{Attribute: evidence.AttrIdentity, Value: "possible", Confidence: 50, Layer: "verdict", Source: "intellivue", Observation: 4},
 		},
 		server: {{Attribute: evidence.AttrMAC, Value: "02:00:00:00:00:01", Confidence: confidenceLink, Layer: "arp", Observation: 1}},
 		client: {
-			{Attribute: evidence.AttrClass, Value: classMedical, Confidence: confidenceUIDRoot, Layer: "poct1", Observation: 2},
+			{Attribute: evidence.AttrClass, Value: "analyser", Confidence: 60, Layer: "poct1", Source: "laboratory/poct1", Observation: 2},
 			{Attribute: evidence.AttrEngineID, Value: "0102030405", Confidence: confidenceTold, Layer: "snmp", Observation: 3},
-			{Attribute: evidence.AttrModel, Value: "G1", Confidence: confidenceTold, Layer: "poct1", Observation: 2},
+			{Attribute: evidence.AttrModel, Value: "G1", Confidence: confidenceHello, Layer: "poct1", Observation: 2},
+			{Attribute: evidence.AttrIdentity, Value: "probable", Confidence: 60, Layer: "verdict", Source: "poct1", Observation: 2},
 		},
 	}
 	got := map[netip.Addr][]evidence.Claim{}

@@ -1,0 +1,123 @@
+package fingerprint
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"probity/evidence"
+	"probity/internal/strictyaml"
+)
+
+// Count says what a check looked at.
+type Count struct{ Entries, Examples int }
+
+// Check runs the examples of every entry of the set. Each failure says what was
+// claimed and what to change.
+func (s *Set) Check() (Count, error) {
+	var n Count
+	var errs []error
+	for _, e := range s.entries {
+		n.Entries++
+		n.Examples += len(e.Examples)
+		for _, x := range e.Examples {
+			if msg := e.try(x); msg != "" {
+				errs = append(errs, strictyaml.Errorf(e.file, strictyaml.Pos{Line: x.line, Column: x.column}, "%s: example %q: %s", e.ID, x.Value, msg))
+			}
+		}
+	}
+	return n, errors.Join(errs...)
+}
+
+// CheckFile reads one file as a contributor writes it, with the manufacturers of
+// the built-in set, and runs its examples.
+func CheckFile(name string, data []byte) (Count, error) {
+	base, err := Builtin()
+	if err != nil {
+		return Count{}, err
+	}
+	l := &loader{set: empty(), ids: map[string]bool{}}
+	l.set.makers = base.makers
+	family := strings.TrimSuffix(filepath.Base(name), ".yaml")
+	for _, e := range base.entries {
+		if e.Family != family { // an edited copy of a built-in file is no clash
+			l.ids[e.ID] = true
+		}
+	}
+	l.decodeFile(name, data)
+	if err := errors.Join(l.errs...); err != nil {
+		return Count{}, err
+	}
+	return l.set.Check()
+}
+
+// try returns what is wrong with an example, or "".
+func (e *Entry) try(x Example) string {
+	kinds := fields()
+	for _, f := range e.Fields {
+		index := newFieldIndex(kinds[f])
+		index.add(e)
+		var got map[string]string
+		index.find(x.Value, func(_ *Entry, groups []string) {
+			got = map[string]string{}
+			for _, c := range e.claims {
+				if v := c.expand(e, groups); v != "" {
+					got[string(c.attribute)] = v
+				}
+			}
+		})
+		switch {
+		case x.Claims == nil && got != nil:
+			return "it must not match, and does: make the match narrower"
+		case x.Claims != nil && got == nil:
+			return "it must match, and does not: make the match wider, or correct the value"
+		case x.Claims != nil:
+			if msg := differ(x.Claims, got); msg != "" {
+				return msg
+			}
+		}
+	}
+	return ""
+}
+
+func differ(want, got map[string]string) string {
+	var out []string
+	for _, a := range attributeNames(want) {
+		switch v, ok := got[a]; {
+		case !ok:
+			out = append(out, fmt.Sprintf("%s is not claimed: the entry or a group of its pattern lacks it", a))
+		case v != want[a]:
+			out = append(out, fmt.Sprintf("%s is %q, want %q", a, v, want[a]))
+		}
+	}
+	for _, a := range attributeNames(got) {
+		if _, ok := want[a]; !ok {
+			out = append(out, fmt.Sprintf("%s %q is claimed, which the example does not list", a, got[a]))
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// Entries returns all entries, by id.
+func (s *Set) Entries() []Entry {
+	out := make([]Entry, 0, len(s.entries))
+	for _, e := range s.entries {
+		out = append(out, *e)
+	}
+	slices.SortFunc(out, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// Claimed returns the value that an entry claims of an attribute, as the file
+// writes it; "" for none.
+func (e Entry) Claimed(a evidence.Attribute) string {
+	for _, c := range e.claims {
+		if c.attribute == a {
+			return c.value
+		}
+	}
+	return ""
+}
