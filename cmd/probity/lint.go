@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -20,6 +21,7 @@ type lintFlags struct {
 	view         viewFlags
 	store        lintStore // empty in a build without cgo
 	passwordFile string
+	gcd          gcdFlags
 }
 
 func (a *app) lintCommand() *cobra.Command {
@@ -30,21 +32,28 @@ func (a *app) lintCommand() *cobra.Command {
 		Long: "lint reads PEM, DER, PKCS #7, PKCS #12 and certification requests, and judges them\n" +
 			"alone and against each other. Private keys in the files are skipped and never kept.\n\n" +
 			"Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 a file could not be read.",
-		Example: "  probity lint device.pem request.csr --policy factory.yaml --fail-on medium",
-		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.lint(cmd.Context(), f, args) },
+		Example: "  probity lint device.pem request.csr --policy factory.yaml --fail-on medium\n" +
+			"  probity lint --batch-gcd --moduli known-moduli batch-*.pem",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := errors.Join(f.view.check(), f.gcd.check(cmd.Flags())); err != nil {
+				return err
+			}
+			if f.gcd.on {
+				return a.batchGCD(cmd.Context(), f, args)
+			}
+			return a.lint(cmd.Context(), f, args)
+		},
 	}
 	f.judge.register(cmd.Flags())
 	f.view.register(cmd.Flags())
 	f.store.register(cmd.Flags())
+	f.gcd.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.passwordFile, "password-file", "", "`FILE` whose first line is the password of PKCS #12 files")
 	return cmd
 }
 
 func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
-	if err := f.view.check(); err != nil {
-		return err
-	}
 	j, err := a.newJudgement(f.judge)
 	if err != nil {
 		return err

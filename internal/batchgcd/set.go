@@ -77,7 +77,7 @@ type Shared struct {
 type Report struct {
 	// Equal are the groups of labels that have one modulus.
 	Equal [][]string
-	// Shared are the divisors that distinct moduli have in common.
+	// Shared are the divisors that a given modulus has in common with another one.
 	Shared []Shared
 	// Moduli is how many distinct moduli were compared, and Added how many of them
 	// are new.
@@ -85,9 +85,10 @@ type Report struct {
 }
 
 // Compare compares the keys with each other and, if s is not nil, with all keys of
-// the set, to which it then adds those with new moduli.
+// the set, to which it then adds those with new moduli. Keys that the set has are
+// compared again, so that a second call says the same.
 func (s *Set) Compare(ctx context.Context, keys []Key, o Options) (Report, error) {
-	c := &comparison{set: s, labels: make(map[string][]string)}
+	c := &comparison{set: s, mul: ntt.New(), labels: make(map[string][]string)}
 	for _, k := range keys {
 		if k.N.Sign() <= 0 || k.N.BitLen() > MaxBits || len(k.Label) > maxLabel {
 			return Report{}, fmt.Errorf("modulus of %q has %d bits; 1 to %d are compared", k.Label, k.N.BitLen(), MaxBits)
@@ -97,10 +98,7 @@ func (s *Set) Compare(ctx context.Context, keys []Key, o Options) (Report, error
 	if err := c.findKnown(ctx); err != nil {
 		return Report{}, err
 	}
-	moduli := make([]*big.Int, len(c.fresh))
-	for i, k := range c.fresh {
-		moduli[i] = k.N
-	}
+	moduli := moduliOf(c.given)
 	gcds, err := divisorsWith(ctx, moduli, c.products(), o)
 	if err != nil {
 		return Report{}, err
@@ -115,7 +113,7 @@ func (s *Set) Compare(ctx context.Context, keys []Key, o Options) (Report, error
 		all = append(all, k.key.N)
 		gcds = append(gcds, k.common)
 	}
-	owners := slices.Clone(c.fresh)
+	owners := slices.Clone(c.given)
 	for _, k := range partners {
 		owners = append(owners, k.key)
 	}
@@ -129,22 +127,24 @@ func (s *Set) Compare(ctx context.Context, keys []Key, o Options) (Report, error
 // comparison is one Compare.
 type comparison struct {
 	set    *Set
+	mul    *ntt.Multiplier
 	labels map[string][]string // by modulus
-	fresh  []Key               // the first key of each new modulus, in the order given
+	given  []Key               // the first key of each modulus, in the order given
+	fresh  []Key               // those of them that the set does not have
 	known  int                 // moduli in the set
 }
 
 func (c *comparison) take(k Key) {
 	text := string(k.N.Bytes())
 	if c.labels[text] == nil {
-		c.fresh = append(c.fresh, k)
+		c.given = append(c.given, k)
 	}
 	if !slices.Contains(c.labels[text], k.Label) {
 		c.labels[text] = append(c.labels[text], k.Label)
 	}
 }
 
-// findKnown takes the moduli that the set has out of the fresh ones.
+// findKnown tells the fresh moduli from those that the set has.
 func (c *comparison) findKnown(ctx context.Context) error {
 	have := make(map[string]bool)
 	err := c.set.each(ctx, func(f *file) error {
@@ -162,11 +162,17 @@ func (c *comparison) findKnown(ctx context.Context) error {
 		}
 		return nil
 	})
-	c.fresh = slices.DeleteFunc(c.fresh, func(k Key) bool { return have[string(k.N.Bytes())] })
+	c.fresh = slices.DeleteFunc(slices.Clone(c.given), func(k Key) bool { return have[string(k.N.Bytes())] })
 	return err
 }
 
-// products yields the products of the set's files.
+// others returns the keys of f that are not given.
+func (c *comparison) others(f *file) []Key {
+	return slices.DeleteFunc(slices.Clone(f.keys), func(k Key) bool { return c.labels[string(k.N.Bytes())] != nil })
+}
+
+// products yields the products of the set's files, without the moduli that are
+// given, which must not meet themselves.
 func (c *comparison) products() factors {
 	if c.set == nil || len(c.set.files) == 0 {
 		return nil
@@ -181,7 +187,14 @@ func (c *comparison) products() factors {
 			return nil, err
 		}
 		i++
-		return f.product, nil
+		others := c.others(f)
+		switch len(others) {
+		case len(f.keys):
+			return f.product, nil
+		case 0:
+			return big.NewInt(1), nil
+		}
+		return productOf(c.mul, moduliOf(others)), nil
 	}
 }
 
@@ -211,7 +224,7 @@ func (c *comparison) partners(ctx context.Context, gcds []*big.Int) ([]partner, 
 		if isOne(here) {
 			return nil
 		}
-		for _, k := range f.keys {
+		for _, k := range c.others(f) {
 			common := new(big.Int).Mod(here, k.N)
 			if common.GCD(nil, nil, common, k.N); !isOne(common) {
 				out = append(out, partner{key: k, common: common})
@@ -291,11 +304,7 @@ func (s *Set) add(keys []Key) error {
 	chunks := slices.Collect(slices.Chunk(keys, perFile))
 	errs := make([]error, len(chunks))
 	mul.Each(len(chunks), func(i int) {
-		moduli := make([]*big.Int, len(chunks[i]))
-		for j, k := range chunks[i] {
-			moduli[j] = k.N
-		}
-		errs[i] = s.write(at+i, &file{keys: chunks[i], product: productOf(mul, moduli)})
+		errs[i] = s.write(at+i, &file{keys: chunks[i], product: productOf(mul, moduliOf(chunks[i]))})
 	})
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -306,6 +315,14 @@ func (s *Set) add(keys []Key) error {
 		}
 	}
 	return syncDir(s.dir)
+}
+
+func moduliOf(keys []Key) []*big.Int {
+	out := make([]*big.Int, len(keys))
+	for i, k := range keys {
+		out[i] = k.N
+	}
+	return out
 }
 
 func productOf(mul *ntt.Multiplier, leaves []*big.Int) *big.Int {
