@@ -48,8 +48,11 @@ type Sighting struct {
 	Position    int
 	Method      evidence.Method
 	Observation int64
-	ServerName  string         // asked for by the client
-	Chain       []*Certificate // presented after it, in order; only for position 0
+	// Forgeable is true where the certificate only passed by in traffic, without a
+	// signature of its key: anyone on the network can send such traffic.
+	Forgeable  bool
+	ServerName string         // asked for by the client
+	Chain      []*Certificate // presented after it, in order; only for position 0
 }
 
 // NewCorpus builds a corpus. The observations are not changed and must not be
@@ -326,7 +329,7 @@ func (c *Corpus) addSightings(seen []*evidence.Observation) {
 		for _, p := range presented {
 			s := Sighting{
 				Certificate: c.certificate(p.DER), Endpoint: holderOf(o, p.Role), Role: p.Role,
-				Position: p.Position, Method: o.Method, Observation: o.ID, ServerName: name,
+				Position: p.Position, Method: o.Method, Observation: o.ID, ServerName: name, Forgeable: forgeable(o, p.Role),
 			}
 			if p.Position == 0 {
 				s.Chain = chains[p.Role]
@@ -401,6 +404,19 @@ func (c *Corpus) Holder(e evidence.Endpoint) string {
 		return id
 	}
 	return e.Addr.String()
+}
+
+// forgeable reports whether nothing but passing traffic says that the holder in
+// role holds the key of what it presented.
+func forgeable(o *evidence.Observation, role evidence.Role) bool {
+	proof := evidence.Possession("")
+	if f := o.Facts.TLS; f != nil {
+		proof = f.Possession
+		if role == evidence.RoleClient {
+			proof = f.ClientPossession
+		}
+	}
+	return o.Method == evidence.Passive && proof != evidence.PossessionVerified
 }
 
 // Method returns how the recorded observation was made, or "" when the corpus

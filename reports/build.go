@@ -180,6 +180,7 @@ func (b *builder) findings() []Finding {
 			y.Severity.Compare(x.Severity), cmp.Compare(x.Rule, y.Rule),
 			x.Subject.Endpoint.Compare(y.Subject.Endpoint), cmp.Compare(x.Key.String(), y.Key.String()))
 	})
+	heard := b.forgeable()
 	out := make([]Finding, len(sorted))
 	for i, f := range sorted {
 		if b.perRule[f.Rule] == nil {
@@ -194,6 +195,7 @@ func (b *builder) findings() []Finding {
 		if out[i].Observations == nil {
 			out[i].Observations = []int64{}
 		}
+		out[i].HeardOnly = len(f.Observations) > 0 && !slices.ContainsFunc(f.Observations, func(id int64) bool { return !heard[id] })
 		if f.Subject.Endpoint != (evidence.Endpoint{}) {
 			out[i].Endpoint = safetext.Clean(f.Subject.Endpoint.String())
 		}

@@ -182,6 +182,9 @@ type Finding struct {
 	Certificate  string            `json:"certificate,omitzero"` // SHA-256 of the DER
 	Group        string            `json:"group,omitzero"`       // "kind value" of a duplicate
 	Observations []int64           `json:"observations"`
+	// HeardOnly is true where nothing but passing traffic without a signature
+	// stands behind the finding: anyone on the network can send such traffic.
+	HeardOnly bool `json:"heard_only,omitzero"`
 }
 
 // Duplicate is a group that shares what should be unique, with every instance.

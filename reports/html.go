@@ -238,7 +238,7 @@ func embed(d Document) ([]byte, error) {
 		c.E = append(c.E, endpoints.number(f.Endpoint))
 		c.C = append(c.C, certificates.number(f.Certificate))
 		c.G = append(c.G, groups.number(f.Group))
-		c.D = append(c.D, details.number(f.Detail))
+		c.D = append(c.D, details.number(detailText(f)))
 		c.B = append(c.B, observations.number(ids(f.Observations, len(f.Observations)+1)))
 		keys.WriteString(anchor(f.Key))
 	}
@@ -286,7 +286,7 @@ func functions(p page) template.FuncMap {
 		listed[o.ID] = true
 	}
 	return template.FuncMap{
-		"num": thousands, "time": moment, "short": short, "sentence": sentence, "anchor": anchor, "place": where,
+		"num": thousands, "time": moment, "short": short, "sentence": sentence, "anchor": anchor, "place": where, "detail": detailText,
 		"first": func(list []Action) []Action { return first(list, plainActions) },
 		"rest":  func(list []Action) []Action { return list[min(plainActions, len(list)):] },
 		"bars":  bars, "verdicts": verdictRows,

@@ -117,7 +117,7 @@ func findingsTable(b *bytes.Buffer, d Document, o TableOptions) error {
 		head = []string{"OUTCOME", "SEVERITY", "RULE", "ASSET", "WHERE", "EVIDENCE", "WHAT WAS SEEN"}
 	}
 	var rows [][]string
-	total := 0
+	total, heard := 0, false
 	for _, f := range d.Findings {
 		if f.Outcome != evidence.Fail && f.Outcome != evidence.Warn {
 			continue
@@ -132,13 +132,18 @@ func findingsTable(b *bytes.Buffer, d Document, o TableOptions) error {
 		} else {
 			r = append(r, where(f))
 		}
-		rows = append(rows, append(r, cmp.Or(f.Detail, f.Title)))
+		rows = append(rows, append(r, cmp.Or(detailText(f), f.Title)))
+		heard = heard || f.HeardOnly
 	}
 	fmt.Fprintf(b, "\nFINDINGS (fail and warn): %d of %d shown\n", len(rows), total)
 	if total == 0 {
 		return nil
 	}
-	return grid(b, head, rows, o.width())
+	if err := grid(b, head, rows, o.width()); err != nil || !heard {
+		return err
+	}
+	b.WriteString(wrap("Heard only: seen in passing traffic without a signature, which anyone on the network can forge. scan --from-passive asks the devices themselves.", o.width()) + "\n")
+	return nil
 }
 
 // where names the subject of a finding in a few cells.

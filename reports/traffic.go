@@ -105,6 +105,32 @@ func (b *builder) traffic() Traffic {
 	return t
 }
 
+// forgeable lists the observations that are nothing but passing traffic without a
+// signature of a presented key.
+func (b *builder) forgeable() map[int64]bool {
+	out := map[int64]bool{}
+	for i := range b.in.Observations {
+		o := &b.in.Observations[i]
+		f := o.Facts.TLS
+		signed := f != nil && (f.Possession == evidence.PossessionVerified || f.ClientPossession == evidence.PossessionVerified)
+		if o.Method == evidence.Passive && !signed {
+			out[o.ID] = true
+		}
+	}
+	return out
+}
+
+// heardNote follows the detail of a finding in print.
+const heardNote = " (heard only)"
+
+// detailText is the detail of a finding as it is printed.
+func detailText(f Finding) string {
+	if f.HeardOnly {
+		return cmp.Or(f.Detail, f.Title) + heardNote
+	}
+	return f.Detail
+}
+
 func (b *builder) assetAt(e evidence.Endpoint) string {
 	if id, ok := b.byPlace[e]; ok {
 		return id

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,5 +90,31 @@ func TestReports_traffic(t *testing.T) {
 				t.Errorf("%q: heard %v, but:\n%.3000s", want, heard, text)
 			}
 		}
+	}
+}
+
+// TestReports_heardOnly: a finding that rests on nothing but unsigned traffic says
+// so, and one with a signature or a scan behind it does not.
+func TestReports_heardOnly(t *testing.T) {
+	in := heardInput(t)
+	for id, want := range map[int64]bool{104: false, 106: true, 107: true, 1: false} { // 104 is signed, 1 was scanned
+		in.Findings[0].Observations = []int64{id}
+		d := Build(in)
+		i := slices.IndexFunc(d.Findings, func(f Finding) bool { return f.Key == in.Findings[0].Key.String() })
+		var table, html bytes.Buffer
+		if err := Table(&table, d, TableOptions{Width: 200}); err != nil {
+			t.Fatal(err)
+		}
+		if err := HTML(&html, d); err != nil {
+			t.Fatal(err)
+		}
+		if d.Findings[i].HeardOnly != want || strings.Contains(table.String(), "(heard only)") != want ||
+			strings.Contains(table.String(), "Heard only: seen in passing traffic") != want || strings.Contains(html.String(), "(heard only)") != want {
+			t.Errorf("observation %d: heard only %v, want %v\n%.2000s", id, d.Findings[i].HeardOnly, want, table.String())
+		}
+	}
+	in.Findings[0].Observations = []int64{1, 106}
+	if Build(in).Findings[0].HeardOnly {
+		t.Error("a finding with a scan behind it is called heard only")
 	}
 }

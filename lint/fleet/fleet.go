@@ -30,10 +30,11 @@ type member struct {
 	endpoint    evidence.Endpoint
 	certificate evidence.Digest
 	observation int64
+	forgeable   bool // see [lint.Sighting]
 }
 
 func memberOf(c *lint.Corpus, s lint.Sighting) member {
-	return member{c.Holder(s.Endpoint), s.Endpoint, s.Certificate.Digest, s.Observation}
+	return member{c.Holder(s.Endpoint), s.Endpoint, s.Certificate.Digest, s.Observation, s.Forgeable}
 }
 
 // holders returns the distinct holders, sorted; files have none.
@@ -46,6 +47,12 @@ func holders(members []member) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// firm returns the holders of members that nobody else on the network can have
+// made up.
+func firm(members []member) []string {
+	return holders(slices.DeleteFunc(slices.Clone(members), func(m member) bool { return m.forgeable }))
 }
 
 // group makes the finding on members that share a value. The confidence is how
@@ -84,6 +91,7 @@ const (
 	confidenceUnproved = 50 // two assets, without proof
 	confidenceDeclared = 5  // the site declares the sharing
 	confidenceOne      = 10 // one asset
+	confidenceHeard    = 20 // two assets, of which at most one is more than traffic that anyone can forge
 )
 
 // proof says why two devices are distinct, or that they were not shown to be.
@@ -159,13 +167,20 @@ func declared(p *lint.Policy, members []member) bool {
 
 // shared judges members on two or more holders: not at all when the site
 // declares the sharing, fail when two devices are proved, else warn. What names
-// the shared thing, such as "certificate".
+// the shared thing, such as "certificate". What was only heard in traffic, where
+// anyone can forge it, proves no device.
 func shared(env *lint.Env, kind evidence.DuplicateKind, value, what string, members []member, without ...evidence.Attribute) (lint.GroupVerdict, bool) {
 	ids := holders(members)
 	if declared(env.Policy, members) {
 		return lint.GroupVerdict{}, false
 	}
-	if p, ok := distinct(env.Corpus, ids, without...); ok {
+	solid := firm(members)
+	if len(solid) < 2 {
+		return group(kind, value, members, confidenceHeard, lint.Warnf(
+			"The same %s is at %d assets (%s), but at %d of them it was only heard in traffic without a signature of its key, which anyone on the network can forge.",
+			what, len(ids), list(ids), len(ids)-len(solid))), true
+	}
+	if p, ok := distinct(env.Corpus, solid, without...); ok {
 		return group(kind, value, members, confidenceProved, lint.Failf(
 			"The same %s is on %d devices; %s and %s are two, as they differ in %s.", what, len(ids), p.a, p.b, attributeText(p.attribute))), true
 	}

@@ -70,7 +70,7 @@ func rsaOwners(c *lint.Corpus) map[string][]member {
 		for _, o := range s.Of(evidence.KindSSH) {
 			for _, k := range o.Keys {
 				if key := lint.ParseSSHKey(k.Blob); key != nil {
-					add(key.N, member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID})
+					add(key.N, member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID, forgeable: o.Method == evidence.Passive})
 				}
 			}
 		}

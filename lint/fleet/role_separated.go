@@ -59,7 +59,7 @@ func keyUses(c *lint.Corpus) (tls, ssh, code map[evidence.Digest][]member) {
 		for _, o := range s.Of(evidence.KindSSH) {
 			for _, blob := range o.Keys {
 				if k := lint.ParseSSHKey(blob.Blob); k != nil {
-					ssh[k.SPKI] = append(ssh[k.SPKI], member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID})
+					ssh[k.SPKI] = append(ssh[k.SPKI], member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID, forgeable: o.Method == evidence.Passive})
 				}
 			}
 		}

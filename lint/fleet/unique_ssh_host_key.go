@@ -16,7 +16,7 @@ func uniqueSSHHostKey() lint.Check {
 				for _, o := range s.Of(evidence.KindSSH) {
 					for _, k := range o.Keys {
 						d := evidence.DigestOf(k.Blob)
-						groups[d] = append(groups[d], member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID})
+						groups[d] = append(groups[d], member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID, forgeable: o.Method == evidence.Passive})
 					}
 				}
 			}
