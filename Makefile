@@ -8,6 +8,8 @@ GOTEST  := $(GO) test -tags '$(TAGS)'
 TOOLS   := .ci/tools/bin
 BENCH   ?= .
 FUZZTIME ?= 30s
+SIZE    ?= 1G
+FLAGS   ?=
 
 .PHONY: help
 help: ## List the targets
@@ -60,6 +62,10 @@ peers: ## Run the tests against real peers; a missing peer is a failure
 .PHONY: bench
 bench: ## Run the benchmarks (BENCH=regexp)
 	$(GOTEST) -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: traffic
+traffic: build ## Write bin/traffic.pcap of SIZE (1G) and bin/traffic.json, what it holds (FLAGS='--tunnels')
+	bin/probity lab traffic --size $(SIZE) $(FLAGS) --output bin/traffic.pcap --truth bin/traffic.json
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)

@@ -46,6 +46,7 @@ func (a *app) labCommand() *cobra.Command {
 			return l.Serve(cmd.Context(), a.now, ready)
 		},
 	}
+	cmd.AddCommand(a.labTrafficCommand())
 	cmd.Flags().IntVar(&devices, "devices", 60, "number of devices, at most 10,000")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "seed of everything that varies")
 	cmd.Flags().IntVar(&offset, "port-offset", 0, "add this to every port, where the usual ones are taken (negative: toward privileged ports)")

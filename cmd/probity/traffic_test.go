@@ -88,6 +88,7 @@ func TestRead_traffic(t *testing.T) {
 		{Seed: 1, Bytes: 6 << 20, Density: 4},
 		{Seed: 2, Bytes: 5 << 20, Late: 60, Twice: 40, Density: 8},
 		{Seed: 5, Bytes: 5 << 20, Late: 10, Twice: 10, Density: 4, Tunnels: true},
+		{Seed: 6, Bytes: 4 << 20, Late: 20, Twice: 20, Density: 6, Tunnels: true, Pieces: true},
 	} {
 		t.Run(fmt.Sprintf("seed%d", c.Seed), func(t *testing.T) {
 			path, truth := traffics(t, c)

@@ -321,6 +321,35 @@ func TestDefragmenter_refuses(t *testing.T) {
 	}
 }
 
+// TestDefragmenter_twice: a fragment that comes again after its datagram is
+// complete is none that is lost; another one of the same number is.
+func TestDefragmenter_twice(t *testing.T) {
+	var stats Stats
+	f := newDefragmenter(&stats)
+	whole := 0
+	add := func(offset int, more bool, data string) {
+		if _, _, ok := f.add(fragmentKey{id: 7}, offset, more, 6, []byte(data), 0); ok {
+			whole++
+		}
+	}
+	for range 2 {
+		add(0, true, "AAAAAAAA")
+		add(8, false, "BBBB")
+		add(8, false, "BBBB")
+	}
+	if whole != 1 || len(f.open) != 0 {
+		t.Errorf("%d datagrams, %d open", whole, len(f.open))
+	}
+	add(8, false, "CCCC")
+	for id := range uint32(2 * maxFinished) { // what is remembered is bounded
+		f.add(fragmentKey{id: 1000 + id}, 0, false, 6, []byte("x"), 0)
+	}
+	f.giveAll()
+	if stats.Fragments != 1 || len(f.finished) > maxFinished {
+		t.Errorf("%d fragments were lost, %d datagrams are remembered", stats.Fragments, len(f.finished))
+	}
+}
+
 // FuzzDefragmenter cuts a datagram at random, loses, repeats and forges pieces.
 // What comes out must be the datagram or, where pieces were forged, one of the
 // same length bounds.

@@ -3,6 +3,7 @@ package passive
 import (
 	"bytes"
 	"container/list"
+	"hash/maphash"
 	"net/netip"
 	"slices"
 )
@@ -14,6 +15,7 @@ const (
 	maxFragments     = 128 // of one datagram; 64 KiB in pieces of 1,280 bytes are 52
 	fragmentTime     = 30  // seconds of the capture
 	maxDatagram      = 65535
+	maxFinished      = 256 // datagrams whose fragments are known again
 )
 
 // fragmentKey names the datagram of a fragment (RFC 791 section 3.2, RFC 8200
@@ -33,7 +35,8 @@ type datagram struct {
 	count    int // fragments that came
 	total    int // size; -1 until the last fragment came
 	protocol uint8
-	bad      bool // given up: only counted from here on
+	bad      bool     // given up: only counted from here on
+	sums     []uint64 // of the fragments that came
 }
 
 type fragment struct {
@@ -49,10 +52,17 @@ type defragmenter struct {
 	open  map[fragmentKey]*list.Element // of *datagram
 	order *list.List                    // the oldest in front
 	bytes int
+
+	// What came of datagrams that are complete: networks and mirror ports deliver
+	// packets twice, and a fragment that comes again is no begin of another datagram.
+	finished map[fragmentKey][]uint64
+	ring     [maxFinished]fragmentKey // of finished, overwritten in turn
+	at       int                      // in ring
+	seed     maphash.Seed
 }
 
 func newDefragmenter(stats *Stats) *defragmenter {
-	return &defragmenter{stats: stats, open: make(map[fragmentKey]*list.Element), order: list.New()}
+	return &defragmenter{stats: stats, open: make(map[fragmentKey]*list.Element), order: list.New(), finished: make(map[fragmentKey][]uint64), seed: maphash.MakeSeed()}
 }
 
 // add takes a fragment and returns the datagram that it completes.
@@ -63,6 +73,10 @@ func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint
 	}
 	for e := f.order.Front(); e != nil && now-e.Value.(*datagram).begun > fragmentTime; e = f.order.Front() {
 		f.give(e)
+	}
+	sum := f.sum(offset, more, data)
+	if slices.Contains(f.finished[key], sum) {
+		return 0, nil, false
 	}
 	e := f.open[key]
 	if e == nil {
@@ -75,6 +89,9 @@ func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint
 	d := e.Value.(*datagram)
 	before := d.bytes
 	d.add(offset, more, protocol, data)
+	if !d.bad {
+		d.sums = append(d.sums, sum)
+	}
 	f.bytes += d.bytes - before
 	if d.complete() {
 		out := make([]byte, 0, d.total)
@@ -82,6 +99,7 @@ func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint
 			out = append(out, p.data...)
 		}
 		f.remove(e)
+		f.finish(d)
 		f.stats.Defragmented++
 		return d.protocol, out, true
 	}
@@ -89,6 +107,26 @@ func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint
 		f.give(f.order.Front())
 	}
 	return 0, nil, false
+}
+
+// sum stands for a fragment and its place.
+func (f *defragmenter) sum(offset int, more bool, data []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(f.seed)
+	place := [3]byte{byte(offset >> 8), byte(offset)}
+	if more {
+		place[2] = 1
+	}
+	_, _ = h.Write(place[:]) // never fails
+	_, _ = h.Write(data)
+	return h.Sum64()
+}
+
+// finish remembers the fragments of a datagram that is complete.
+func (f *defragmenter) finish(d *datagram) {
+	delete(f.finished, f.ring[f.at])
+	f.finished[d.key], f.ring[f.at] = d.sums, d.key
+	f.at = (f.at + 1) % maxFinished
 }
 
 // add keeps a copy of the bytes that are new.
