@@ -74,7 +74,7 @@ func TestFingerprint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "e08572e7f200c75045376a5a4f17aa55b6bcb32af3b2d9f1d89db1920e50791c"
+	const want = "de058c16c48ecab42704b83c7bf302abe6c5817c123c110b640d8c2d63f37e3f"
 	if got := fingerprint(all).String(); got != want {
 		t.Errorf("schema version %d has fingerprint %s, want %s", schemaVersion, got, want)
 	}

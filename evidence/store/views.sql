@@ -31,7 +31,7 @@ SELECT
       WHERE p.address=e.address AND p.port=e.port AND p.transport=e.transport)) AS asset,
   e.address, e.port, e.transport,
   CASE WHEN e.dicom THEN 'dicom' WHEN e.hl7 THEN 'hl7' WHEN e.ssh THEN 'ssh' WHEN e.snmp THEN 'snmp'
-    WHEN e.tls THEN 'tls' ELSE coalesce(e.spoke,'unknown') END AS protocol,
+    WHEN e.tls THEN coalesce(e.carrier,'tls') ELSE coalesce(e.document,e.told,e.spoke,'unknown') END AS protocol,
   e.server_name,
   (SELECT json_group_array(CASE v WHEN 2 THEN 'SSL 2.0' WHEN 768 THEN 'SSL 3.0' WHEN 769 THEN 'TLS 1.0' WHEN 770 THEN 'TLS 1.1'
       WHEN 771 THEN 'TLS 1.2' WHEN 772 THEN 'TLS 1.3' ELSE printf('0x%04x',v) END)
@@ -49,6 +49,9 @@ FROM (SELECT address, port, transport, server_name,
     max(kind='dicom') AS dicom, max(kind='hl7') AS hl7, max(kind='ssh') AS ssh, max(kind='snmp') AS snmp,
     max(kind='tls' AND coalesce(json_extract(facts,'$.tls.not_tls'),0)=0) AS tls,
     max(json_extract(facts,'$.tls.spoke')) AS spoke,
+    max(json_extract(facts,'$.tls.carrier')) AS carrier,
+    max(CASE WHEN kind IN('fhir','sdc') THEN kind END) AS document,
+    max(coalesce(json_extract(facts,'$.identity.protocol'),json_extract(facts,'$.banner.protocol'),CASE WHEN kind NOT IN('tls','mtls','identity','banner') THEN kind END)) AS told,
     max(CASE json_extract(facts,'$.tls.client_auth') WHEN 'required' THEN 3 WHEN 'requested' THEN 2 WHEN 'not-asked' THEN 1 ELSE 0 END) AS client_auth,
     min(at_ms) AS first_ms, max(at_ms) AS last_ms
   FROM observation WHERE result='data' AND transport NOT IN('link','file')

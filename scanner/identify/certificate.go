@@ -14,8 +14,32 @@ import (
 )
 
 // certificates reads the leaf certificate in the given role. Its chain is not
-// checked here: a name in it is a claim, and no more.
+// checked here: a name in it is a claim, and no more. One that was only heard in
+// traffic counts for less without a signature of its key, and for nothing where
+// the signature is of another key: then it is somebody else's.
 func (d *drawing) certificates(o evidence.Observation, role evidence.Role) {
+	const none = 100
+	limit := none
+	if o.Method == evidence.Passive && o.Facts.TLS != nil {
+		proof := o.Facts.TLS.Possession
+		if role == evidence.RoleClient {
+			proof = o.Facts.TLS.ClientPossession
+		}
+		switch proof {
+		case evidence.PossessionVerified:
+		case evidence.PossessionRefuted:
+			return
+		default:
+			limit = confidenceHeard
+		}
+	}
+	before := len(d.out)
+	defer func() {
+		for i := range d.out[before:] {
+			c := &d.out[before+i]
+			c.Confidence = min(c.Confidence, limit)
+		}
+	}()
 	for _, p := range o.Certs {
 		if p.Role != role || p.Position != 0 {
 			continue

@@ -18,6 +18,7 @@ const (
 	confidenceSelf    = 95 // the device says so in the protocol that is made for it
 	confidenceKey     = 90 // proof of possession in the handshake
 	confidenceLink    = 80 // an address told on the link itself, where anyone can forge it
+	confidenceHeard   = 30 // a certificate that was only presented, in traffic that anyone can forge
 	confidenceTold    = 50 // what a device tells everyone of itself
 	confidenceHello   = 60 // what an analyser says of itself before it speaks of anything else
 )
@@ -31,8 +32,12 @@ func serverClaims(o evidence.Observation) []evidence.Claim {
 		d.certificates(o, evidence.RoleServer)
 	case f.SSH != nil:
 		d.ssh(f.SSH.Version)
+		confidence := confidenceKey
+		if o.Method == evidence.Passive { // the signature over the exchange cannot be checked from outside
+			confidence = confidenceTold
+		}
 		for _, k := range o.Keys {
-			d.say(evidence.AttrSSHHostKey, evidence.DigestOf(k.Blob).String(), confidenceKey, "ssh")
+			d.say(evidence.AttrSSHHostKey, evidence.DigestOf(k.Blob).String(), confidence, "ssh")
 		}
 	case f.DICOM != nil && f.DICOM.PDU != "rq":
 		d.dicom(*f.DICOM)
