@@ -6,6 +6,7 @@ package evidence
 type Facts struct {
 	TLS      *TLSFacts      `json:"tls,omitempty"`
 	MTLS     *MTLSFacts     `json:"mtls,omitempty"`
+	Flaw     *FlawFacts     `json:"flaw,omitempty"`
 	SSH      *SSHFacts      `json:"ssh,omitempty"`
 	DICOM    *DICOMFacts    `json:"dicom,omitempty"`
 	HTTP     *HTTPFacts     `json:"http,omitempty"`

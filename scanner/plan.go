@@ -343,6 +343,7 @@ func (p *Plan) probesOf(ep evidence.Endpoint, port Port) []PlannedProbe {
 		return nil
 	}
 	out = slices.Insert(out, 0, first)
+	out = append(out, p.flawProbes(first, port)...)
 	return slices.DeleteFunc(out, func(pr PlannedProbe) bool {
 		_, have := p.Exchanges[pr.Prober]
 		return !have

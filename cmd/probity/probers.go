@@ -10,6 +10,7 @@ import (
 	"probity/scanner/probe/bannerprobe"
 	"probity/scanner/probe/dicomprobe"
 	"probity/scanner/probe/fhirprobe"
+	"probity/scanner/probe/flawprobe"
 	"probity/scanner/probe/httpprobe"
 	"probity/scanner/probe/modbusprobe"
 	"probity/scanner/probe/mqttprobe"
@@ -43,6 +44,9 @@ const maxCommunityFile = 4096
 // probers lists those that a scan with these flags has.
 func (f *targetFlags) probers() ([]scanner.Prober, error) {
 	all := probers()
+	if f.lab {
+		all = append(all, flawprobe.New())
+	}
 	secret := []byte(os.Getenv(communityVariable))
 	if f.snmpFile != "" {
 		text, err := readLimited(f.snmpFile, maxCommunityFile)

@@ -57,7 +57,7 @@ func (f *targetFlags) register(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.fhir, "fhir", nil, "also ask the FHIR service at this base `URL` for its metadata and SMART configuration (repeatable)")
 	fs.StringVar(&f.snmpFile, "snmp-community-file", "", "`FILE` with an SNMP community, for one get of description, product and name; or $"+communityVariable+"; never recorded")
 	fs.StringVar(&f.snmpVersion, "snmp-version", "2c", "version of SNMP for the community: 1 or 2c")
-	fs.BoolVar(&f.lab, "lab", false, "the devices treat nobody: probe also pumps, ventilators and the like when they are known as such, and MQTT, Modbus, BACnet")
+	fs.BoolVar(&f.lab, "lab", false, "the devices treat nobody: probe also pumps, ventilators and the like when they are known as such, and MQTT, Modbus, BACnet; with --probes exhaustive also try Heartbleed, CCS injection and ROBOT")
 	fs.Float64Var(&f.rates.Global, "rate", f.rates.Global, "connections a second, all devices together")
 	fs.Float64Var(&f.rates.Asset, "asset-rate", f.rates.Asset, "connections a second to one device")
 	fs.IntVar(&f.rates.Parallel, "parallel", f.rates.Parallel, "devices at a time; each has one connection at most")

@@ -216,6 +216,9 @@ func endpointInputs() []input {
 	add("handshake_signature/sha1", at(443).says(evidence.OfferTLS12, 0x0303, 0x0303, ecdheGCM, func(f *evidence.TLSFacts) { f.SignatureScheme = 0x0203 }))
 	add("handshake_signature/passive_sha1", at(443).says(evidence.OfferPassive, 0x0303, 0x0303, ecdheGCM, func(f *evidence.TLSFacts) { f.SignatureScheme = 0x0203 }))
 
+	in = append(in, freshInputs()...)
+	in = append(in, flawInputs()...)
+
 	pair := func(name string, a, b *server) {
 		obs := append(a.obs, b.obs...)
 		for i := range obs {

@@ -19,7 +19,7 @@ func Checks() []lint.Check {
 		noSSL(), noLegacyTLS(), tls12Supported(), tls13Supported(), downgradeProtection(),
 		noNullSuites(), noAnonymousSuites(), noBrokenSuites(), no64BitBlocks(), noStaticRSA(),
 		forwardSecretAEAD(), dhSize(), ecdheSize(),
-		noCompression(), renegotiationEMS(), handshakeSignature(), uniformLevel(),
+		noCompression(), renegotiationEMS(), handshakeSignature(), uniformLevel(), ephemeralKeysFresh(), noKnownFlaws(),
 		clientCertificateRequested(), clientCertificateEnforced(), authorityListDeclared(), dicomEncrypted(),
 		hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
 		webEncrypted(), fhirEncrypted(), sdcMutualTLS(), noClearLogin(), smbModern(), remoteDesktopNLA(), electronicIdentity(),

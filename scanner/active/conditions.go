@@ -21,6 +21,18 @@ func notOpen(prior []evidence.Observation, accepted bool) string {
 	return ""
 }
 
+// notSpeaking says why trials of TLS are not made; it returns "" if the peer was
+// seen to speak it.
+func notSpeaking(prior []evidence.Observation) string {
+	if slices.ContainsFunc(prior, func(o evidence.Observation) bool {
+		t := o.Facts.TLS
+		return t != nil && (t.Version != 0 || t.Alert != nil)
+	}) {
+		return ""
+	}
+	return "the peer was not seen to speak TLS"
+}
+
 // notAnswered says why what builds on an answer is not sent.
 func notAnswered(prior []evidence.Observation) string {
 	if slices.ContainsFunc(prior, func(o evidence.Observation) bool { return o.Result == evidence.ResultData }) {

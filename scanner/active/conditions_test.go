@@ -31,3 +31,19 @@ func TestConditions(t *testing.T) {
 		}
 	}
 }
+
+func TestNotSpeaking(t *testing.T) {
+	alert := uint8(40)
+	for name, tt := range map[string]struct {
+		facts evidence.TLSFacts
+		want  bool
+	}{
+		"chose a version": {evidence.TLSFacts{Version: 0x303}, true},
+		"sent an alert":   {evidence.TLSFacts{Alert: &alert}, true},
+		"no answer":       {evidence.TLSFacts{}, false},
+	} {
+		if got := notSpeaking([]evidence.Observation{{Facts: evidence.Facts{TLS: &tt.facts}}}) == ""; got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}

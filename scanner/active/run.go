@@ -263,6 +263,8 @@ func (r *runner) step(ctx context.Context, a *asset, p scanner.PlannedProbe, pri
 		outcome.reason = notTLS(prior, a.accepted[p.Endpoint])
 	case p.When == scanner.WhenOpen:
 		outcome.reason = notOpen(prior, a.accepted[p.Endpoint])
+	case p.When == scanner.WhenTLS:
+		outcome.reason = notSpeaking(prior)
 	case p.When == scanner.WhenAnswered:
 		outcome.reason = notAnswered(prior)
 	}

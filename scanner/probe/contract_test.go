@@ -30,6 +30,7 @@ import (
 	"probity/evidence"
 	"probity/scanner"
 	"probity/scanner/probe/dicomprobe"
+	"probity/scanner/probe/flawprobe"
 	"probity/scanner/probe/mtlsprobe"
 	"probity/scanner/probe/snmpprobe"
 	"probity/scanner/probe/sshprobe"
@@ -229,6 +230,7 @@ func subjects(t *testing.T) []subject {
 		{prober: sshprobe.New(), good: goodSSH(t), port: 22},
 		{prober: dicomprobe.New(), good: goodDICOM(t), port: 104},
 		{prober: snmpprobe.New(), good: goodSNMP, port: 161},
+		{prober: flawprobe.New(), good: goodTLS(t), port: 8443},
 		{prober: tlsprobe.NewDTLS(), good: dtlsServer{cookie: []byte("cookie")}.serve, port: 4433},
 	})
 }

@@ -115,6 +115,9 @@ func (h ClientHello) addExtensions(b *cryptobyte.Builder) {
 	if h.SCT {
 		addExtension(b, extSCT, func(*cryptobyte.Builder) {})
 	}
+	if h.Heartbeat {
+		addExtension(b, extHeartbeat, func(b *cryptobyte.Builder) { b.AddUint8(1) }) // peer_allowed_to_send
+	}
 	if len(h.Cookie) > 0 {
 		addExtension(b, extCookie, func(b *cryptobyte.Builder) {
 			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(h.Cookie) })

@@ -17,6 +17,7 @@ const (
 	extSupportedGroups      uint16 = 10
 	extPointFormats         uint16 = 11
 	extSignatureAlgorithms  uint16 = 13
+	extHeartbeat            uint16 = 15
 	extALPN                 uint16 = 16
 	extSCT                  uint16 = 18
 	extExtendedMasterSecret uint16 = 23
@@ -72,8 +73,10 @@ type ClientHello struct {
 	// PSKModes are the ways in which a ticket of TLS 1.3 may be used; without them
 	// a server gives none (RFC 8446 section 4.2.9).
 	PSKModes []byte
-	SCT      bool   // RFC 6962 section 3.3.1
-	Cookie   []byte // of a HelloRetryRequest, sent back (RFC 8446 section 4.2.2)
+	SCT      bool // RFC 6962 section 3.3.1
+	// Heartbeat says that the peer may send heartbeats (RFC 6520 section 2).
+	Heartbeat bool
+	Cookie    []byte // of a HelloRetryRequest, sent back (RFC 8446 section 4.2.2)
 
 	// Extensions are the code points in the order seen, and PointFormats those of
 	// RFC 8422 section 5.1.2. Only a parsed hello has them.
@@ -171,6 +174,8 @@ func (h *ClientHello) extension(id uint16, data cryptobyte.String) bool {
 		}
 	case extSCT:
 		h.SCT = true
+	case extHeartbeat:
+		h.Heartbeat = true
 	case extCookie:
 		h.Cookie, ok = cookie(data)
 	}
@@ -247,6 +252,7 @@ type ServerHello struct {
 	ExtendedMasterSecret bool   // RFC 7627
 	StatusRequest        bool   // a CertificateStatus may follow (RFC 6066 section 8)
 	SessionTicket        bool   // a NewSessionTicket will follow (RFC 5077 section 3.2)
+	Heartbeat            bool   // RFC 6520 section 2
 	SCTs                 int    // signed certificate timestamps of the extension (RFC 6962 section 3.3.1)
 	ALPN                 string
 	// DowngradeSentinel is "tls1.2" or "tls1.1" if the last eight bytes of the
@@ -309,6 +315,8 @@ func (h *ServerHello) extension(id uint16, data cryptobyte.String) bool {
 		ok = data.ReadUint16(&h.Version)
 	case extSessionTicket:
 		h.SessionTicket = true
+	case extHeartbeat:
+		h.Heartbeat = true
 	case extSCT:
 		h.SCTs, ok = CountSCTs(data)
 	case extCookie:
