@@ -20,7 +20,7 @@ import (
 func (a *app) commands() []*cobra.Command {
 	return append(append(a.pureCommands(), a.liveCommands()...),
 		a.scanCommand(), a.benchCommand(), a.readCommand(), a.lintCommand(), a.reportCommand(),
-		a.duplicatesCommand(), a.verifyCommand(), a.doctorCommand())
+		a.duplicatesCommand(), a.assetCommand(), a.verifyCommand(), a.doctorCommand())
 }
 
 // storeFlags say where the evidence is kept.
@@ -55,12 +55,15 @@ func (a *app) openReader(ctx context.Context, f storeFlags) (*store.Store, error
 	return store.Open(ctx, f.db, store.Options{ReadOnly: true, Now: a.now})
 }
 
-// newRun fills in what every run records about who made it and with what.
+// newRun fills in what every run records about who made it and with what. A run
+// that judges nothing has no judgement.
 func (a *app) newRun(mode evidence.Mode, f storeFlags, j *judgement) evidence.Run {
 	r := evidence.Run{
 		Mode: mode, Started: a.now(), Tool: toolName(), ToolHash: toolHash(),
-		Catalogue: j.catalogue.Digest(), Config: j.policy.Digest,
 		Operator: f.operator, Authority: f.authority,
+	}
+	if j != nil {
+		r.Catalogue, r.Config = j.catalogue.Digest(), j.policy.Digest
 	}
 	if r.Operator == "" {
 		if u, err := user.Current(); err == nil {
@@ -95,7 +98,11 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 	if err != nil {
 		return err
 	}
-	assets := identify.Resolve(obs)
+	facts, err := st.AssetFacts(ctx)
+	if err != nil {
+		return err
+	}
+	assets := identify.Resolve(obs, facts...)
 	if err := st.SaveAssets(ctx, assets); err != nil {
 		return err
 	}

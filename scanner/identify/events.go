@@ -235,7 +235,7 @@ func stated(a *asset, out *evidence.Asset) []evidence.Event {
 // factText is a statement in one line.
 func factText(f evidence.AssetFact) string {
 	var parts []string
-	if f.Other != "" {
+	if f.Kind == evidence.FactMerge {
 		parts = append(parts, f.Other)
 	}
 	if f.Address.IsValid() {

@@ -25,13 +25,14 @@ import (
 const bootTolerance = 3 * time.Second
 
 // Resolve groups what was observed into assets, ordered by their lowest address.
-// Observations of files belong to no asset.
-func Resolve(obs []evidence.Observation) []evidence.Asset {
+// Observations of files belong to no asset. The facts are what people stated, in
+// the order in which they did.
+func Resolve(obs []evidence.Observation, facts ...evidence.AssetFact) []evidence.Asset {
 	r := New()
 	for i := range obs {
 		r.Add(&obs[i])
 	}
-	return r.Resolve(nil)
+	return r.Resolve(facts)
 }
 
 // Resolve returns all assets, ordered by their lowest address. Only what was

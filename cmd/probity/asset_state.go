@@ -1,0 +1,202 @@
+//go:build cgo
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"probity/evidence"
+	"probity/internal/safetext"
+	"probity/scanner/identify"
+	"probity/scanner/inventory"
+)
+
+// maxInventoryBytes bounds an inventory file.
+const maxInventoryBytes = 64 << 20
+
+// fileExists keeps a command that adds to a database from making one.
+func fileExists(path string) error {
+	_, err := os.Stat(path)
+	return err
+}
+
+func (a *app) assetMergeCommand() *cobra.Command {
+	var f factFlags
+	cmd := &cobra.Command{
+		Use:     "merge ASSET OTHER",
+		Short:   "State that two assets are one device",
+		Example: "  probity asset merge 192.0.2.7 192.0.2.8 --reason \"two cards in one cabinet\" --db hospital.db",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			_, err := a.state(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
+				x, err := findAsset(assets, args[0])
+				if err != nil {
+					return nil, err
+				}
+				y, err := findAsset(assets, args[1])
+				if err != nil {
+					return nil, err
+				}
+				if x.ID == y.ID {
+					return nil, fmt.Errorf("%s and %s are one asset already: %s", args[0], args[1], x.ID)
+				}
+				return []evidence.AssetFact{{Kind: evidence.FactMerge, Asset: x.ID, Other: y.ID}}, nil
+			})
+			return err
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (a *app) assetSplitCommand() *cobra.Command {
+	var f factFlags
+	cmd := &cobra.Command{
+		Use:     "split ASSET ADDRESS",
+		Short:   "State that what is at an address is another device than the rest of an asset",
+		Example: "  probity asset split asset-0a1b2c3d4e5f 192.0.2.8 --reason \"seen on site\" --db hospital.db",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			addr, err := netip.ParseAddr(args[1])
+			if err != nil {
+				return fmt.Errorf("address %q: want an IPv4 or IPv6 address", args[1])
+			}
+			_, err = a.state(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
+				x, err := findAsset(assets, args[0])
+				if err != nil {
+					return nil, err
+				}
+				return splitFact(x, addr.Unmap())
+			})
+			return err
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// splitFact names the stays on both sides, so that the statement stays clear
+// whatever is seen later.
+func splitFact(x evidence.Asset, addr netip.Addr) ([]evidence.AssetFact, error) {
+	var apart, from []string
+	for _, s := range x.Stays {
+		if s.Addr == addr {
+			apart = append(apart, s.ID)
+		} else {
+			from = append(from, s.ID)
+		}
+	}
+	if len(apart) == 0 || len(from) == 0 {
+		return nil, fmt.Errorf("%s was seen at %d addresses, and %s is not one of several; nothing to split", x.ID, len(x.Stays), addr)
+	}
+	return []evidence.AssetFact{{Kind: evidence.FactSplit, Asset: x.ID, Address: addr, Values: map[string]string{
+		identify.SplitApart: strings.Join(apart, " "), identify.SplitFrom: strings.Join(from, " "),
+	}}}, nil
+}
+
+// labels are the names that a label may have.
+func labels() []string {
+	return []string{
+		evidence.ValueStatus, evidence.ValueName, evidence.ValueOwner, evidence.ValueLocation, evidence.ValueAssetTag,
+		evidence.ValueEndOfSupport, evidence.ValuePorts, evidence.ValueRenewal,
+		string(evidence.AttrManufacturer), string(evidence.AttrModel), string(evidence.AttrVersion), string(evidence.AttrSerial),
+		string(evidence.AttrClass), string(evidence.AttrUDI), string(evidence.AttrOS),
+	}
+}
+
+func (a *app) assetLabelCommand() *cobra.Command {
+	var f factFlags
+	cmd := &cobra.Command{
+		Use:   "label ASSET|ADDRESS NAME=VALUE...",
+		Short: "State what a device is, whose, and whether it is in service",
+		Long: "label states values of a device; the newest of each name counts. The names are\n" + strings.Join(labels(), ", ") + ".\n" +
+			"status=retired says that it is out of service, so that it is noticed when it is seen\n" +
+			"again. renewal=key (version, any) records a renewal or service that explains a change.",
+		Example: "  probity asset label 192.0.2.7 class=pump status=active --reason \"label on the device\" --db hospital.db",
+		Args:    cobra.MinimumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			values := map[string]string{}
+			for _, arg := range args[1:] {
+				name, value, ok := strings.Cut(arg, "=")
+				if !ok || !slices.Contains(labels(), name) {
+					return fmt.Errorf("label %q: want NAME=VALUE with one of %s", safetext.Clean(arg), strings.Join(labels(), ", "))
+				}
+				values[name] = safetext.Clean(value)
+			}
+			_, err := a.state(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
+				x, err := findAsset(assets, args[0])
+				return []evidence.AssetFact{{Kind: evidence.FactLabel, Asset: x.ID, Values: values}}, err
+			})
+			return err
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func (a *app) assetImportCommand() *cobra.Command {
+	var f factFlags
+	cmd := &cobra.Command{
+		Use:   "import FILE.csv",
+		Short: "Take up an inventory: a CMMS list or a NetBox device export",
+		Long: "import reads CSV with a header. A row names its device by one of asset_tag, serial,\n" +
+			"mac, udi, certificate (SHA-256), address or name, and may have manufacturer, model,\n" +
+			"version, class, status, owner, location, end_of_support (a day) and ports. The columns\n" +
+			"of NetBox's device export are known. A mistake names its line, and then nothing is\n" +
+			"imported. A row that did not change is not recorded again.",
+		Example: "  probity asset import cmms.csv --db hospital.db",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			data, err := readLimited(args[0], maxInventoryBytes)
+			if err != nil {
+				return err
+			}
+			list, err := inventory.Read(args[0], bytes.NewReader(data))
+			if err != nil {
+				return err
+			}
+			if len(list.Ignored) > 0 {
+				a.note("columns that are not read: %s", strings.Join(list.Ignored, ", "))
+			}
+			n, err := a.state(cmd.Context(), f, func(_ []evidence.Asset, said []evidence.AssetFact) ([]evidence.AssetFact, error) {
+				return newRows(list, said), nil
+			})
+			if err == nil {
+				a.note("%d rows read, %d new or changed", len(list.Rows), n)
+			}
+			return err
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// newRows are the rows that say something else than the newest of their key.
+func newRows(list inventory.List, said []evidence.AssetFact) []evidence.AssetFact {
+	newest := map[string]map[string]string{}
+	for _, s := range said {
+		if s.Kind == evidence.FactInventory {
+			newest[s.Other] = s.Values
+		}
+	}
+	var out []evidence.AssetFact
+	for _, r := range list.Rows {
+		if old, ok := newest[r.Key]; !ok || !maps.Equal(old, r.Values) {
+			out = append(out, evidence.AssetFact{Kind: evidence.FactInventory, Other: r.Key, Values: r.Values})
+		}
+	}
+	return out
+}
+
+// note tells the operator something that is no result.
+func (a *app) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.stderr, "probity: %s\n", oneLine(fmt.Errorf(format, args...)))
+}
