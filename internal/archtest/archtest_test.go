@@ -44,12 +44,12 @@ var allowed = map[string][]string{
 
 	"scanner/identify/fingerprint": {"evidence", "internal/strictyaml"},
 
-	"lint":                {"evidence", "lint", "internal/batchgcd", "internal/safetext", "internal/wire"},
-	"rules/catalogue":     {"evidence", "internal/safetext", "internal/strictyaml"},
-	"rules":               {"evidence", "lint", "rules", "rules/catalogue", "internal/safetext", "internal/strictyaml"},
-	"reports":             {"evidence", "reports", "rules/catalogue", "internal/safetext"},
-	"fixtures":            {"fixtures"},
-	"cmd/probity":         {"*"},
+	"lint":            {"evidence", "lint", "internal/batchgcd", "internal/safetext", "internal/wire"},
+	"rules/catalogue": {"evidence", "internal/safetext", "internal/strictyaml"},
+	"rules":           {"evidence", "lint", "rules", "rules/catalogue", "internal/safetext", "internal/strictyaml"},
+	"reports":         {"evidence", "reports", "rules/catalogue", "internal/safetext"},
+	"fixtures":        {"fixtures"},
+	"cmd/probity":     {"*"},
 }
 
 // barred lists imports that a part must not make itself: judging code does no
