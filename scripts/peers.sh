@@ -5,7 +5,7 @@ set -euo pipefail
 
 # program:package
 peers=(
-  openssl:openssl nginx:nginx-light storescp:dcmtk echoscu:dcmtk dcmqrscp:dcmtk
+  openssl:openssl nmap:nmap sslscan:sslscan gnutls-serv:gnutls-bin nginx:nginx-light storescp:dcmtk echoscu:dcmtk dcmqrscp:dcmtk
   Orthanc:orthanc sshd:openssh-server ssh-keyscan:openssh-client
   mosquitto:mosquitto mosquitto_pub:mosquitto-clients snmpd:snmpd snmpget:snmp
   curl:curl tshark:tshark ndpiReader:libndpi-bin setpriv:util-linux sqlite3:sqlite3 ip:iproute2 Xtigervnc:tigervnc-standalone-server

@@ -99,8 +99,9 @@ type ServerKeyExchange struct {
 
 // ParseServerKeyExchange reads the body of a ServerKeyExchange, whose form
 // depends on the suite (RFC 5246 section 7.4.3, RFC 8422 section 5.4, RFC 4279,
-// RFC 5489) and, for the signature, on the version. Exchanges that name neither
-// a curve nor a Diffie-Hellman prime are an error.
+// RFC 5489, for RSA_EXPORT RFC 2246 section 7.4.3) and, for the signature, on the
+// version. Other exchanges that name neither a curve nor a Diffie-Hellman prime
+// are an error.
 func ParseServerKeyExchange(body []byte, suite, version uint16) (ServerKeyExchange, error) {
 	var k ServerKeyExchange
 	row, ok := Lookup(suite)
@@ -119,6 +120,9 @@ func ParseServerKeyExchange(body []byte, suite, version uint16) (ServerKeyExchan
 		ok = k.curve(&s)
 	case row.Has("dhe"):
 		ok = k.prime(&s)
+	case strings.HasPrefix(row.KeyExchange, "RSA_EXPORT"): // modulus and exponent of a small key
+		var n, e cryptobyte.String
+		ok = s.ReadUint16LengthPrefixed(&n) && s.ReadUint16LengthPrefixed(&e)
 	default:
 		return k, fmt.Errorf("ServerKeyExchange: %s names no group", row.KeyExchange)
 	}

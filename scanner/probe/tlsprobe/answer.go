@@ -35,18 +35,19 @@ type answer struct {
 	alert    *uint8
 	warning  *uint8 // the last
 	warnings int
-	scheme   uint16 // of CertificateVerify (TLS 1.3)
-	alpn     string // of EncryptedExtensions (TLS 1.3)
-	asked13  bool   // a CertificateRequest of TLS 1.3 was read
-	read13   bool   // the encrypted flight was read up to the Certificate
-	finished bool   // the server's Finished of TLS 1.3 was read
-	opened   int    // bytes of received that unseal is past
-	sealed   []byte // what unseal opened
-	parsed   int    // bytes of sealed that flight is past
-	context  []byte // of the CertificateRequest of TLS 1.3
-	ticket   bool   // a NewSessionTicket was read
-	lifetime uint32 // of the ticket, in seconds
-	damage   error  // the first thing that did not parse
+	scheme   uint16   // of CertificateVerify (TLS 1.3)
+	alpn     string   // of EncryptedExtensions (TLS 1.3)
+	groups   []uint16 // of EncryptedExtensions (TLS 1.3)
+	asked13  bool     // a CertificateRequest of TLS 1.3 was read
+	read13   bool     // the encrypted flight was read up to the Certificate
+	finished bool     // the server's Finished of TLS 1.3 was read
+	opened   int      // bytes of received that unseal is past
+	sealed   []byte   // what unseal opened
+	parsed   int      // bytes of sealed that flight is past
+	context  []byte   // of the CertificateRequest of TLS 1.3
+	ticket   bool     // a NewSessionTicket was read
+	lifetime uint32   // of the ticket, in seconds
+	damage   error    // the first thing that did not parse
 	// transcript holds the hellos in the clear, as RFC 8446 section 4.4.1 hashes
 	// them.
 	transcript []byte
@@ -167,10 +168,11 @@ func (a *answer) damaged() bool { return a.damage != nil }
 // spoke reports whether the peer answered in TLS at all.
 func (a *answer) spoke() bool { return a.hello != nil || a.alert != nil }
 
-// What is kept of a certificate request, at most.
+// What is kept of the server's lists, at most.
 const (
 	maxAuthorities = 64
 	maxSchemes     = 64
+	maxGroups      = 64
 )
 
 // fill writes into f what the answer shows.
@@ -203,7 +205,7 @@ func (a *answer) fill(f *evidence.TLSFacts) {
 		f.Group, f.DHBits, f.SignatureScheme = a.keys.Group, a.keys.DHBits, a.keys.SignatureScheme
 	}
 	if h.Version >= tlswire.VersionTLS13 {
-		f.SignatureScheme = a.scheme
+		f.SignatureScheme, f.ServerGroups = a.scheme, a.groups
 		if a.alpn != "" {
 			f.ALPN = a.alpn
 		}

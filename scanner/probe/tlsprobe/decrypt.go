@@ -122,6 +122,7 @@ func extensions(s *cryptobyte.String, use func(id uint16, data cryptobyte.String
 // Extensions of the encrypted flight (RFC 8446 section 4.2).
 const (
 	extStatusRequest          uint16 = 5
+	extSupportedGroups        uint16 = 10
 	extSignatureAlgorithms    uint16 = 13
 	extALPN                   uint16 = 16
 	extSCT                    uint16 = 18
@@ -130,9 +131,15 @@ const (
 
 func (a *answer) encryptedExtensions(body cryptobyte.String) {
 	ok := extensions(&body, func(id uint16, data cryptobyte.String) {
-		var names, name cryptobyte.String
-		if id == extALPN && data.ReadUint16LengthPrefixed(&names) && names.ReadUint8LengthPrefixed(&name) {
+		var list, name cryptobyte.String
+		if id != extALPN && id != extSupportedGroups || !data.ReadUint16LengthPrefixed(&list) {
+			return
+		}
+		if id == extALPN && list.ReadUint8LengthPrefixed(&name) {
 			a.alpn = string(name)
+		}
+		for v := uint16(0); id == extSupportedGroups && len(a.groups) < maxGroups && list.ReadUint16(&v); {
+			a.groups = append(a.groups, v)
 		}
 	})
 	if !ok {

@@ -51,6 +51,7 @@ type tables struct {
 	old   []uint16 // for TLS 1.0 and 1.1
 	ssl3  []uint16
 	small []uint16
+	rare  []uint16 // up to TLS 1.2, not among tls12
 	tls13 []uint16
 }
 
@@ -66,6 +67,16 @@ func newTables() *tables {
 	}
 	slices.SortStableFunc(t.all, func(a, b tlswire.Suite) int { return cmp.Compare(rank(a), rank(b)) })
 	t.tls12, t.old, t.ssl3 = t.ordinary(tlswire.VersionTLS12), t.ordinary(tlswire.VersionTLS10), t.ordinary(tlswire.VersionSSL3)
+	for _, list := range [][]uint16{t.old, t.ssl3} {
+		// Whether an old version is accepted shows as well with a suite for which
+		// the server computes nothing.
+		slices.SortStableFunc(list, func(a, b uint16) int { return cmp.Compare(rankCheap(a), rankCheap(b)) })
+	}
+	for _, s := range t.all {
+		if !slices.Contains(t.tls12, s.ID) {
+			t.rare = append(t.rare, s.ID)
+		}
+	}
 	t.small = []uint16{
 		0xc02b, 0xc02f, 0xc02c, 0xc030, 0xc013, 0xc009, 0xc014, 0xc00a, 0xc027, 0xc023, // ECDHE
 		0x009c, 0x002f, 0x003c, 0x0035, 0x009d, 0x000a, 0x0005, 0x0004, // RSA
@@ -114,6 +125,14 @@ func rank(s tlswire.Suite) int {
 	return r
 }
 
+// rankCheap puts the suites of key transport first whose cipher is sound.
+func rankCheap(id uint16) int {
+	if s, _ := tlswire.Lookup(id); slices.Equal(s.Classes, []evidence.SuiteClass{evidence.ClassStaticRSA, evidence.ClassCBC}) {
+		return 0
+	}
+	return 1
+}
+
 // fullSuites are the suites of the first offer: those of TLS 1.3 that can be
 // completed and those that common stacks have, the soundest first.
 func fullSuites() []uint16 {
@@ -129,6 +148,9 @@ func fullSuites() []uint16 {
 		0xc007, 0xc011, 0x0005, 0x0066, // RC4
 	}
 }
+
+// computedSuites are those of TLS 1.3 that can be completed.
+func computedSuites() []uint16 { return []uint16{suiteAES128, suiteChaCha, suiteAES256} }
 
 // clientSuites are those of fullSuites that the full client can complete, up to
 // TLS 1.2.
@@ -168,12 +190,16 @@ func (t *tables) ordinary(version uint16) []uint16 {
 	})
 }
 
-// weak lists the suites that belong to one of the classes. ARIA is left out to
-// stay within the bound: a stack that has it has AES in the same class.
+// weak lists the suites that belong to one of the classes, the worst first: a
+// server that follows the client shows it at once, and mostly computes nothing.
+// ARIA is left out to stay within the bound: a stack that has it has AES in the
+// same class.
 func (t *tables) weak(classes []evidence.SuiteClass) []uint16 {
-	return t.ids(func(s tlswire.Suite) bool {
+	out := t.ids(func(s tlswire.Suite) bool {
 		return slices.ContainsFunc(classes, s.Has) && !strings.Contains(s.Name, "ARIA")
 	})
+	slices.Reverse(out)
+	return out
 }
 
 // without removes the classes of a suite.
@@ -218,7 +244,8 @@ type keyKind int
 const (
 	kindUnknown keyKind = iota
 	kindRSA
-	kindEC // ECDSA and EdDSA
+	kindEC  // ECDSA and EdDSA
+	kindDSA // of which a server with another key is not asked for
 )
 
 // kindOf tells the kind of key from what the server chose.
@@ -234,6 +261,8 @@ func kindOfSuite(s tlswire.Suite) keyKind {
 	switch {
 	case strings.HasSuffix(s.KeyExchange, "ECDSA"):
 		return kindEC
+	case strings.HasSuffix(s.KeyExchange, "DHE_DSS"):
+		return kindDSA
 	case s.KeyExchange == "RSA", strings.HasSuffix(s.KeyExchange, "DHE_RSA"), strings.HasPrefix(s.KeyExchange, "RSA_EXPORT"):
 		return kindRSA
 	}
@@ -248,6 +277,8 @@ func kindOfScheme(scheme uint16) keyKind {
 		return kindEC
 	case scheme>>8 == 8, scheme&0xff == 1:
 		return kindRSA
+	case scheme>>8 < 8 && scheme&0xff == 2:
+		return kindDSA
 	}
 	return kindUnknown
 }
@@ -256,7 +287,7 @@ func kindOfScheme(scheme uint16) keyKind {
 func (t *tables) other(version uint16, kind keyKind) offer {
 	o := offer{name: evidence.OfferOther, version: version, groups: groups()}
 	if version >= tlswire.VersionTLS13 {
-		o.suites, o.groups = []uint16{suiteAES128, suiteChaCha, suiteAES256}, computed()
+		o.suites, o.groups = computedSuites(), computed()
 		o.exact = true
 	} else {
 		for _, s := range t.all {
@@ -307,6 +338,33 @@ func schemes() []uint16 {
 		0x0303, 0x0301, 0x0203, 0x0201, // SHA-224, SHA-1
 		0x0402, 0x0302, 0x0202, 0x0101, // DSA; RSA with MD5
 	}
+}
+
+// allGroups are those of an enumeration up to TLS 1.2: every curve that was
+// registered for it (RFC 8422 section 5.1.1, RFC 7027). The finite fields of
+// RFC 7919 are left to TLS 1.3: on offer, they hide a server's own parameters.
+func allGroups() []uint16 {
+	return append(groups(),
+		9, 10, 11, 12, 13, 14, 6, 7, 8, 4, 5, 1, 2, 3, // binary fields, the largest first
+		20, 18, 15, 16, 17, // secp224k1, secp192k1, secp160k1, secp160r1, secp160r2
+	)
+}
+
+// allSchemes are those of an enumeration: what is registered for TLS 1.2 and 1.3,
+// and the pairs that RFC 5246 section 7.4.1.4.1 allows without naming them.
+func allSchemes() []uint16 {
+	return append(schemes(),
+		0x081a, 0x081b, 0x081c, 0x0904, 0x0905, 0x0906, 0x0708, // ECDSA on brainpool curves, ML-DSA, SM2
+		0x0502, 0x0602, 0x0102, 0x0103, // DSA and ECDSA with the other hashes
+	)
+}
+
+// schemes13 are those that TLS 1.3 allows in CertificateVerify (RFC 8446 section
+// 4.2.3).
+func schemes13() []uint16 {
+	return slices.DeleteFunc(allSchemes(), func(v uint16) bool {
+		return v>>8 < 7 && v>>8 != 4 && v != 0x0503 && v != 0x0603 || v == 0x0401 || v == 0x0402
+	})
 }
 
 // fewSchemes are the schemes of a small hello.

@@ -219,6 +219,9 @@ server { listen 127.0.0.1:%[2]s ssl http2; %[3]s ssl_protocols %[4]s; ssl_cipher
 			for _, list := range choices(obs, func(f *evidence.TLSFacts) uint16 { return f.Group }) {
 				groups = append(groups, list...)
 			}
+			for _, o := range obs {
+				groups = append(groups, o.Facts.TLS.ServerGroups...)
+			}
 			for _, g := range groups13 {
 				if !slices.Contains(groups, g) {
 					t.Errorf("group %s was not found", tlswire.GroupName(g))

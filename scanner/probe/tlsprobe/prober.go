@@ -23,12 +23,21 @@ func (*Prober) Transport() evidence.Transport { return evidence.TCP }
 
 // Bounds of connections.
 const (
-	maxGentle    = 8   // to one endpoint at the gentle level
-	maxWeak      = 96  // offers of weak suites at the standard level
-	maxEnumerate = 100 // offers in the enumeration of one version; servers have up to 60 suites
-	maxRetries   = 48  // hellos without a key share
-	maxShares    = 3   // handshakes of TLS 1.3 with a server that does not answer those
+	maxGentle     = 8  // to one endpoint at the gentle level
+	maxWeak       = 96 // offers of weak suites at the standard level
+	maxRetries    = 32 // hellos without a key share
+	maxSignatures = 8  // handshakes of TLS 1.3 that look for signature schemes
+	maxShares     = 3  // handshakes of TLS 1.3 with a server that does not answer hellos without a key share
 )
+
+// maxEnumerate bounds the offers in the enumeration of one version. OpenSSL has 75
+// suites of TLS 1.2 with everything switched on, and 23 of the versions before.
+func maxEnumerate(version uint16) int {
+	if version >= tlswire.VersionTLS12 {
+		return 100
+	}
+	return 64
+}
 
 // Exchanges lists the hellos of a level, the most ordinary first.
 func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
@@ -69,18 +78,22 @@ func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 	plain.What, plain.When = "TLS handshake, TLS 1.0 to 1.3, without names of application protocols", "only if the server refused the first for its names"
 	out = append(out, plain)
 	share := suites
-	share.What, share.When = "TLS handshake, TLS 1.3, the suites not yet seen", "only if hellos without a key share are not answered"
-	out = append(out, slices.Repeat([]scanner.Exchange{share}, maxShares)...)
+	share.What, share.When = "TLS handshake, TLS 1.3, the signature schemes or suites not yet seen", "only if TLS 1.2 did not show the schemes, or hellos without a key share are not answered"
+	out = append(out, slices.Repeat([]scanner.Exchange{share}, maxSignatures+maxShares)...)
 	retry := hello("ClientHello, TLS 1.3 without key share", "every suite and group", "only if the server speaks TLS 1.3")
 	out = append(out, slices.Repeat([]scanner.Exchange{retry}, maxRetries)...)
-	out = append(out, slices.Repeat([]scanner.Exchange{suites}, 4*maxEnumerate)...)
+	rounds := maxEnumerate(tlswire.VersionTLS12) + 3*maxEnumerate(tlswire.VersionTLS11)
+	out = append(out, slices.Repeat([]scanner.Exchange{suites}, rounds)...)
 	return append(out, scanner.Exchange{What: "CLIENT-HELLO, SSL 2.0", MaxBytes: 64, When: answered, Why: "whether SSL 2.0 is accepted"})
 }
 
 // Probe asks the endpoint. It stops after the first answer that is not TLS, and
 // leaves the odd hellos out once an ordinary one was not answered in time.
 func (p *Prober) Probe(ctx context.Context, s scanner.Session, _ []evidence.Observation) ([]evidence.Observation, error) {
-	r := &run{tables: p.tables, session: s, level: s.Level(), asked: map[evidence.Offer]bool{}}
+	r := &run{
+		tables: p.tables, session: s, level: s.Level(), asked: map[evidence.Offer]bool{},
+		groups: quarry{left: allGroups()}, schemes: quarry{left: allSchemes()},
+	}
 	err := r.probe(ctx)
 	return r.out, err
 }
@@ -95,9 +108,11 @@ type run struct {
 	asked   map[evidence.Offer]bool
 	silent  bool // the last offer was not answered in time
 	few     bool // the server bears small hellos only
+	strict  bool // the server minds the names of application protocols
 	auth    bool // whether a client certificate is required is known
 
-	enumerated []uint16 // versions
+	enumerated      []uint16 // versions
+	groups, schemes quarry   // of all versions
 }
 
 // probe goes from the ordinary to the odd. After every step the rest is left out
@@ -106,16 +121,26 @@ func (r *run) probe(ctx context.Context) error {
 	if speaks, err := r.ladder(ctx); err != nil || !speaks || r.silent {
 		return err
 	}
-	steps := []func(context.Context) error{r.clientAuth, r.otherKey, r.legacy, r.weak, r.ssl}
+	steps := []func(context.Context) error{r.hidden13, r.clientAuth, r.otherKey, r.legacy, r.weak, r.ssl}
 	if r.level == scanner.Exhaustive {
-		steps = []func(context.Context) error{r.clientAuth, r.newest, r.retries, r.otherKey, r.legacy, r.ssl}
+		steps = []func(context.Context) error{r.hidden13, r.clientAuth, r.newest, r.thirteen, r.otherKey, r.legacy, r.ssl}
 	}
 	for _, step := range steps {
+		if r.spent() {
+			return nil
+		}
 		if err := step(ctx); err != nil || r.silent {
 			return err
 		}
 	}
 	return nil
+}
+
+// spent reports whether a gentle probe has made all its connections: on the way
+// down from what a server refuses, ordinary ones may have taken the place of the
+// odd ones.
+func (r *run) spent() bool {
+	return r.level == scanner.Gentle && r.over == nil && len(r.out) >= maxGentle
 }
 
 // offer fills in what offers have in common.
@@ -163,6 +188,12 @@ func (r *run) take(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, e
 	if f.Version >= tlswire.VersionTLS13 && f.ClientAuth != evidence.ClientAuthUnknown {
 		r.auth = true
 	}
+	if f.Version >= tlswire.VersionTLS13 {
+		r.schemes.found(f.SignatureScheme)
+		for _, g := range slices.Concat(f.ServerGroups, []uint16{f.Group}) {
+			r.groups.found(g)
+		}
+	}
 	return f, a, err
 }
 
@@ -178,7 +209,7 @@ func (r *run) ladder(ctx context.Context) (bool, error) {
 	_, a, err := r.take(ctx, full)
 	const noApplicationProtocol = 120 // RFC 7301 section 3.2
 	if err == nil && full.alpn != nil && a.alert != nil && *a.alert == noApplicationProtocol {
-		full.alpn = nil
+		full.alpn, r.strict = nil, true
 		_, a, err = r.take(ctx, full)
 	}
 	if err != nil || r.silent || a.notTLS() {
@@ -189,9 +220,14 @@ func (r *run) ladder(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 		// A server that hangs up on the first hello may not bear the newest one, or
-		// one of its size; it is asked once more in the oldest way that is common.
-		if _, a, err = r.ask(ctx, r.smallOffer()); err != nil || r.silent || !a.spoke() {
+		// one of its size; it is asked again in the oldest ways that are common.
+		if _, a, err = r.ask(ctx, r.smallOffer()); err != nil || r.silent || a.damaged() && !a.spoke() {
 			return false, err
+		}
+		if !a.spoke() {
+			r.few = true
+			_, a, err = r.ask(ctx, r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, r.tables.small))
+			return a.hello != nil, err
 		}
 	}
 	_, b, err := r.ask(ctx, r.offer(evidence.OfferTLS12, tlswire.VersionTLS12, r.tables.tls12))
@@ -212,10 +248,17 @@ func (r *run) smallOffer() offer {
 	return o
 }
 
-// descend makes the offers for old stacks to a server that refused the ordinary
-// ones by alerts. If an alert did not say that there is nothing in common, the
-// size of the hello may have been the reason, even if TLS 1.0 is answered.
+// descend makes the offers for odd and old stacks to a server that refused the
+// ordinary ones by alerts: of all suites that they lacked, then of TLS 1.0. If an
+// alert did not say that there is nothing in common, the size of the hello may
+// have been the reason, even if TLS 1.0 is answered.
 func (r *run) descend(ctx context.Context, nothingCommon bool) (bool, error) {
+	if nothingCommon {
+		rare := r.offer(evidence.OfferSuites, tlswire.VersionTLS12, r.tables.rare)
+		if _, a, err := r.ask(ctx, rare); err != nil || r.silent || a.hello != nil {
+			return true, err
+		}
+	}
 	_, a, err := r.ask(ctx, r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, r.tables.old))
 	if err != nil || r.silent || a.hello != nil && nothingCommon || r.asked[evidence.OfferSmall] {
 		return true, err
@@ -278,11 +321,12 @@ func (r *run) otherKey(ctx context.Context) error {
 	if seen[kindRSA] == seen[kindEC] { // both, or nothing to go by
 		return nil
 	}
+	if r.level == scanner.Exhaustive {
+		return nil // the enumeration offers both kinds until it is refused
+	}
 	version := tlswire.VersionTLS12
 	if f := r.find(evidence.OfferTLS12, evidence.OfferSmall); f == nil && r.spoke(tlswire.VersionTLS13) {
 		version = tlswire.VersionTLS13
-	} else if r.level == scanner.Exhaustive {
-		return nil // the enumeration offers both kinds until it is refused
 	}
 	o := r.tables.other(version, want)
 	o.serverName, o.limit = r.session.Endpoint().Name, helloBytes
@@ -300,6 +344,11 @@ func (r *run) otherKey(ctx context.Context) error {
 // chooses what was not on offer makes no progress.
 func (r *run) weak(ctx context.Context) error {
 	classes, chosen := weakClasses(), []uint16{}
+	for _, o := range r.out {
+		if f := o.Facts.TLS; r.level == scanner.Gentle && f.Version != 0 && f.Version < tlswire.VersionTLS13 {
+			classes = without(classes, f.CipherSuite) // known already
+		}
+	}
 	for left := r.weakRounds(); left > 0; left-- {
 		offered := classes
 		if b := broken(classes); r.level == scanner.Gentle && left == 1 && len(classes) < len(weakClasses()) && len(b) > 0 {
@@ -337,6 +386,9 @@ func (r *run) weakRounds() int {
 
 // legacy asks for the versions below TLS 1.2, one by one.
 func (r *run) legacy(ctx context.Context) error {
+	if f := r.find(evidence.OfferTLS10); f != nil && r.few && r.find(evidence.OfferSmall) == nil { // it bears no newer version
+		return r.suitesOf(ctx, f)
+	}
 	tls11, a, err := r.ask(ctx, r.offer(evidence.OfferTLS11, tlswire.VersionTLS11, r.tables.old))
 	if err != nil || r.silent {
 		return err
@@ -344,7 +396,7 @@ func (r *run) legacy(ctx context.Context) error {
 	if a.hello == nil || tls11.Version != tlswire.VersionTLS11 {
 		return r.suitesOf(ctx, tls11)
 	}
-	if err := r.suitesOf(ctx, tls11); err != nil || r.silent {
+	if err := r.suitesOf(ctx, tls11); err != nil || r.silent || r.spent() {
 		return err
 	}
 	if r.asked[evidence.OfferTLS10] {
