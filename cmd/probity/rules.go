@@ -60,7 +60,7 @@ func (a *app) rulesCommand() *cobra.Command {
 		},
 	}
 	list.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
-	cmd.AddCommand(list)
+	cmd.AddCommand(list, a.fingerprintsCommand(), a.testFingerprintsCommand())
 	return cmd
 }
 

@@ -1,43 +1,38 @@
 package fingerprint
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 
-	"probity/evidence"
 	"probity/internal/strictyaml"
 )
 
 // Count says what a check looked at.
 type Count struct{ Entries, Examples int }
 
-// Check runs the examples of every entry of the set. Each failure says what was
-// claimed and what to change.
-func (s *Set) Check() (Count, error) {
-	var n Count
-	var errs []error
+// Check runs the examples of every entry of the set. Each failure says where it
+// stands, what was claimed and what to change.
+func (s *Set) Check() (n Count, failures []error) {
 	for _, e := range s.entries {
 		n.Entries++
 		n.Examples += len(e.Examples)
 		for _, x := range e.Examples {
 			if msg := e.try(x); msg != "" {
-				errs = append(errs, strictyaml.Errorf(e.file, strictyaml.Pos{Line: x.line, Column: x.column}, "%s: example %q: %s", e.ID, x.Value, msg))
+				failures = append(failures, strictyaml.Errorf(e.file, strictyaml.Pos{Line: x.line, Column: x.column}, "%s: example %q: %s", e.ID, x.Value, msg))
 			}
 		}
 	}
-	return n, errors.Join(errs...)
+	return n, failures
 }
 
 // CheckFile reads one file as a contributor writes it, with the manufacturers of
 // the built-in set, and runs its examples.
-func CheckFile(name string, data []byte) (Count, error) {
+func CheckFile(name string, data []byte) (n Count, failures []error, err error) {
 	base, err := Builtin()
 	if err != nil {
-		return Count{}, err
+		return Count{}, nil, err
 	}
 	l := &loader{set: empty(), ids: map[string]bool{}}
 	l.set.makers = base.makers
@@ -49,9 +44,10 @@ func CheckFile(name string, data []byte) (Count, error) {
 	}
 	l.decodeFile(name, data)
 	if err := errors.Join(l.errs...); err != nil {
-		return Count{}, err
+		return Count{}, nil, err
 	}
-	return l.set.Check()
+	n, failures = l.set.Check()
+	return n, failures, nil
 }
 
 // try returns what is wrong with an example, or "".
@@ -99,25 +95,4 @@ func differ(want, got map[string]string) string {
 		}
 	}
 	return strings.Join(out, "; ")
-}
-
-// Entries returns all entries, by id.
-func (s *Set) Entries() []Entry {
-	out := make([]Entry, 0, len(s.entries))
-	for _, e := range s.entries {
-		out = append(out, *e)
-	}
-	slices.SortFunc(out, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
-	return out
-}
-
-// Claimed returns the value that an entry claims of an attribute, as the file
-// writes it; "" for none.
-func (e Entry) Claimed(a evidence.Attribute) string {
-	for _, c := range e.claims {
-		if c.attribute == a {
-			return c.value
-		}
-	}
-	return ""
 }

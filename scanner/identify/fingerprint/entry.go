@@ -67,6 +67,7 @@ func (t template) expand(e *Entry, groups []string) string {
 // Set is all that is known: entries, makers and tables.
 type Set struct {
 	entries []*Entry
+	titles  map[string]string // of the families
 	fields  map[Field]*fieldIndex
 	makers  *makers
 	tables  *tables

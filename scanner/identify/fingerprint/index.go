@@ -63,8 +63,9 @@ func (x *fieldIndex) folded(s string) string {
 	return s
 }
 
-// find calls hit for every entry that matches value, by the order of the entries;
-// groups are the texts that a pattern captured.
+// find calls hit for the entries that match value: those of the whole value, of
+// its longest prefix, and the patterns in their order. groups are the texts that a
+// pattern captured.
 func (x *fieldIndex) find(value string, hit func(e *Entry, groups []string)) {
 	if x.kind.oid {
 		for _, e := range longest(x.oid, value) {
@@ -76,13 +77,14 @@ func (x *fieldIndex) find(value string, hit func(e *Entry, groups []string)) {
 	for _, e := range x.exact[key] {
 		hit(e, nil)
 	}
-	for _, n := range x.lengths {
-		if n > len(key) {
-			break
+	for _, n := range slices.Backward(x.lengths) {
+		if n > len(key) || x.prefix[key[:n]] == nil {
+			continue
 		}
 		for _, e := range x.prefix[key[:n]] {
 			hit(e, nil)
 		}
+		break
 	}
 	if x.patterns > 0 {
 		x.findPatterns(value, strings.ToLower(key), hit)

@@ -62,6 +62,7 @@ func Builtin() (*Set, error) { return builtin() }
 
 func empty() *Set {
 	return &Set{
+		titles: map[string]string{},
 		fields: map[Field]*fieldIndex{},
 		makers: &makers{names: map[string]string{}, begins: map[string]string{}, told: map[string]string{}, groups: map[string]string{}},
 		tables: &tables{},
@@ -141,6 +142,7 @@ func (l *loader) decodeFile(file string, data []byte) {
 		l.failf(file, y.Family.Pos, "family %q: want %q, the name of the file", y.Family.V, want)
 	}
 	l.text(file, y.Family.Pos, "family "+y.Family.V, "title", y.Title)
+	l.set.titles[y.Family.V] = y.Title
 	for _, v := range y.Entries {
 		l.entry(file, v.Pos, y.Family.V, v.V)
 	}

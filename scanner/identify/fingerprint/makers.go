@@ -119,16 +119,6 @@ func (l *loader) alias(file string, at strictyaml.Pos, table map[string]string, 
 	}
 }
 
-// Manufacturers lists the names of all manufacturers with the source of each, as
-// the file orders them.
-func (s *Set) Manufacturers() [][2]string {
-	out := make([][2]string, 0, len(s.makers.list))
-	for _, m := range s.makers.list {
-		out = append(out, [2]string{m.Name, m.Source})
-	}
-	return out
-}
-
 // canonical checks that an entry claims a manufacturer by its one name.
 func (m *makers) canonical(name string) error {
 	if slices.ContainsFunc(m.list, func(k makerYAML) bool { return k.Name == name }) {
