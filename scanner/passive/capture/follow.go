@@ -43,6 +43,9 @@ func (e *stoppedError) Unwrap() error { return e.err }
 // Read implements [io.Reader].
 func (g *growing) Read(b []byte) (int, error) {
 	for {
+		if err := g.ctx.Err(); err != nil {
+			return 0, &stoppedError{err}
+		}
 		n, err := g.file.Read(b)
 		g.at += int64(n)
 		if n > 0 || err != nil && !errors.Is(err, io.EOF) {
@@ -67,7 +70,8 @@ func (g *growing) Read(b []byte) (int, error) {
 func Interruptible(ctx context.Context, r io.Reader) io.Reader {
 	out, in := io.Pipe()
 	go func() {
-		_, err := io.Copy(in, r)
+		// Alone, io.Copy would let a file choose a buffer of 32 KiB.
+		_, err := io.CopyBuffer(in, struct{ io.Reader }{r}, make([]byte, 256<<10))
 		_ = in.CloseWithError(err) // always nil
 	}()
 	context.AfterFunc(ctx, func() { _ = out.Close() })
