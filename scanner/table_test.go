@@ -1,8 +1,8 @@
 package scanner
 
 import (
-	"net/netip"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 

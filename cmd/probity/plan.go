@@ -70,9 +70,17 @@ func (a *app) showPlan(plan *scanner.Plan, f targetFlags, view planFlags) error 
 	if err != nil {
 		return err
 	}
+	d, err := f.discovery()
+	if err != nil {
+		return err
+	}
+	first := d.shown(plan, view.most)
 	return a.writeOutput(view.output, func(w io.Writer) error {
 		if view.json {
-			return writePlanJSON(w, plan, windows, view.most)
+			return writePlanJSON(w, plan, first, windows, view.most)
+		}
+		if err := first.write(w, a.tableWidth()); err != nil {
+			return err
 		}
 		return a.writePlan(w, plan, windows, view.most)
 	})
@@ -97,7 +105,7 @@ func firstExclusions(plan *scanner.Plan, most int) []scanner.Exclusion {
 	return plan.Exclusions
 }
 
-func writePlanJSON(w io.Writer, plan *scanner.Plan, windows scanner.Windows, most int) error {
+func writePlanJSON(w io.Writer, plan *scanner.Plan, first *shownQuestions, windows scanner.Windows, most int) error {
 	// shown says how much of a list is in the document.
 	type shown struct {
 		Shown int `json:"shown"`
@@ -112,13 +120,14 @@ func writePlanJSON(w io.Writer, plan *scanner.Plan, windows scanner.Windows, mos
 		Level           scanner.Level                 `json:"level"`
 		Rates           scanner.Rates                 `json:"rates"`
 		Windows         []string                      `json:"windows"`
+		Discovery       *shownQuestions               `json:"discovery,omitempty"`
 		Exchanges       map[string][]scanner.Exchange `json:"exchanges"`
 		Probes          []scanner.PlannedProbe        `json:"probes"`
 		ProbesShown     shown                         `json:"probes_shown"`
 		Exclusions      []scanner.Exclusion           `json:"exclusions"`
 		ExclusionsShown shown                         `json:"exclusions_shown"`
 	}{
-		plan.Digest(), plan.Totals(), plan.Level, plan.Rates, windows.Texts(), plan.Exchanges,
+		plan.Digest(), plan.Totals(), plan.Level, plan.Rates, windows.Texts(), first, plan.Exchanges,
 		probes,
 		shown{len(probes), plan.Totals().Probes},
 		exclusions,

@@ -141,6 +141,11 @@ func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *sc
 	if err != nil {
 		return active.Summary{}, err
 	}
+	find, err := f.targets.openFinder()
+	if err != nil {
+		return active.Summary{}, err
+	}
+	defer func() { _ = find.close() }() // it sends nothing any more
 	opts := active.Options{Probers: all, Now: a.now, BreakerAfter: f.breaker}
 	run := a.newRun(evidence.ModeActive, f.store, j)
 	run.Config = plan.Digest()
@@ -148,6 +153,7 @@ func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *sc
 	if texts := f.targets.windows; len(texts) > 0 {
 		run.Note += "; window " + strings.Join(texts, ", ")
 	}
+	run.Note += find.note()
 	if f.resume != "" {
 		var of int64
 		if opts.Past, of, err = past(ctx, st, f.resume, plan); err != nil {
@@ -158,14 +164,6 @@ func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *sc
 	if opts.Windows, err = f.targets.parsedWindows(); err != nil {
 		return active.Summary{}, err
 	}
-	assets, err := st.Assets(ctx)
-	if err != nil {
-		return active.Summary{}, err
-	}
-	opts.SameAsset = sameAsset(assets, f.targets.sameAsset)
-	if !f.targets.lab {
-		opts.Protected = newProtection(assets, f.targets.classes).why
-	}
 	run, err = st.BeginRun(ctx, run, scopeOf(plan, f.targets, args))
 	if err != nil {
 		return active.Summary{}, err
@@ -173,7 +171,7 @@ func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *sc
 	progress := newProgress(a.stderr, a.now)
 	opts.Ledger = &runLedger{st, run.ID}
 	opts.Progress = func(p active.Progress) { progress.line(p.Done, p.Planned, p.Connections) }
-	summary, err := active.Run(ctx, plan, opts)
+	summary, err := probeFound(ctx, st, f, plan, find, opts)
 	progress.end()
 	end := evidence.RunEnd{
 		Run: run.ID, Ended: a.now(), Targets: int64(summary.Endpoints), Reached: int64(summary.Reached),
@@ -187,6 +185,23 @@ func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *sc
 	_, _ = fmt.Fprintf(a.stderr, "probity: %d of %d endpoints answered; %d connections, %d bytes sent; run %d sealed at entry %d\n",
 		summary.Reached, summary.Endpoints, summary.Connections, summary.BytesSent, run.ID, ckpt.Size)
 	return summary, a.giveOut(ckpt, f.store)
+}
+
+// probeFound discovers who is there, if that was asked for, and then runs the plan:
+// what was found may tell of devices that are not to be probed.
+func probeFound(ctx context.Context, st *store.Store, f *scanFlags, plan *scanner.Plan, find *finder, opts active.Options) (active.Summary, error) {
+	if err := find.run(ctx, plan, &opts); err != nil {
+		return active.Summary{}, err
+	}
+	assets, err := st.Assets(context.WithoutCancel(ctx))
+	if err != nil {
+		return active.Summary{}, err
+	}
+	opts.SameAsset = sameAsset(assets, f.targets.sameAsset)
+	if !f.targets.lab {
+		opts.Protected = newProtection(assets, f.targets.classes).why
+	}
+	return active.Run(ctx, plan, opts)
 }
 
 func scanStatus(s active.Summary, err error) evidence.Status {

@@ -36,6 +36,8 @@ type targetFlags struct {
 	snmpFile     string
 	snmpVersion  string
 	lab          bool
+	discover     string
+	via          string
 	policy       string                // with the site's classes of devices; not a flag of its own here
 	classes      *scanner.Classes      // once planned
 	sameAsset    map[netip.Addr]string // once planned
@@ -57,6 +59,8 @@ func (f *targetFlags) register(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.fhir, "fhir", nil, "also ask the FHIR service at this base `URL` for its metadata and SMART configuration (repeatable)")
 	fs.StringVar(&f.snmpFile, "snmp-community-file", "", "`FILE` with an SNMP community, for one get of description, product and name; or $"+communityVariable+"; never recorded")
 	fs.StringVar(&f.snmpVersion, "snmp-version", "2c", "version of SNMP for the community: 1 or 2c")
+	fs.StringVar(&f.discover, "discover", "", "ask the link first who is there, by arp, nd, mdns, ssdp, ws-discovery (comma-separated), and probe only those in scope")
+	fs.StringVar(&f.via, "via", "", "`INTERFACE` for --discover")
 	fs.BoolVar(&f.lab, "lab", false, "the devices treat nobody: probe also pumps, ventilators and the like when they are known as such, and MQTT, Modbus, BACnet; with --probes exhaustive also try Heartbleed, CCS injection and ROBOT")
 	fs.Float64Var(&f.rates.Global, "rate", f.rates.Global, "connections a second, all devices together")
 	fs.Float64Var(&f.rates.Asset, "asset-rate", f.rates.Asset, "connections a second to one device")

@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"scanner/probe":       {"evidence", "scanner", "scanner/probe", "internal/wire", "internal/safetext"},
 	"scanner/active":      {"evidence", "scanner", "scanner/probe", "internal/safetext"},
 	"scanner/passive":     {"evidence", "scanner", "scanner/passive", "internal/wire", "internal/safetext"},
+	"scanner/discover":    {"evidence", "scanner", "internal/wire", "internal/safetext"},
 	"scanner/artefact":    {"evidence", "internal/safetext"},
 	"scanner/identify":    {"evidence", "internal/safetext", "scanner/identify/fingerprint"},
 	"scanner/inventory":   {"evidence", "internal/safetext"},

@@ -52,6 +52,9 @@ type Options struct {
 	// several: addresses with the same name share one connection at a time, one rate
 	// and one breaker. An address without a name is an asset of its own.
 	SameAsset map[netip.Addr]string
+	// Absent says why the probes of an address are not needed, because nobody has
+	// it; empty: they are. Nil knows of none.
+	Absent func(netip.Addr) string
 	// Protected says why an asset must not be probed, before its first probe
 	// (without observations) and with those of each probe; empty: it may. It is
 	// called by several goroutines. Nil protects nothing.
@@ -259,6 +262,8 @@ func (r *runner) step(ctx context.Context, a *asset, p scanner.PlannedProbe, pri
 		outcome = skip{reason: interruption(ctx), lost: true}
 	case a.open != "":
 		outcome = skip{reason: a.open, lost: true}
+	case r.absent(p.Endpoint.Addr) != "":
+		outcome.reason = r.absent(p.Endpoint.Addr)
 	case p.When == scanner.WhenNotTLS:
 		outcome.reason = notTLS(prior, a.accepted[p.Endpoint])
 	case p.When == scanner.WhenOpen:
@@ -275,6 +280,13 @@ func (r *runner) step(ctx context.Context, a *asset, p scanner.PlannedProbe, pri
 	obs := r.probe(ctx, a, p, prior, true)
 	r.protect(a, p.Endpoint.Addr, obs)
 	return obs
+}
+
+func (r *runner) absent(addr netip.Addr) string {
+	if r.opts.Absent == nil {
+		return ""
+	}
+	return r.opts.Absent(addr)
 }
 
 // protect leaves an asset alone if it is of a kind that is not probed.

@@ -52,6 +52,9 @@ func MDNS(b []byte) (evidence.IdentityFacts, bool) {
 			}
 			f.Types = add(f.Types, maxTypes, service(owner))
 		case typePTR:
+			if strings.HasPrefix(owner, "_services._dns-sd._udp.") { // the value is a type (RFC 6763 section 9)
+				owner, _, _ = name(b, at)
+			}
 			f.Types = add(f.Types, maxTypes, service(owner))
 		case typeTXT:
 			product(&f, b[at:at+n])
