@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -27,9 +26,8 @@ type batch struct {
 	s     *Store
 	conn  *sql.Conn
 	tx    *sql.Tx
-	blob  *sql.Stmt // id of a blob by digest
-	known *sql.Stmt // whether a certificate is projected
 	head  head
+	blobs map[evidence.Digest]kept // of the observations that are recorded
 	row   []any
 	line  []byte
 	err   error
@@ -54,7 +52,7 @@ func (s *Store) write(ctx context.Context, do func(*batch) error) error {
 	if err != nil {
 		return explain(s.path, err)
 	}
-	b := &batch{s: s, conn: conn, tx: tx, head: s.head}
+	b := &batch{s: s, conn: conn, tx: tx, head: s.head, blobs: make(map[evidence.Digest]kept)}
 	b.head.tree = s.head.tree.Clone()
 	err = b.checkHead(ctx)
 	if err == nil {
@@ -75,6 +73,7 @@ func (s *Store) write(ctx context.Context, do func(*batch) error) error {
 		return explain(s.path, err)
 	}
 	s.head = b.head
+	s.remember(b.blobs)
 	return nil
 }
 
@@ -85,7 +84,6 @@ func (s *Store) forget() {
 	}
 	s.entries.reset()
 	s.certificates.reset()
-	clear(s.blobs)
 }
 
 // checkHead makes sure that the log ends where this process left it.
@@ -163,14 +161,6 @@ func (b *batch) flush(last kind) error {
 	return err
 }
 
-// find returns a compiled statement as one of the transaction, made on first use.
-func (b *batch) find(in **sql.Stmt, compiled *sql.Stmt) *sql.Stmt {
-	if *in == nil {
-		*in = b.tx.StmtContext(context.Background(), compiled)
-	}
-	return *in
-}
-
 // seal signs the head of the log. The checkpoint is a row itself, so the next
 // one covers it: none can vanish from the middle.
 func (b *batch) seal() error {
@@ -189,49 +179,6 @@ func (b *batch) seal() error {
 	b.insert(kindCheckpoint, c.Size, c.Root[:], string(note))
 	b.head.sealed, b.head.at = c.Size, b.s.now()
 	return b.err
-}
-
-// kept is a blob in the database.
-type kept struct {
-	id        int64
-	projected bool // as a certificate
-}
-
-// maxKept bounds the blobs whose ids are remembered: the certificates of CAs come
-// again and again.
-const maxKept = 8192
-
-// insertBlob keeps data once, by its digest, and returns where it is.
-func (b *batch) insertBlob(data []byte) (evidence.Digest, kept) {
-	if b.err != nil {
-		return evidence.Digest{}, kept{}
-	}
-	if data == nil {
-		data = []byte{} // a nil slice would be NULL
-	}
-	sum := evidence.DigestOf(data)
-	if at, ok := b.s.blobs[sum]; ok {
-		return sum, at
-	}
-	var at kept
-	err := b.find(&b.blob, b.s.blob).QueryRowContext(context.Background(), sum[:]).Scan(&at.id) //nolint:sqlclosecheck // compiled once, closed with the store
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		at.id = b.insert(kindBlob, sum[:], int64(len(data)), data)
-	case err != nil:
-		b.err = err
-	default:
-		at.projected = b.projected(at.id)
-	}
-	b.remember(sum, at)
-	return sum, at
-}
-
-func (b *batch) remember(sum evidence.Digest, at kept) {
-	if len(b.s.blobs) >= maxKept {
-		clear(b.s.blobs)
-	}
-	b.s.blobs[sum] = at
 }
 
 // ms is the form of a time in the tables; the zero time is NULL.

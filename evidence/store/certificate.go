@@ -207,25 +207,6 @@ func certificateColumns() []string {
 	return strings.Fields("blob spki_sha256 subject issuer serial not_before_s not_after_s key_algorithm key_bits signature_algorithm is_ca")
 }
 
-// projected reports whether a blob has its row in the projection of certificates.
-func (b *batch) projected(blob int64) (known bool) {
-	if b.err == nil {
-		b.err = b.find(&b.known, b.s.known).QueryRowContext(context.Background(), blob).Scan(&known) //nolint:sqlclosecheck // compiled once, closed with the store
-	}
-	return known
-}
-
-// insertCertificate keeps a certificate and, once, its projection.
-func (b *batch) insertCertificate(der []byte) (blob int64) {
-	sum, at := b.insertBlob(der)
-	if b.err == nil && !at.projected {
-		b.projectCertificate(at.id, der)
-		at.projected = true
-		b.remember(sum, at)
-	}
-	return at.id
-}
-
 // projectCertificate writes the projection of a presented certificate.
 func (b *batch) projectCertificate(blob int64, der []byte) {
 	// What is no certificate is listed by its digest alone.

@@ -44,6 +44,7 @@ func pragmas(a access) []pragma {
 			pragma{"_journal_mode", "WAL", "journal_mode", "wal"},                      // readers go on while one writes
 			pragma{"_synchronous", "FULL", "synchronous", "2"},                         // the driver's WAL default may lose the last commits on power loss
 			pragma{"_cache_size", "-16384", "cache_size", "-16384"},                    // KiB; less, and the indexes of a fleet's findings do not fit
+			pragma{"", "", "wal_autocheckpoint", "8192"},                               // pages; small commits rewrite the same pages of the indexes
 			pragma{"", "", "temp_store", "2"},                                          // statement journals stay in memory; evidence in no temporary file
 			pragma{"_ignore_check_constraints", "on", "ignore_check_constraints", "1"}, // see check: evaluated before a row is hashed
 		)

@@ -46,9 +46,7 @@ func (s *Store) load(ctx context.Context, o Options) error {
 	if err := s.upgrade(ctx); err != nil {
 		return err
 	}
-	if err := s.prepare(ctx); err != nil {
-		return err
-	}
+	s.prepare()
 	if err := s.abortUnended(ctx); err != nil {
 		return err
 	}

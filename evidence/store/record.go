@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"probity/evidence"
@@ -48,32 +49,92 @@ func (s *Store) Record(ctx context.Context, o evidence.Observation) error {
 
 // RecordProbe keeps a row of the probe ledger and the observations that the
 // probe led to, whole or not at all. It is on disk when RecordProbe returns. The
-// store assigns the IDs and sets Probe and Run of the observations.
+// store assigns the IDs and sets Probe and Run of the observations. Rows of
+// several callers that wait at the same time share a transaction.
 func (s *Store) RecordProbe(ctx context.Context, p evidence.ProbeRecord, obs []evidence.Observation) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.takeLate(); err != nil {
-		return fmt.Errorf("record probe: %w", err)
-	}
-	if !s.open[p.Run] {
-		return fmt.Errorf("record probe of run %d: %w", p.Run, ErrRunNotOpen)
-	}
 	if p.Outcome != evidence.ProbeSent && (p.Connections != 0 || p.BytesSent != 0) {
 		return fmt.Errorf("record probe of %s: %q with %d connections and %d bytes sent", p.Endpoint, p.Outcome, p.Connections, p.BytesSent)
 	}
-	err := s.commitPending(ctx, func(b *batch) error {
-		id := b.insert(kindProbe, p.Run, address(p.Endpoint.Addr), int64(p.Endpoint.Port), string(p.Endpoint.Transport), clean(p.Endpoint.Name),
-			clean(p.Probe), p.Started.UnixMilli(), p.Ended.UnixMilli(), p.Connections, p.BytesSent, p.BytesReceived, string(p.Outcome), clean(p.Reason))
-		for _, o := range obs {
-			o.Probe, o.Run = id, p.Run
-			b.insertObservation(o)
-		}
-		return b.err
-	})
-	if err != nil {
-		return fmt.Errorf("record probe of %s: %w", p.Endpoint, err)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	row := &probeRow{record: p, obs: obs}
+	s.queueMu.Lock()
+	first := len(s.queue) == 0
+	s.queue = append(s.queue, row)
+	s.queueMu.Unlock()
+	if first {
+		time.Sleep(gatherTime)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !row.done {
+		s.recordQueue(context.WithoutCancel(ctx)) // rows of others, too
+	}
+	if row.err != nil {
+		return fmt.Errorf("record probe of %s: %w", p.Endpoint, row.err)
 	}
 	return nil
+}
+
+// probeRow is a row of the ledger that waits for its transaction. The mutex of
+// the store guards done and err.
+type probeRow struct {
+	record evidence.ProbeRecord
+	obs    []evidence.Observation
+	done   bool
+	err    error
+}
+
+// gatherTime is how long the first row of a transaction waits for more: about as
+// long as a commit takes.
+const gatherTime = 2 * time.Millisecond
+
+// maxTogether bounds the probes of one transaction.
+const maxTogether = 64
+
+// recordQueue keeps the rows that wait. If they cannot be kept together, each is
+// tried alone, so that one does not take the others with it.
+func (s *Store) recordQueue(ctx context.Context) {
+	s.queueMu.Lock()
+	rows := s.queue
+	s.queue = nil
+	s.queueMu.Unlock()
+	late := s.takeLate()
+	for some := range slices.Chunk(rows, maxTogether) {
+		err := late
+		if err == nil {
+			err = s.recordProbes(ctx, some)
+		}
+		for _, row := range some {
+			if row.err = err; err != nil && late == nil && len(some) > 1 {
+				row.err = s.recordProbes(ctx, []*probeRow{row})
+			}
+			row.done = true
+		}
+	}
+}
+
+func (s *Store) recordProbes(ctx context.Context, rows []*probeRow) error {
+	for _, row := range rows {
+		if !s.open[row.record.Run] {
+			return fmt.Errorf("run %d: %w", row.record.Run, ErrRunNotOpen)
+		}
+	}
+	return s.commitPending(ctx, func(b *batch) error {
+		var obs []evidence.Observation
+		for _, row := range rows {
+			p := row.record
+			id := b.insert(kindProbe, p.Run, address(p.Endpoint.Addr), int64(p.Endpoint.Port), string(p.Endpoint.Transport), clean(p.Endpoint.Name),
+				clean(p.Probe), p.Started.UnixMilli(), p.Ended.UnixMilli(), p.Connections, p.BytesSent, p.BytesReceived, string(p.Outcome), clean(p.Reason))
+			for _, o := range row.obs {
+				o.Probe, o.Run = id, p.Run
+				obs = append(obs, o)
+			}
+		}
+		return b.insertObservations(obs)
+	})
 }
 
 // Flush commits what is pending.
@@ -116,11 +177,8 @@ func (s *Store) commitPending(ctx context.Context, more func(*batch) error) erro
 		s.timer = nil
 	}
 	err := s.write(ctx, func(b *batch) error {
-		for _, o := range s.pending {
-			b.insertObservation(o)
-		}
-		if b.err != nil {
-			return b.err
+		if err := b.insertObservations(s.pending); err != nil {
+			return err
 		}
 		return more(b)
 	})
@@ -181,7 +239,21 @@ func weigh(o evidence.Observation) (rows, bytes int) {
 	return rows, bytes
 }
 
-func (b *batch) insertObservation(o evidence.Observation) {
+func (b *batch) insertObservations(obs []evidence.Observation) error {
+	sums, err := b.lookUp(obs)
+	if err != nil {
+		return err
+	}
+	for _, o := range obs {
+		n := len(o.Raw) + len(o.Certs) + len(o.Keys)
+		b.insertObservation(o, sums[:n])
+		sums = sums[n:]
+	}
+	return b.err
+}
+
+// insertObservation appends an observation; sums are the digests of its bytes.
+func (b *batch) insertObservation(o evidence.Observation, sums []evidence.Digest) {
 	facts, err := toJSON(o.Facts)
 	if err != nil {
 		b.err = errors.Join(b.err, fmt.Errorf("facts: %w", err))
@@ -194,16 +266,20 @@ func (b *batch) insertObservation(o evidence.Observation) {
 	id := b.insert(kindObservation, o.Run, optional(o.Probe), string(o.Method), string(o.Kind),
 		address(o.Endpoint.Addr), int64(o.Endpoint.Port), string(o.Endpoint.Transport), clean(o.Endpoint.Name),
 		peer[0], peer[1], peer[2], peer[3], o.At.UnixMilli(), string(o.Result), clean(o.Detail), facts)
+	next := func() (sum evidence.Digest) {
+		sum, sums = sums[0], sums[1:]
+		return sum
+	}
 	for i, r := range o.Raw {
-		_, at := b.insertBlob(r.Data)
-		b.insert(kindRaw, id, int64(i), clean(r.Media), at.id)
+		blob := b.insertBlob(next(), r.Data)
+		b.insert(kindRaw, id, int64(i), clean(r.Media), blob)
 	}
 	for _, c := range o.Certs {
-		blob := b.insertCertificate(c.DER)
+		blob := b.insertCertificate(next(), c.DER)
 		b.insert(kindPresented, id, string(c.Role), int64(c.Position), blob)
 	}
 	for _, k := range o.Keys {
-		_, at := b.insertBlob(k.Blob)
-		b.insert(kindHostKey, id, clean(k.Algorithm), at.id)
+		blob := b.insertBlob(next(), k.Blob)
+		b.insert(kindHostKey, id, clean(k.Algorithm), blob)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,15 +48,17 @@ type Store struct {
 	key     *tlog.Key
 	origin  string
 	checks  [numKinds][]check
-	blob    *sql.Stmt
-	known   *sql.Stmt
+
+	queueMu sync.Mutex // guards queue
+	queue   []*probeRow
 
 	mu      sync.Mutex // guards what follows
 	rows    [numKinds]*appender
 	entries *appender // of the log
 	// certificates is the projection; its rows wait with those of the batch.
 	certificates *appender
-	blobs        map[evidence.Digest]kept // some of those in the database
+	blobs        map[evidence.Digest]kept // some of the certificates in the database
+	search       driver.StmtQueryContext  // blobs by digest
 	head         head
 	open         map[int64]bool // runs begun and not ended
 	pending      []evidence.Observation
@@ -261,9 +264,7 @@ func (s *Store) create(ctx context.Context, o Options) error {
 		return err
 	}
 	s.version = schemaVersion
-	if err := s.prepare(ctx); err != nil {
-		return err
-	}
+	s.prepare()
 	return s.write(ctx, func(b *batch) error {
 		now := s.now()
 		b.insert(kindStore, id, s.origin, int64(tlog.CanonVersion), now.UnixMilli())
@@ -300,7 +301,7 @@ func loadOrCreateKey(path, name string) (*tlog.Key, error) {
 }
 
 // prepare makes ready what appends rows.
-func (s *Store) prepare(ctx context.Context) (err error) {
+func (s *Store) prepare() {
 	checks, _ := declared(schemaSQL)
 	for k, t := range s.tables {
 		s.checks[k] = checks[t.name]
@@ -309,36 +310,22 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 	s.entries = newAppender("entry", []string{"seq", "kind", "ref", "leaf"})
 	s.certificates = newAppender("proj_certificate", certificateColumns())
 	s.blobs = make(map[evidence.Digest]kept)
-	for _, p := range []struct {
-		stmt **sql.Stmt
-		sql  string
-	}{
-		{&s.blob, "SELECT id FROM blob WHERE sha256=?"},
-		{&s.known, "SELECT EXISTS(SELECT 1 FROM proj_certificate WHERE blob=?)"},
-	} {
-		if *p.stmt, err = s.w.PrepareContext(ctx, p.sql); err != nil { //nolint:sqlclosecheck // closePools closes them
-			return err
-		}
-	}
-	return nil
 }
 
 // release closes what prepare and the batches compiled.
 func (s *Store) release() error {
 	var errs []error
-	for _, stmt := range []*sql.Stmt{s.blob, s.known} {
-		if stmt != nil {
-			errs = append(errs, stmt.Close())
-		}
-	}
 	if s.entries == nil {
-		return errors.Join(errs...)
+		return nil
 	}
 	conn, err := s.w.Conn(context.Background())
 	if err != nil {
-		return errors.Join(append(errs, err)...)
+		return err
 	}
 	err = conn.Raw(func(any) error {
+		if s.search != nil {
+			errs = append(errs, closeRaw(s.search))
+		}
 		for _, a := range append(s.rows[:], s.entries, s.certificates) {
 			errs = append(errs, a.close())
 		}

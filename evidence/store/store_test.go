@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -431,5 +432,62 @@ func TestStore_sealsLongRuns(t *testing.T) {
 	}
 	if third := record(); third.Size != second.Size {
 		t.Errorf("sealed again at %d entries without need", third.Size)
+	}
+}
+
+// TestRecordProbe_together records from many goroutines at the same time: each
+// row has its own observations, and a row that cannot be kept is the only one that
+// is not.
+func TestRecordProbe_together(t *testing.T) {
+	ctx := t.Context()
+	path := filepath.Join(t.TempDir(), "e.db")
+	s := openT(t, path)
+	run, err := s.BeginRun(ctx, testRun(evidence.ModeActive), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der := testCert(t)
+	const callers = 100
+	errs := make([]error, callers)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			o := passiveObservation(0, der)
+			o.Method, o.Endpoint.Port, o.Raw = evidence.Active, uint16(i+1), []evidence.Blob{{Media: "x", Data: []byte{byte(i)}}, {Media: "y", Data: []byte("same")}}
+			if i == 50 {
+				o.Result = "odd"
+			}
+			errs[i] = s.RecordProbe(ctx, evidence.ProbeRecord{Run: run.ID, Endpoint: o.Endpoint, Outcome: evidence.ProbeSent}, []evidence.Observation{o})
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if (err != nil) != (i == 50) {
+			t.Errorf("row %d: %v", i, err)
+		}
+	}
+	ports := make(map[int64]uint16)
+	rows, err := s.Probes(ctx, run.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range rows {
+		ports[p.ID] = p.Endpoint.Port
+	}
+	for o, err := range s.Observations(ctx) {
+		if err != nil || ports[o.Probe] != o.Endpoint.Port {
+			t.Errorf("observation of %s belongs to the probe of port %d, %v", o.Endpoint, ports[o.Probe], err)
+		}
+		delete(ports, o.Probe)
+		raw, err := s.Raw(ctx, o.ID)
+		if err != nil || len(raw) != 2 || raw[0].Data[0] != byte(o.Endpoint.Port-1) || string(raw[1].Data) != "same" {
+			t.Errorf("raw bytes of %s: %v, %v", o.Endpoint, raw, err)
+		}
+	}
+	if len(rows) != callers-1 || len(ports) != 0 {
+		t.Errorf("%d rows, of which %d have no observation", len(rows), len(ports))
+	}
+	if r, err := Verify(ctx, path, VerifyOptions{}); err != nil || r.ProblemCount > 0 {
+		t.Errorf("%v, %v", r.Problems, err)
 	}
 }

@@ -337,11 +337,11 @@ func TestVerify_semantics(t *testing.T) {
 			f := evidence.Finding{Key: evidence.Digest{9}, Severity: evidence.Low, Outcome: evidence.Pass}
 			b.err = b.insertFinding(4, 2, &f)
 		}},
-		"after the end": {"was added to run 1 after its end", func(b *batch) { b.insertObservation(passiveObservation(1, nil)) }},
+		"after the end": {"was added to run 1 after its end", func(b *batch) { b.err = b.insertObservations([]evidence.Observation{passiveObservation(1, nil)}) }},
 		"probe of another run": {"another run than its probe", func(b *batch) {
 			o := passiveObservation(4, nil)
 			o.Probe = 1
-			b.insertObservation(o)
+			b.err = b.insertObservations([]evidence.Observation{o})
 		}},
 	} {
 		path, o := filled(t)

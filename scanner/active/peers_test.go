@@ -42,11 +42,14 @@ import (
 
 // ledger keeps what a run recorded.
 type ledger struct {
+	mu   sync.Mutex
 	rows []evidence.ProbeRecord
 	obs  []evidence.Observation
 }
 
 func (l *ledger) RecordProbe(_ context.Context, rec evidence.ProbeRecord, obs []evidence.Observation) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.rows = append(l.rows, rec)
 	l.obs = append(l.obs, obs...)
 	return nil

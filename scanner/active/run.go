@@ -27,10 +27,11 @@ const DefaultBreakerAfter = 3
 // row was not sent.
 const maxUnsent = 1_000
 
-// Ledger keeps what a scan did. RecordProbe is called by one goroutine at a
-// time: once for every planned probe, sent or not (but see [Run]), for every
-// probe that followed from an answer, and for every check that an asset is still
-// there. Its context does not end with the scan's. An error stops the scan.
+// Ledger keeps what a scan did. RecordProbe is called by several goroutines, for
+// one asset at a time: once for every planned probe, sent or not (but see [Run]),
+// for every probe that followed from an answer, and for every check that an asset
+// is still there. The asset waits for it: nothing more is sent to it until its row
+// is kept. Its context does not end with the scan's. An error stops the scan.
 type Ledger interface {
 	RecordProbe(ctx context.Context, rec evidence.ProbeRecord, obs []evidence.Observation) error
 }
@@ -89,13 +90,14 @@ type Summary struct {
 	Interrupted    bool
 }
 
-// runner is one run. The mutex guards the ledger and everything below it.
+// runner is one run. The mutex guards everything below it.
 type runner struct {
 	gate    *gate
 	devices map[netip.Addr]*device // those with several addresses
 	probers map[string]scanner.Prober
 	opts    Options
 	cancel  context.CancelCauseFunc
+	slots   chan struct{} // holds one for each asset that is probed
 
 	mu      sync.Mutex
 	done    int // planned probes
@@ -103,6 +105,11 @@ type runner struct {
 	summary Summary
 	err     error // of the ledger
 }
+
+// perSlot is how many assets there may be for each that is probed: the others wait
+// until the ledger has kept their rows. The more of them wait, the fewer
+// transactions their rows take.
+const perSlot = 4
 
 // errWindowClosed ends a run.
 var errWindowClosed = errors.New("the scan window closed")
@@ -153,10 +160,13 @@ func Run(ctx context.Context, plan *scanner.Plan, opts Options) (Summary, error)
 func (r *runner) feed(ctx context.Context, plan *scanner.Plan) {
 	jobs := make(chan []scanner.PlannedProbe)
 	var workers sync.WaitGroup
-	for range min(plan.Rates.Parallel, r.summary.Assets) {
+	r.slots = make(chan struct{}, plan.Rates.Parallel)
+	for range min(perSlot*plan.Rates.Parallel, r.summary.Assets) {
 		workers.Go(func() {
 			for probes := range jobs {
+				r.slots <- struct{}{}
 				r.runAsset(ctx, probes)
+				<-r.slots
 			}
 		})
 	}
@@ -429,18 +439,31 @@ func (r *runner) skip(ctx context.Context, p scanner.PlannedProbe, why skip) {
 	}, nil, why.lost, true)
 }
 
-// record writes one row and counts it.
-func (r *runner) record(ctx context.Context, rec evidence.ProbeRecord, obs []evidence.Observation, lost, planned bool) {
+// failed reports whether the ledger failed. The first error of it ends the run.
+func (r *runner) failed(err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.err != nil {
+	if err != nil && r.err == nil {
+		r.err = err
+		r.cancel(err)
+	}
+	return r.err != nil
+}
+
+// record writes one row and counts it.
+func (r *runner) record(ctx context.Context, rec evidence.ProbeRecord, obs []evidence.Observation, lost, planned bool) {
+	if r.failed(nil) {
 		return
 	}
-	if err := r.opts.Ledger.RecordProbe(context.WithoutCancel(ctx), rec, obs); err != nil {
-		r.err = fmt.Errorf("record probe %q of %s: %w", rec.Probe, rec.Endpoint, err)
-		r.cancel(r.err)
+	<-r.slots
+	err := r.opts.Ledger.RecordProbe(context.WithoutCancel(ctx), rec, obs)
+	r.slots <- struct{}{}
+	if err != nil {
+		r.failed(fmt.Errorf("record probe %q of %s: %w", rec.Probe, rec.Endpoint, err))
 		return
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
 	case lost:
 		r.summary.Skipped++

@@ -146,6 +146,7 @@ func (k knocker) Probe(ctx context.Context, s scanner.Session, _ []evidence.Obse
 
 // book is a ledger in memory.
 type book struct {
+	mu   sync.Mutex
 	rows []evidence.ProbeRecord
 	obs  []evidence.Observation
 	fail int // fail at this row, from 1
@@ -155,6 +156,8 @@ func (b *book) RecordProbe(ctx context.Context, rec evidence.ProbeRecord, obs []
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if len(b.rows)+1 == b.fail {
 		return errors.New("disk full")
 	}
