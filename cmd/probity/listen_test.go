@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -191,6 +193,57 @@ func TestListen_loss(t *testing.T) {
 	if !strings.Contains(stdout.String(), "interface b0 lost ") {
 		t.Errorf("the report does not say it: %s", stdout.String())
 	}
+}
+
+// TestPeer_follow follows a file while tcpdump writes it.
+func TestPeer_follow(t *testing.T) {
+	tcpdump := peer.Require(t, "tcpdump")["tcpdump"]
+	network(t)
+	path, truth := traffics(t, traffic.Config{Seed: 5, Bytes: 1 << 20, Density: 8})
+	dir := t.TempDir()
+	growing, db := filepath.Join(dir, "growing.pcap"), filepath.Join(dir, "follow.db")
+	writer := exec.CommandContext(t.Context(), tcpdump, "-i", "b0", "-s", "16384", "-B", "32768", "-U", "-Z", "root", "-c", fmt.Sprint(truth.Packets), "-w", growing)
+	ended := startListening(t, writer)
+	cmd, stderr := process(t, "read", growing, "--follow", "--db", db, "--fail-on", "none", "--quiet")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	replay(t, path, "a0")
+	if code, text := ended(); code != 0 {
+		t.Fatalf("tcpdump: exit code %d: %s", code, text)
+	}
+	info, err := os.Stat(growing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for look := time.NewTicker(10 * time.Millisecond); readTo(cmd.Process.Pid, growing) < info.Size(); <-look.C {
+		if t.Context().Err() != nil || cmd.Process.Signal(syscall.Signal(0)) != nil {
+			t.Fatalf("it ended: %s", stderr)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // the exit code says it
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if diff := cmp.Diff(wanted(truth), sightings(t, db)); diff != "" {
+		t.Errorf("-truth +probity:\n%s", diff)
+	}
+}
+
+// readTo returns how far a process has read a file that it has open.
+func readTo(pid int, path string) (at int64) {
+	dir := fmt.Sprintf("/proc/%d/", pid)
+	list, _ := os.ReadDir(dir + "fd") // none if it ended
+	for _, e := range list {
+		if to, _ := os.Readlink(dir + "fd/" + e.Name()); to == path {
+			text, _ := os.ReadFile(dir + "fdinfo/" + e.Name())
+			_, _ = fmt.Sscanf(string(text), "pos: %d", &at)
+		}
+	}
+	return at
 }
 
 // TestListen_for ends regularly, in several runs.

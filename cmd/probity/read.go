@@ -105,6 +105,7 @@ func (a *app) read(ctx context.Context, f readFlags, names []string) error {
 // readFile reads one capture as one run and says whether all of it was seen.
 func (a *app) readFile(ctx context.Context, st *store.Store, f readFlags, j *judgement, name string) (complete bool, err error) {
 	var src *capture.File
+	reading := context.WithoutCancel(ctx) // a source that ends by itself, once what it holds was read
 	switch {
 	case name == standardInput:
 		name = "standard input"
@@ -113,10 +114,11 @@ func (a *app) readFile(ctx context.Context, st *store.Store, f readFlags, j *jud
 		src, err = capture.Follow(ctx, name, lookAgain)
 	default:
 		src, err = capture.Open(name)
+		reading = ctx
 	}
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = src.Close() }()
-	return a.recordTraffic(ctx, st, f.store, j, tap{source: src, name: name, note: "capture " + name, reading: ctx})
+	return a.recordTraffic(ctx, st, f.store, j, tap{source: src, name: name, note: "capture " + name, reading: reading})
 }
