@@ -22,7 +22,7 @@ func (a *attack) Next() (capture.Packet, error) {
 	if a.at == a.n {
 		return (&packets{}).Next()
 	}
-	if a.at%5000 == 4999 {
+	if a.at%5000 == 4999 || a.n < 5000 && a.at%1000 == 999 {
 		a.peak = max(a.peak, heap())
 	}
 	a.at++
@@ -73,5 +73,66 @@ func TestRead_attacks(t *testing.T) {
 		if name != "half-open flows" && len(stats.Incomplete()) == 0 {
 			t.Errorf("%s: nothing was counted as lost: %+v", name, stats)
 		}
+	}
+}
+
+// TestRead_hugeLengths: a message that says to be huge, or never ends, is not
+// waited for in memory, in whatever protocol it comes.
+func TestRead_hugeLengths(t *testing.T) {
+	const flows, segments = 10, 1000 // 14 MB in all
+	filler := strings.Repeat("A", 1400)
+	for name, begin := range map[string]string{
+		"TLS record":            "\x16\x03\x03\xff\xff\x01\xff\xff\xff",
+		"TLS handshake":         "\x16\x03\x03\x40\x00\x0b\xff\xff\xff\x03\x03",
+		"TLS hello of server":   "\x16\x03\x03\x40\x00\x02\x03\xff\xff\x03\x03",
+		"SSL 2.0 hello":         "\xff\xff\x01\x03\x03\xff\xff\xff\xff\xff\xff",
+		"DICOM association":     "\x01\x00\xff\xff\xff\xff\x00\x01\x00\x00",
+		"HL7 message":           "\x0bMSH|^~\\&|",
+		"SSH packet":            "SSH-2.0-x\r\n\xff\xff\xff\xff\x04",
+		"SSH line":              "SSH-2.0-",
+		"HTTP head":             "HTTP/1.1 200 OK\r\nServer: ",
+		"HTTP body":             "HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: 9999999999999\r\n\r\n",
+		"POCT1 hello":           `<HEL.R01>`,
+		"LIS2 header":           "\x05\x021H|\\^&|",
+		"SMTP line":             "220 ",
+		"LDAP message":          "\x30\x84\xff\xff\xff\xff\x02\x01\x01\x60",
+		"XMPP stream":           "<?xml version='1.0'?><stream:stream to='",
+		"TDS packet":            "\x12\x01\xff\xff\x00\x00\x01\x00\x00\x00\xff\xff\x06",
+		"MySQL greeting":        "\xff\xff\x00\x00\x0a8.0",
+		"RDP request":           "\x03\x00\xff\xff\x27\xe0\x00\x00\x00\x00\x00Cookie: ",
+		"PostgreSQL, then TLS":  "S\x16\x03\x03\xff\xff",
+		"certificate of 16 MiB": "\x16\x03\x03\x40\x00\x0b\xff\xff\xfe\xff\xff\xfb\xff\xff\xf8",
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := heap()
+			talks := make([]*talk, flows)
+			src := &attack{n: flows * (segments + 3), make: func(i int) capture.Packet {
+				k := talks[i%flows]
+				if k == nil {
+					k = newTalk(t, fmt.Sprintf("10.1.0.%d:40000", i%flows), "10.0.0.2:7777").open()
+					talks[i%flows] = k
+					syn := k.list[0]
+					k.list = k.list[1:]
+					return syn
+				}
+				if len(k.list) == 0 {
+					k.say(fromServer, filler)
+				} else if k.seq[fromServer] == 5000 && len(k.list) == 1 {
+					k.say(fromServer, begin)
+				}
+				p := k.list[0]
+				k.list = k.list[1:]
+				return p
+			}}
+			_, stats, err := read(t, src, Options{})
+			if err != nil || stats.Panics > 0 {
+				t.Fatalf("%+v, %v", stats, err)
+			}
+			// A connection may keep 16 KiB in the common case, 64 KiB of a
+			// message of bounded size, 256 KiB of certificates.
+			if grown := max(src.peak, heap()) - before; grown > flows*(300<<10) {
+				t.Errorf("%d bytes are held for %d connections", grown, flows)
+			}
+		})
 	}
 }

@@ -24,6 +24,7 @@ import (
 // TestPeer_quic has x/net/quic shake hands with itself and compares the hellos
 // with tshark.
 func TestPeer_quic(t *testing.T) {
+	t.Parallel() // it waits for programs
 	tshark := peer.Require(t, "tshark")["tshark"]
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 // TestPeer_openssh reads a connection of OpenSSH with itself and compares it with
 // tshark: both identifications, all lists and the host key.
 func TestPeer_openssh(t *testing.T) {
+	t.Parallel() // it waits for programs
 	paths := peer.Require(t, "sshd", "ssh", "ssh-keygen", "tshark")
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		t.Run(kind, func(t *testing.T) {

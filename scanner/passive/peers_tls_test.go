@@ -144,6 +144,7 @@ func join(list []string) string {
 // kinds of key in both directions, and compares what we read with tshark. In all
 // but TLS 1.3 both sides must be seen to hold their keys.
 func TestPeer_openssl(t *testing.T) {
+	t.Parallel() // it waits for programs
 	paths := peer.Require(t, "openssl", "tshark")
 	openssl, tshark := paths["openssl"], paths["tshark"]
 	dir := t.TempDir()
@@ -218,6 +219,7 @@ func TestPeer_openssl(t *testing.T) {
 
 // TestPeer_staple compares the OCSP response that openssl staples with tshark.
 func TestPeer_staple(t *testing.T) {
+	t.Parallel() // it waits for programs
 	paths := peer.Require(t, "openssl", "tshark")
 	openssl, tshark := paths["openssl"], paths["tshark"]
 	dir := t.TempDir()
@@ -272,6 +274,7 @@ func TestPeer_staple(t *testing.T) {
 // TestPeer_starttls has openssl ask for TLS in every protocol that it knows. The
 // answers before TLS are ours, for want of servers of all of them.
 func TestPeer_starttls(t *testing.T) {
+	t.Parallel() // it waits for programs
 	openssl := peer.Require(t, "openssl")["openssl"]
 	cert, key := keys(t, openssl, t.TempDir(), "starttls", "rsa:2048")
 	server := freePort(t)

@@ -114,6 +114,8 @@ func said(which string, b []byte) string {
 		f, ok = LIS2(b)
 	case "fhir":
 		f, ok = FHIR(b)
+	case "smart":
+		f, ok = SMART(b)
 	case "intellivue":
 		f, ok = IntelliVue(b)
 	case "ge-unity":
@@ -204,7 +206,7 @@ func TestParsers_refuse(t *testing.T) {
 }
 
 func FuzzParsers(f *testing.F) {
-	names := []string{"arp", "nd", "dhcp", "dhcpv6", "lldp", "cdp", "mdns", "nbns", "ssdp", "snmp", "wsd", "dpws", "poct1", "lis2", "fhir", "intellivue", "ge-unity"}
+	names := []string{"arp", "nd", "dhcp", "dhcpv6", "lldp", "cdp", "mdns", "nbns", "ssdp", "snmp", "wsd", "dpws", "poct1", "lis2", "fhir", "intellivue", "ge-unity", "smart"}
 	all := messages()
 	for i, name := range names {
 		f.Add(uint8(i), []byte(all[name]))

@@ -447,6 +447,8 @@ func FuzzParseMessages(f *testing.F) {
 		_, _ = ParseCertificateRequest(b, version)
 		_, _ = ParseServerKeyExchange(b, suite, version)
 		_, _ = ParseCertificateStatus(b)
+		_, _ = ParseCertificateVerify(b, version)
+		_, _ = ParseNewSessionTicket(b)
 		_, _, _ = ParseAlert(b)
 	})
 }

@@ -1,0 +1,87 @@
+package passive
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"probity/internal/wire/tlswire"
+	"probity/scanner/passive/capture"
+)
+
+// sessions are the constructors of all dissectors.
+func sessions() []func() session {
+	return []func() session{
+		newTLSSession, newDICOMSession, newHL7Session, newSSHSession, newHTTPSession, newTelnetSession, newMQTTSession, newOPCUASession,
+		newPOCT1Session, newLIS2Session, newDTLSSession,
+	}
+}
+
+// FuzzSessions feeds what two sides say to every dissector, in pieces: none may
+// fail, keep more than its bounds, or put a side before the server's.
+func FuzzSessions(f *testing.F) {
+	for i := range sessions() {
+		f.Add(uint8(i), []byte("SSH-2.0-x\r\n"), []byte("HTTP/1.1 200 OK\r\nContent-Type: application/fhir+json\r\nContent-Length: 2\r\n\r\n{}"), uint8(7))
+	}
+	for i, name := range []string{"live_dicom_tls12_dcmtk_mtls.pcap", "live_dicom_echo_dcmtk.pcap", "live_hl7_mllp_simplehl7.pcap"} {
+		said := bytesOf(f, name)
+		f.Add(uint8(i), []byte(said[0]), []byte(said[1]), uint8(200))
+	}
+	f.Add(uint8(8), []byte(`<?xml version="1.0"?><HEL.R01><DEV><DEV.vendor_id V="ACME"/><DEV.model_id V="G1"/></DEV></HEL.R01>`), []byte{}, uint8(5))
+	f.Add(uint8(9), []byte("\x05\x021H|\\^&|||Analyzer^7^1||||||P|1|2026\r"), []byte{}, uint8(1))
+	for _, b := range dtlsOf(f, "live_dicom_tls12_dcmtk_mtls.pcap", 300)[fromServer][:2] {
+		f.Add(uint8(10), b, b, uint8(255))
+	}
+	f.Fuzz(func(t *testing.T, which uint8, client, server []byte, size uint8) {
+		list := sessions()
+		s := list[int(which)%len(list)]()
+		var done [2]bool
+		for side, b := range [][]byte{client, server} {
+			for chunk := range slices.Chunk(b, int(size)+1) {
+				if done[side] = done[side] || s.feed(side, slices.Clone(chunk)); done[side] {
+					break
+				}
+			}
+		}
+		if s.held() > 3*maxTLSRaw {
+			t.Fatalf("%d bytes held", s.held())
+		}
+		fl := &flow{opener: unknownSide, reset: unknownSide}
+		for _, o := range s.conclude(fl) {
+			if o.Kind == "" || o.Facts.TLS != nil && o.Facts.TLS.Version < tlswire.VersionTLS10 && len(o.Certs) > 2*tlswire.MaxCertificates {
+				t.Fatalf("%+v", o)
+			}
+		}
+		if side := s.server(fl); side != 0 && side != 1 {
+			t.Fatalf("server %d", side)
+		}
+	})
+}
+
+// FuzzDatagram gives a datagram to the reader at the ports of the protocols that
+// are known by them, and the frames below IP.
+func FuzzDatagram(f *testing.F) {
+	ports := []uint16{
+		portDHCPServer, portDHCPClient, portTFTP, portNBNS, portSNMP, portDHCPv6Client, portDHCPv6Server,
+		portSSDP, portGEUnity, portWSDiscovery, portMDNS, portIntelliVue, portBACnet, 443, 4433,
+	}
+	for i := range ports {
+		f.Add(uint8(i), uint8(i), []byte("\x30\x03\x02\x01\x01"))
+	}
+	f.Add(uint8(13), uint8(14), quicSeal(f, []byte{6, 0, 4, 1, 0, 0, 0}, 0))
+	f.Fuzz(func(t *testing.T, from, to uint8, b []byte) {
+		src := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), ports[int(from)%len(ports)])
+		dst := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), ports[int(to)%len(ports)])
+		if len(b) > 60_000 {
+			return
+		}
+		list := []capture.Packet{udpPacket(src.String(), dst.String(), b)}
+		for _, kind := range []etherType{etherARP, etherLLDP, etherCDP} {
+			frame := eth(kind, b)
+			list = append(list, capture.Packet{Data: frame, Length: len(frame), Link: capture.Ethernet})
+		}
+		if _, stats, err := read(t, &packets{list: list}, Options{}); err != nil || stats.Panics > 0 {
+			t.Fatalf("%+v, %v", stats, err)
+		}
+	})
+}
