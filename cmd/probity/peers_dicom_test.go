@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -72,15 +73,15 @@ AETable END
 		"127.0.0.15|dicom|[]|",
 		`127.0.0.16|tls|["TLS 1.0","TLS 1.1","TLS 1.2","TLS 1.3"]|required`,
 		"127.0.0.17|dicom|[]|")
-	db.want("SELECT addresses, attribute, value, layer FROM v_claim JOIN v_asset USING(asset) WHERE layer='dicom' ORDER BY 1, 2",
-		`["127.0.0.11"]|toolkit|OFFIS DCMTK|dicom`,
-		`["127.0.0.11"]|version|OFFIS_DCMTK_367|dicom`,
-		`["127.0.0.13"]|toolkit|OFFIS DCMTK|dicom`,
-		`["127.0.0.13"]|version|OFFIS_DCMTK_367|dicom`,
-		`["127.0.0.14"]|toolkit|OFFIS DCMTK|dicom`,
-		`["127.0.0.14"]|version|OFFIS_DCMTK_367|dicom`,
-		`["127.0.0.17"]|toolkit|OFFIS DCMTK|dicom`,
-		`["127.0.0.17"]|version|OFFIS_DCMTK_367|dicom`)
+	var claims []string
+	for _, address := range []string{"127.0.0.11", "127.0.0.13", "127.0.0.14", "127.0.0.17"} {
+		for _, claim := range []string{"class|medical device", "role|DICOM node", "toolkit|OFFIS DCMTK", "toolkit_version|3.6.7"} {
+			claims = append(claims, `["`+address+`"]|`+claim)
+		}
+	}
+	claims = slices.Insert(claims, len(claims)-4, `["127.0.0.15"]|class|medical device`, `["127.0.0.15"]|role|DICOM node`,
+		`["127.0.0.15"]|role|DICOM node that checks called AE titles`)
+	db.want("SELECT addresses, attribute, value FROM v_claim JOIN v_asset USING(asset) WHERE layer='dicom' ORDER BY 1, 2, 3", claims...)
 	const association = "json_extract(facts, '$.dicom.pdu'), json_extract(facts, '$.dicom.implementation_uid'), json_extract(facts, '$.dicom.max_pdu')"
 	db.want("SELECT address, "+association+" FROM observation WHERE kind='dicom' AND result='data' ORDER BY address",
 		"127.0.0.11|ac|1.2.276.0.7230010.3.0.3.6.7|16384",

@@ -183,7 +183,7 @@ func TestPeer_openssh(t *testing.T) {
 	db.want("SELECT value FROM v_claim WHERE attribute='ssh_host_key' ORDER BY value", want...)
 	db.want("SELECT port, protocol FROM v_endpoint", port+"|ssh")
 	db.want("SELECT probe, connections, outcome FROM v_probe", "ssh|3|sent")
-	db.want("SELECT substr(value, 1, 8) FROM v_claim WHERE attribute='toolkit'", "OpenSSH_")
+	db.want("SELECT value FROM v_claim WHERE attribute='toolkit'", "OpenSSH")
 	db.wantFindings()
 }
 

@@ -1,0 +1,109 @@
+//go:build cgo && linux
+
+package main
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"probity/fixtures/peer"
+)
+
+// TestCaptures_identity holds what is claimed from our captures of real stacks.
+func TestCaptures_identity(t *testing.T) {
+	dcmtk := []string{"class medical device", "role DICOM node", "toolkit OFFIS DCMTK", "toolkit_version 3.6.7"}
+	for name, want := range map[string][]string{
+		"live_dicom_echo_dcmtk":       dcmtk,
+		"live_dicom_reject_dcmtk":     dcmtk,
+		"live_dicom_qr_dcmqrscp":      {dcmtk[0], dcmtk[1], "role DICOM node that checks called AE titles", dcmtk[2], dcmtk[3]},
+		"live_dicom_orthanc":          {dcmtk[0], dcmtk[1], "role DICOM node that checks called AE titles", dcmtk[2], dcmtk[3]},
+		"live_dicom_echo_dcmjs":       {dcmtk[0], dcmtk[1], dcmtk[2], "toolkit dcmjs-dimse", dcmtk[3]},
+		"live_dicom_echo_pynetdicom":  {dcmtk[0], dcmtk[1], dcmtk[2], "toolkit pynetdicom", "toolkit_version 3.1.0", dcmtk[3]},
+		"live_dicom_tls_dcmtk_bcp195": {"toolkit OFFIS DCMTK"},
+		"live_dicom_tls_dcmtk_mtls":   {"toolkit OFFIS DCMTK"},
+		"live_mqtt_tls12_mtls":        {"toolkit OpenSSL"},
+		"live_hl7_mllp_simplehl7":     {"application EHR", "application MONITOR"},
+		"live_sdc_ws_discovery": {
+			"class medical device", "identity confirmed", "manufacturer Dräger", "model TestDevice 1.0", "role SDC provider",
+			"serial 12345", "toolkit BaseHTTP/0.6 Python/3.11.2", "version Version1",
+		},
+		"live_snmp_monitor_sysgroup": {"class medical device", "identity probable", "manufacturer Dräger"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "evidence.db")
+			probity(t, exitOK, "read", filepath.Join("..", "..", "fixtures", "data", "captures", name+".pcap"),
+				"--db", file, "--quiet", "--fail-on", "none")
+			db := database{t, file}
+			db.want("SELECT DISTINCT attribute || ' ' || value FROM v_claim WHERE attribute NOT IN('mac','hostname') ORDER BY attribute, value", want...)
+		})
+	}
+}
+
+// TestPeer_identity scans services that tell who made them.
+func TestPeer_identity(t *testing.T) {
+	paths := peer.Require(t, "snmpd", "nginx")
+	const web, snmp = "8080", "1161"
+	host, dir := device(t, web, snmp), t.TempDir()
+	at := net.JoinHostPort(host, snmp)
+	t.Setenv("SNMP_PERSISTENT_DIR", dir)
+	t.Setenv("MIBS", "")
+	config := writeFile(t, filepath.Join(dir, "snmpd.conf"), "rocommunity only-for-the-test 127.0.0.0/8\n")
+	start(t, []string{at}, paths["snmpd"], "-f", "-Lo", "-C", "-c", config, "-p", filepath.Join(dir, "pid"), "udp:"+at, "tcp:"+at)
+	serveNginx(t, host, []string{web}, fmt.Sprintf("server { listen %s:%s; location / { return 200 'ward'; } }", host, web))
+	db := scanned(t, exitOK, "--fail-on", "none", net.JoinHostPort(host, web), "udp/"+at)
+	db.want("SELECT DISTINCT layer, value FROM v_claim WHERE attribute='toolkit' ORDER BY 1, 2", "http|nginx", "snmp|Net-SNMP")
+	db.want("SELECT count(*) FROM v_claim WHERE attribute='manufacturer'", "0")
+	db.want("SELECT count(*) FROM v_claim WHERE attribute='identity'", "0") // libraries identify no device
+	version := tool(t, "/bin/sh", "-c", paths["nginx"]+" -v 2>&1")
+	_, version, _ = strings.Cut(version, "nginx/")
+	version, _, _ = strings.Cut(strings.TrimSpace(version), " ")
+	db.want("SELECT value FROM v_claim WHERE attribute='toolkit_version' AND layer='http'", version)
+}
+
+// TestPeer_nmapIdentity scans the archives of DICOM side by side with nmap 7.93
+// and its script dicom-ping: it names no toolkit, and takes every rejection for a
+// check of the called title.
+func TestPeer_nmapIdentity(t *testing.T) {
+	paths := peer.Require(t, "nmap", "storescp", "dcmqrscp")
+	if !isolated(t) {
+		return
+	}
+	start(t, []string{"127.0.0.1:11112"}, paths["storescp"], "--ignore", "11112")
+	start(t, []string{"127.0.0.1:2345"}, paths["storescp"], "--refuse", "2345")
+	dir := t.TempDir()
+	start(t, []string{"127.0.0.1:104"}, paths["dcmqrscp"], "-c", writeFile(t, filepath.Join(dir, "dcmqrscp.cfg"), `NetworkTCPPort = 104
+MaxPDUSize = 16384
+MaxAssociations = 4
+HostTable BEGIN
+HostTable END
+VendorTable BEGIN
+VendorTable END
+AETable BEGIN
+WARD `+dir+` RW (9, 1024mb) ANY
+AETable END
+`))
+	db := scanned(t, exitOK, "127.0.0.21:11112", "127.0.0.22:2345", "127.0.0.23:104")
+	db.want("SELECT addresses, attribute, value FROM v_claim JOIN v_asset USING(asset) WHERE attribute IN('role','toolkit','toolkit_version') ORDER BY 1, 2, 3",
+		`["127.0.0.21"]|role|DICOM node`, `["127.0.0.21"]|toolkit|OFFIS DCMTK`, `["127.0.0.21"]|toolkit_version|3.6.7`,
+		`["127.0.0.22"]|role|DICOM node`,
+		`["127.0.0.23"]|role|DICOM node`, `["127.0.0.23"]|role|DICOM node that checks called AE titles`)
+	out := tool(t, paths["nmap"], "-n", "-Pn", "-sT", "-sV", "--version-intensity", "2", "--script", "dicom-ping", "-p", "104,2345,11112", "127.0.0.1")
+	var got []string
+	for line := range strings.Lines(out) {
+		if line = strings.Join(strings.Fields(strings.TrimLeft(line, "|_ ")), " "); strings.HasPrefix(line, "dicom:") || strings.HasPrefix(line, "config:") || strings.Contains(line, "/tcp ") {
+			got = append(got, line)
+		}
+	}
+	if strings.Contains(out, "DCMTK") {
+		t.Errorf("nmap names the toolkit by now: correct docs/identity-figures.md\n%s", out)
+	}
+	if n := strings.Count(out, "Called AET check enabled"); n != 2 {
+		t.Errorf("nmap sees %d checks of the called title, want 2, one of which is none: %s", n, cmp.Diff("", strings.Join(got, "\n")))
+	}
+	t.Logf("nmap:\n%s", strings.Join(got, "\n"))
+}
