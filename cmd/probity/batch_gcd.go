@@ -30,20 +30,25 @@ const maxModulusLine = 2*batchgcd.MaxBits/8 + 64
 // gcdFlags are those of lint --batch-gcd.
 type gcdFlags struct {
 	on      bool
+	batch   bool
 	set     string
 	scratch string
 }
 
 func (f *gcdFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.on, "batch-gcd", false, "only look for RSA moduli that share a prime; files may also hold one modulus a line")
-	fs.StringVar(&f.set, "moduli", "", "with --batch-gcd: compare with the moduli in `DIR`, and remember the new ones there")
-	fs.StringVar(&f.scratch, "scratch", os.TempDir(), "with --batch-gcd: keep what does not fit memory in `DIR`")
+	fs.BoolVar(&f.batch, "batch", false, "judge all files below directories as one manufacturing batch, against --profile `FILE`")
+	fs.StringVar(&f.set, "moduli", "", "with --batch-gcd or --batch: compare with the moduli in `DIR`, and remember the new ones there")
+	fs.StringVar(&f.scratch, "scratch", os.TempDir(), "with --batch-gcd or --batch: keep what does not fit memory in `DIR`")
 }
 
 func (f *gcdFlags) check(fs *pflag.FlagSet) error {
+	if f.on && f.batch {
+		return errors.New("--batch-gcd and --batch exclude each other; a batch is searched for shared primes anyway")
+	}
 	for _, name := range []string{"moduli", "scratch"} {
-		if !f.on && fs.Changed(name) {
-			return fmt.Errorf("--%s belongs to --batch-gcd; give both", name)
+		if !f.on && !f.batch && fs.Changed(name) {
+			return fmt.Errorf("--%s belongs to --batch-gcd and --batch; give one of them", name)
 		}
 	}
 	return nil
@@ -70,15 +75,10 @@ func (a *app) batchGCD(ctx context.Context, f lintFlags, files []string) error {
 	if len(keys) == 0 {
 		return errors.New("the files hold no RSA modulus; give certificates with RSA keys, or one modulus a line")
 	}
-	// The trees leave much garbage, which by default may grow to as much as is live.
-	if os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(25)
-	}
-	var set *batchgcd.Set
-	if f.gcd.set != "" {
-		if set, err = batchgcd.OpenSet(f.gcd.set); err != nil {
-			return err
-		}
+	boundGarbage()
+	set, err := openModuli(f.gcd.set)
+	if err != nil {
+		return err
 	}
 	report, err := set.Compare(ctx, keys, batchgcd.Options{Dir: f.gcd.scratch})
 	if err != nil {
@@ -94,6 +94,21 @@ func (a *app) batchGCD(ctx context.Context, f lintFlags, files []string) error {
 		return err
 	}
 	return verdict(len(report.Shared)+len(report.Equal) > 0, false)
+}
+
+// boundGarbage collects garbage earlier than by default: the trees of products leave
+// as much as is live, which may be gigabytes.
+func boundGarbage() {
+	if os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(25)
+	}
+}
+
+func openModuli(dir string) (*batchgcd.Set, error) {
+	if dir == "" {
+		return nil, nil
+	}
+	return batchgcd.OpenSet(dir)
 }
 
 // readModuli returns the RSA moduli of a file: a list of one hexadecimal modulus a

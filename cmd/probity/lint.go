@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -27,16 +26,23 @@ type lintFlags struct {
 func (a *app) lintCommand() *cobra.Command {
 	var f lintFlags
 	cmd := &cobra.Command{
-		Use:   "lint FILE...",
+		Use:   "lint FILE|DIR...",
 		Short: "Judge certificates and requests in files",
 		Long: "lint reads PEM, DER, PKCS #7, PKCS #12 and certification requests, and judges them\n" +
 			"alone and against each other. Private keys in the files are skipped and never kept.\n\n" +
 			"Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 a file could not be read.",
 		Example: "  probity lint device.pem request.csr --policy factory.yaml --fail-on medium\n" +
+			"  probity lint --batch line3/ --profile idevid.yaml --format junit --output batch.xml\n" +
 			"  probity lint --batch-gcd --moduli known-moduli batch-*.pem",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := errors.Join(f.view.check(), f.gcd.check(cmd.Flags())); err != nil {
+			if err := f.gcd.check(cmd.Flags()); err != nil {
+				return err
+			}
+			if f.gcd.batch {
+				return a.lintBatch(cmd.Context(), f, args)
+			}
+			if err := f.view.check(); err != nil {
 				return err
 			}
 			if f.gcd.on {
