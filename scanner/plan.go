@@ -195,6 +195,13 @@ func (p *Plan) Assets() iter.Seq2[netip.Addr, []PlannedProbe] {
 	}
 }
 
+// Addresses yields the addresses of the plan in its order.
+func (p *Plan) Addresses() iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		p.layout.each(func(addr netip.Addr, _ int) bool { return yield(addr) })
+	}
+}
+
 // Probes yields all probes in the order of the plan.
 func (p *Plan) Probes() iter.Seq[PlannedProbe] {
 	return func(yield func(PlannedProbe) bool) {

@@ -159,7 +159,7 @@ func Questions(l *Link, methods []Method, plan *scanner.Plan) iter.Seq[Question]
 // addresses yields the planned addresses on the link that a method can ask for.
 func (l *Link) addresses(m Method, plan *scanner.Plan) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
-		for addr := range plan.Assets() {
+		for addr := range plan.Addresses() {
 			if addr.Is4() != (m == ARP) || addr.Zone() != "" && addr.Zone() != l.Interface.Name {
 				continue
 			}
