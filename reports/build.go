@@ -107,9 +107,10 @@ func (b *builder) assets() []Asset {
 		for _, c := range a.Claims {
 			x.Claims = append(x.Claims, Claim{
 				Attribute: string(c.Attribute), Value: safetext.Clean(c.Value), Confidence: c.Confidence,
-				Layer: safetext.Clean(c.Layer), Observation: c.Observation,
+				Layer: safetext.Clean(c.Layer), Source: safetext.Clean(c.Source), Observation: c.Observation,
 			})
 		}
+		x.identify(a.Claims)
 		b.labels[x.ID] = x.Label
 		out = append(out, x)
 	}

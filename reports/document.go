@@ -212,7 +212,10 @@ type Instance struct {
 // Asset is one device with what is known about it.
 type Asset struct {
 	ID        string            `json:"id"`
-	Label     string            `json:"label"` // what to call it
+	Label     string            `json:"label"`              // what to call it
+	Identity  evidence.Level    `json:"identity"`           // how well it is identified
+	Class     string            `json:"class,omitzero"`     // of the claim with the highest confidence
+	Conflicts []string          `json:"conflicts,omitzero"` // layers that contradict each other
 	Addresses []string          `json:"addresses"`
 	Endpoints []string          `json:"endpoints"`
 	Claims    []Claim           `json:"claims"`
@@ -228,6 +231,7 @@ type Claim struct {
 	Value       string `json:"value"`
 	Confidence  int    `json:"confidence"`
 	Layer       string `json:"layer"`
+	Source      string `json:"source,omitzero"` // fingerprint that drew the conclusion, or the layers of a verdict
 	Observation int64  `json:"observation"`
 }
 

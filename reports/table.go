@@ -46,7 +46,7 @@ func Table(w io.Writer, d Document, o TableOptions) error {
 		d.Profile, d.AsOf.Format("2006-01-02 15:04 MST"), d.Catalogue.Version, d.Catalogue.Decided, d.Catalogue.Rules)
 	fmt.Fprintf(&b, "%s\n%s\n", wrap(d.Summary.Headline, o.width()), wrap(frame, o.width()))
 	parts := []func(*bytes.Buffer, Document, TableOptions) error{
-		summaryTable, findingsTable, duplicatesTable, actionsTable, trafficTable, coverageText,
+		summaryTable, findingsTable, duplicatesTable, actionsTable, identityText, trafficTable, coverageText,
 	}
 	for _, part := range parts {
 		if err := part(&b, d, o); err != nil {
