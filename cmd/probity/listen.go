@@ -86,6 +86,9 @@ func (f *listenFlags) options(now func() time.Time) (capture.LiveOptions, error)
 }
 
 func (a *app) listen(ctx context.Context, f listenFlags) error {
+	if err := refuseCores(); err != nil {
+		return err
+	}
 	if err := f.view.check(); err != nil {
 		return err
 	}

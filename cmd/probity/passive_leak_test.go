@@ -1,15 +1,20 @@
-//go:build cgo
+//go:build cgo && linux
 
 package main
 
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // planter makes a capture and plants markers in it, each another.
@@ -73,6 +78,8 @@ func (p *planter) tcp(host byte, port uint16, texts ...string) {
 			text = text[n:]
 		}
 	}
+	send(0, 0x11, "")
+	send(1, 0x11, "")
 }
 
 // host plants every protocol at one host.
@@ -109,49 +116,158 @@ func (p *planter) host(h byte) {
 	p.udp(h, 50002, 3702, `<e:Envelope xmlns:e="x"><e:Body><d:Hello><a>`+m()+`</a><d:Types>p:MedicalDevice</d:Types><d:Scopes>sdc.ctxt.loc:/`+m()+`?bed=`+m()+`</d:Scopes><d:XAddrs>http://10.0.0.1:80/`+m()+`</d:XAddrs></d:Hello></e:Body></e:Envelope>`)
 	p.udp(h, 5353, 5353, "\x00\x00\x84\x00\x00\x00\x00\x01\x00\x00\x00\x00\x06_dicom\x04_tcp\x05local\x00\x00\x0c\x00\x01\x00\x00\x00\x01\x00\x0c\x09"+m()+"\xc0\x0c")
 	p.udp(h, 514, 514, "<13>"+m()+" "+m())
+	label := "\x00\x0c" + m() + "\x00\x00\x00"
+	indication := "\x00\x02\x00\x26\xf1\x35\x00\x0e" + label[:14] + "\x09\x28\x00\x10\x00\x06ACME\x00\x00\x00\x06M8000\x00"
+	p.udp(h, 40000, 24005, "\x00\x00\x01\x00\x00\x01\x00\x3e\x00\x00\x00\x00\x00\x38\x00\x23\x00\x00\x00\x00\x00\xd6\xd4\x00\x0d\x17\x00\x2a"+indication)
+	p.udp(h, 2000, 2000, "\x00\x00\x00\x00\x00\x00\x0a\x00\x00"+string([]byte{h})+strings.Repeat("\x00", 14)+m()+"|"+m()[:3]+strings.Repeat("\x00", 23)+"\xee\x00\x00\x00")
+	p.udp(h, 68, 67, "\x01\x01\x06\x00abcd\x00\x00\x00\x00"+string([]byte{10, 0, 0, h})+strings.Repeat("\x00", 12)+"\x02\x00\x00\x00\x00"+string([]byte{h})+strings.Repeat("\x00", 10)+
+		m()+strings.Repeat("\x00", 183)+"\x63\x82\x53\x63\x35\x01\x03\x3c\x04MSFT\x38\x09"+m()+"\x11\x09"+m()+"\xff")
 }
 
 // TestRead_leak plants more than 500 markers over all protocols and looks for
-// them in everything that a reading leaves: database, output and reports.
+// them in everything that a reading leaves: the database and its write-ahead log
+// while they are in use and afterwards, what is printed, and every report.
 func TestRead_leak(t *testing.T) {
 	var p planter
 	for h := byte(1); h <= 8; h++ {
 		p.host(h)
 	}
-	if p.markers < 500 {
-		t.Fatalf("%d markers", p.markers)
+	if got := bytes.Count(p.pcap, []byte("Zq")); p.markers < 500 || got < 500 {
+		t.Fatalf("%d markers, %d of them in whole in the capture", p.markers, got)
 	}
-	if got := bytes.Count(p.pcap, []byte("Zq")); got < 400 {
-		t.Fatalf("%d markers in whole are in the capture", got)
-	}
-	dir := t.TempDir()
-	path, db := filepath.Join(dir, "ward.pcap"), filepath.Join(dir, "db", "a.db")
-	if err := os.WriteFile(path, p.pcap, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	db := filepath.Join(t.TempDir(), "db", "a.db")
 	if err := os.Mkdir(filepath.Dir(db), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	out := probity(t, exitOK, "read", path, "--db", db, "--fail-on", "none")
-	for _, format := range []string{"json", "html"} {
-		out += probity(t, exitOK, "report", "--db", db, "--format", format)
+	cmd, stderr := process(t, "read", "-", "--db", db, "--fail-on", "none")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	held := map[string][]byte{"output": []byte(out)}
-	files, err := filepath.Glob(filepath.Join(filepath.Dir(db), "*"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%q, %v", files, err)
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	for _, f := range files {
-		if held[filepath.Base(f)], err = os.ReadFile(f); err != nil {
-			t.Fatal(err)
+	if _, err := stdin.Write(p.pcap); err != nil {
+		t.Fatal(err)
+	}
+	held := map[string][]byte{}
+	for range 200 { // until what was read is in the log of the open database
+		for name, b := range filesOf(t, filepath.Dir(db)) {
+			held["open "+name] = b
 		}
+		if bytes.Contains(held["open a.db-wal"], []byte("ORU^R01")) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if !bytes.Contains(held["open a.db-wal"], []byte("ORU^R01")) {
+		t.Error("the write-ahead log was not seen in use")
+	}
+	if err := stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	held["output"], held["messages"] = stdout.Bytes(), stderr.Bytes()
+	for _, format := range []string{"table", "json", "jsonl", "html"} {
+		held[format] = []byte(probity(t, exitOK, "report", "--db", db, "--format", format))
+	}
+	for name, b := range filesOf(t, filepath.Dir(db)) {
+		held[name] = b
 	}
 	for name, b := range held {
 		if at := bytes.Index(bytes.ToLower(b), []byte("zq0")); at >= 0 {
 			t.Errorf("%s: a marker at byte %d: %q", name, at, b[max(0, at-100):min(len(b), at+100)])
 		}
 	}
-	if !bytes.Contains(held["a.db"], []byte("poct1")) || !bytes.Contains(held["a.db"], []byte("ORU^R01")) {
-		t.Error("the capture was not read: nothing of it is in the database")
+	for _, want := range []string{"poct1", "ORU^R01", "intellivue", "ge-unity", "telnet", "mqtt", "modbus", "lis2", "ws-discovery"} {
+		if !bytes.Contains(held["a.db"], []byte(want)) {
+			t.Errorf("%s was not read: it is not in the database", want)
+		}
+	}
+}
+
+// filesOf returns the content of all files of a folder.
+func filesOf(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]byte{}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // of a database in use they come and go
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[filepath.Base(f)] = b
+	}
+	return out
+}
+
+// TestRead_core: a reading that is made to crash leaves no core file, and what the
+// runtime prints holds nothing of the traffic.
+func TestRead_core(t *testing.T) {
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil || bytes.ContainsAny(pattern, "|/") {
+		t.Skipf("core files do not go into the folder of the process: %q, %v", pattern, err)
+	}
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	cores := func(cmd *exec.Cmd, path string, args ...string) (dir string) {
+		dir = t.TempDir()
+		cmd.Path, cmd.Args, cmd.Dir = sh, append([]string{"sh", "-c", `ulimit -c unlimited; exec "$0" "$@"`, path}, args...), dir
+		return dir
+	}
+	left := func(dir string) []string {
+		list, err := filepath.Glob(filepath.Join(dir, "core*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	control, _ := process(t)
+	dir := cores(control, sh, "-c", "kill -ABRT $$")
+	if _ = control.Run(); len(left(dir)) == 0 {
+		t.Skip("this system writes no core files")
+	}
+
+	args := []string{"read", "-", "--db", filepath.Join(t.TempDir(), "a.db")}
+	cmd, out := process(t, args...)
+	dir = cores(cmd, cmd.Path, args...)
+	cmd.Env = append(cmd.Env, "GOTRACEBACK=crash")
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var p planter
+	p.host(1)
+	if _, err := stdin.Write(p.pcap); err != nil {
+		t.Fatal(err)
+	}
+	for len(filesOf(t, filepath.Dir(args[3]))) == 0 { // until it reads
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := cmd.Process.Signal(syscall.SIGABRT); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	stderr := out.String()
+	if len(left(dir)) > 0 || !strings.Contains(stderr, "SIGABRT") {
+		t.Errorf("cores %q; %.300s", left(dir), stderr)
+	}
+	if strings.Contains(strings.ToLower(stderr), "zq0") {
+		t.Error("the trace holds a marker")
 	}
 }

@@ -69,6 +69,9 @@ func (a *app) readCommand() *cobra.Command {
 }
 
 func (a *app) read(ctx context.Context, f readFlags, names []string) error {
+	if err := refuseCores(); err != nil {
+		return err
+	}
 	if err := f.view.check(); err != nil {
 		return err
 	}
