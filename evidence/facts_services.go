@@ -126,7 +126,7 @@ type VNCFacts struct {
 	// Types are the security types on offer, in its order: 1 none, 2 VNC
 	// authentication, 5 and 6 RA2, 16 Tight, 18 TLS, 19 VeNCrypt, 30 Apple (registry
 	// of IANA), at most 32.
-	Types []uint8 `json:"types,omitzero"`
+	Types []int `json:"types,omitzero"`
 	// Refused is true if the server offers none and hangs up.
 	Refused bool `json:"refused,omitzero"`
 }

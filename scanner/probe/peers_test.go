@@ -318,8 +318,8 @@ func TestPeer_tigervnc(t *testing.T) {
 	xvnc := peer.Require(t, "Xtigervnc")["Xtigervnc"]
 	for i, tt := range []struct {
 		types string
-		want  []uint8
-	}{{"None", []uint8{1}}, {"VncAuth,TLSVnc", []uint8{19, 2}}} {
+		want  []int
+	}{{"None", []int{1}}, {"VncAuth,TLSVnc", []int{19, 2}}} {
 		at := place(t)
 		start(t, at, xvnc, fmt.Sprintf(":%d", 90+i), "-rfbport", fmt.Sprint(at.Port), "-interface", "127.0.0.1", "-SecurityTypes", tt.types, "-PasswordFile", write(t, "passwd", make([]byte, 8)), "-nolisten", "unix")
 		f := probed(t, vncprobe.New(), direct{endpoint: at})[0].Facts.VNC

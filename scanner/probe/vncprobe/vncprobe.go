@@ -85,6 +85,9 @@ func talk(c net.Conn, obs *evidence.Observation) error {
 		return fmt.Errorf("%w: %w", probe.ErrNotUnderstood, err)
 	}
 	obs.Raw = probe.Raw(mediaSent, []byte(answer), mediaReceived, append(received, offer...))
-	obs.Facts.VNC = &evidence.VNCFacts{Version: version.String(), Types: security.Types[:min(len(security.Types), maxTypes)], Refused: security.Refused}
+	obs.Facts.VNC = &evidence.VNCFacts{Version: version.String(), Refused: security.Refused}
+	for _, kind := range security.Types[:min(len(security.Types), maxTypes)] {
+		obs.Facts.VNC.Types = append(obs.Facts.VNC.Types, int(kind))
+	}
 	return nil
 }
