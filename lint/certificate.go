@@ -35,12 +35,20 @@ type Certificate struct {
 	KeyHidden bool
 	// Request is true for a PKCS #10 certification request: only Key is set.
 	Request bool
+	// Memo is for what checks compute of the certificate alone.
+	Memo Memo
 }
 
 // parseCertificate decodes der. Hostile input is expected: nothing that der
 // says makes it panic or compute with a key out of bounds.
 func parseCertificate(der []byte) *Certificate {
-	c := &Certificate{Digest: evidence.DigestOf(der), DER: der}
+	return readCertificate(der, evidence.DigestOf(der), parseKey)
+}
+
+// readCertificate is [parseCertificate] with the digest of der and with what
+// reads its key.
+func readCertificate(der []byte, sum evidence.Digest, key func(spki []byte) *Key) *Certificate {
+	c := &Certificate{Digest: sum, DER: der}
 	if len(der) > maxCertificate {
 		c.ParseError = fmt.Errorf("%d bytes are more than the %d that are read of a certificate", len(der), maxCertificate)
 		return c
@@ -50,7 +58,7 @@ func parseCertificate(der []byte) *Certificate {
 		c.ParseError = err
 		return c
 	}
-	c.Key = parseKey(der[outline.spki.start:outline.spki.end])
+	c.Key = key(der[outline.spki.start:outline.spki.end])
 	if c.Key == nil || !c.Key.TooLarge {
 		if c.X509, c.ParseError = decode(der); c.ParseError == nil {
 			return c

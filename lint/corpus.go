@@ -35,6 +35,8 @@ type Corpus struct {
 	byPlace   map[evidence.Endpoint]string
 	byAddr    map[netip.Addr]string
 
+	digests map[slice]evidence.Digest
+
 	mu         sync.Mutex
 	signatures map[[2]evidence.Digest]func() error
 	anchors    map[evidence.Digest]*Certificate
@@ -67,20 +69,14 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 		byAsset:    make(map[string][]*EndpointSubject),
 		byPlace:    make(map[evidence.Endpoint]string),
 		byAddr:     make(map[netip.Addr]string),
+		digests:    make(map[slice]evidence.Digest),
 		signatures: make(map[[2]evidence.Digest]func() error),
 		anchors:    make(map[evidence.Digest]*Certificate),
 	}
 	c.addAssets(assets)
 	sorted := sortObservations(obs)
 	seen := currentSightings(sorted)
-	for _, o := range seen {
-		c.addCertificates(o)
-	}
-	c.order = make([]*Certificate, 0, len(c.certs))
-	for _, cert := range c.certs {
-		c.order = append(c.order, cert)
-	}
-	slices.SortFunc(c.order, compareCertificates)
+	c.decode(seen)
 	for _, cert := range c.order {
 		if cert.X509 != nil {
 			name := string(cert.X509.RawSubject)
@@ -295,22 +291,53 @@ func holderOf(o *evidence.Observation, role evidence.Role) evidence.Endpoint {
 	return o.Endpoint
 }
 
-// certificate returns the certificate of der, decoding it the first time.
-func (c *Corpus) certificate(der []byte) *Certificate {
-	d := evidence.DigestOf(der)
-	if known, ok := c.certs[d]; ok {
-		return known
+// decode reads every distinct certificate once, several at a time.
+func (c *Corpus) decode(seen []*evidence.Observation) {
+	keys := keyring{keys: make(map[evidence.Digest]*Key)}
+	type unread struct {
+		der []byte
+		sum evidence.Digest
 	}
-	cert := parseCertificate(der)
-	c.certs[d] = cert
-	return cert
+	var all []unread
+	for _, o := range seen {
+		for _, p := range o.Certs {
+			sum := c.digest(p.DER)
+			if _, known := c.certs[sum]; !known {
+				c.certs[sum] = nil
+				all = append(all, unread{p.DER, sum})
+			}
+		}
+	}
+	c.order = each(all, func(u unread) *Certificate { return readCertificate(u.der, u.sum, keys.read) })
+	for _, cert := range c.order {
+		c.certs[cert.Digest] = cert
+	}
+	slices.SortFunc(c.order, compareCertificates)
 }
 
-func (c *Corpus) addCertificates(o *evidence.Observation) {
-	for _, p := range o.Certs {
-		c.certificate(p.DER)
+// digest is the SHA-256 of der. Observations share the bytes of equal
+// certificates, so a slice that was seen is not hashed again.
+func (c *Corpus) digest(der []byte) evidence.Digest {
+	if len(der) == 0 {
+		return evidence.DigestOf(der)
 	}
+	at := slice{&der[0], len(der)}
+	sum, known := c.digests[at]
+	if !known {
+		sum = evidence.DigestOf(der)
+		c.digests[at] = sum
+	}
+	return sum
 }
+
+// slice is where bytes lie.
+type slice struct {
+	start *byte
+	n     int
+}
+
+// certificate returns the certificate of der, which was decoded.
+func (c *Corpus) certificate(der []byte) *Certificate { return c.certs[c.digest(der)] }
 
 func (c *Corpus) addSightings(seen []*evidence.Observation) {
 	for _, o := range seen {

@@ -66,6 +66,8 @@ type Key struct {
 	Point PointState
 	// TooLarge is true where the key is outside the bounds of computation.
 	TooLarge bool
+	// Memo is for what checks compute of the key alone.
+	Memo Memo
 }
 
 // IsRSA reports whether k is an RSA key of either encoding.

@@ -53,10 +53,10 @@ func Run(c *Corpus, check Check, at time.Time, p *Policy, params map[string]any)
 // atOnce is how many subjects one goroutine takes at a time.
 const atOnce = 32
 
-// each judges all subjects, on all processors. The results are in the order of
-// the subjects, whoever judged them.
-func each[S any](subjects []S, judge func(S) Result) []Result {
-	out := make([]Result, len(subjects))
+// each does the same with all subjects, on all processors. The results are in the
+// order of the subjects, whoever made them.
+func each[S, R any](subjects []S, do func(S) R) []R {
+	out := make([]R, len(subjects))
 	var next atomic.Int64
 	work := func() {
 		for {
@@ -66,7 +66,7 @@ func each[S any](subjects []S, judge func(S) Result) []Result {
 				return
 			}
 			for i := start; i < min(end, len(subjects)); i++ {
-				out[i] = judge(subjects[i])
+				out[i] = do(subjects[i])
 			}
 		}
 	}

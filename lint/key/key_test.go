@@ -98,7 +98,7 @@ func TestFermat(t *testing.T) {
 func TestMaybeSquare(t *testing.T) {
 	for i := range int64(5000) {
 		root := new(big.Int).Sqrt(big.NewInt(i))
-		if root.Mul(root, root).Int64() == i && !maybeSquare(big.NewInt(i)) {
+		if root.Mul(root, root).Int64() == i && !maybeSquare(uint64(i)%sieveModulus) {
 			t.Errorf("%d is a square", i)
 		}
 	}
@@ -209,4 +209,24 @@ func publicOf(der []byte) any {
 		}
 	}
 	return nil
+}
+
+// TestSquareRoot compares with the root of math/big.
+func TestSquareRoot(t *testing.T) {
+	n := big.NewInt(1)
+	for bits := range 600 {
+		for _, d := range []int64{-1, 0, 1} {
+			x := new(big.Int).Add(n, big.NewInt(d))
+			square := new(big.Int).Mul(x, x)
+			for _, v := range []*big.Int{x, square, new(big.Int).Add(square, big.NewInt(1))} {
+				if v.Sign() < 0 {
+					continue
+				}
+				if got, want := squareRoot(v), new(big.Int).Sqrt(v); got.Cmp(want) != 0 {
+					t.Fatalf("the root of %v is %v, not %v", v, got, want)
+				}
+			}
+		}
+		n.Mul(n, big.NewInt(2+int64(bits%2)))
+	}
 }
