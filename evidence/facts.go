@@ -237,8 +237,15 @@ type IdentityFacts struct {
 
 // ArtefactFacts say what a file held.
 type ArtefactFacts struct {
-	Format string `json:"format"` // "pem", "der", "pkcs7", "pkcs12", "csr"
+	Format string `json:"format"` // "pem", "der", "pkcs7", "pkcs12", "jks", "csr", "crl", "ocsp", "spki", "ssh", "jwk", "openpgp"
 	Index  int    `json:"index"`  // position in the file, from 0
 	// Request is the DER of a PKCS #10 certification request.
 	Request []byte `json:"request,omitzero"`
+	// Key is the DER SubjectPublicKeyInfo of a public key that stands alone,
+	// whatever the format in which it stood.
+	Key []byte `json:"key,omitzero"`
+	// CRL is the DER of a certificate revocation list (RFC 5280 section 5).
+	CRL []byte `json:"crl,omitzero"`
+	// OCSP is the DER of an OCSP response (RFC 6960 section 4.2.1).
+	OCSP []byte `json:"ocsp,omitzero"`
 }

@@ -209,6 +209,20 @@ func parseRequest(der []byte) *Certificate {
 	return c
 }
 
+// parseLoneKey reads a SubjectPublicKeyInfo that stands alone.
+func parseLoneKey(der []byte) *Certificate {
+	return &Certificate{
+		Digest: evidence.DigestOf(der), DER: der, Request: true, Key: parseKey(der),
+		ParseError: errors.New("a public key alone is not a certificate"),
+	}
+}
+
+// NotCertificate is the verdict on what Request tells from a certificate.
+func (c *Certificate) NotCertificate() Verdict {
+	text := c.ParseError.Error()
+	return NotApplicablef("%s.", strings.ToUpper(text[:1])+text[1:])
+}
+
 // Indefinite is the notAfter of a certificate without a well-defined end,
 // 99991231235959Z (RFC 5280 section 4.1.2.5, IEEE 802.1AR-2018 section 8.7).
 func Indefinite(t time.Time) bool {

@@ -278,8 +278,10 @@ func currentSightings(sorted []*evidence.Observation) []*evidence.Observation {
 	return out
 }
 
+// isRequest reports whether o is of a file with a key that is in no certificate: a
+// certification request, or a public key that stands alone.
 func isRequest(o *evidence.Observation) bool {
-	return o.Facts.Artefact != nil && len(o.Facts.Artefact.Request) > 0
+	return o.Facts.Artefact != nil && len(o.Facts.Artefact.Request)+len(o.Facts.Artefact.Key) > 0
 }
 
 // holderOf is the endpoint that presented a certificate. A client is known by
@@ -365,7 +367,7 @@ func (c *Corpus) addSightings(seen []*evidence.Observation) {
 		}
 		if isRequest(o) {
 			c.sightings = append(c.sightings, Sighting{
-				Certificate: c.request(o.Facts.Artefact.Request), Endpoint: o.Endpoint,
+				Certificate: c.request(o.Facts.Artefact), Endpoint: o.Endpoint,
 				Role: evidence.RoleFile, Method: o.Method, Observation: o.ID,
 			})
 		}
@@ -376,13 +378,18 @@ func (c *Corpus) addSightings(seen []*evidence.Observation) {
 	})
 }
 
-// request returns the request of der. It is not among the certificates.
-func (c *Corpus) request(der []byte) *Certificate {
+// request returns the request or the lone key of a file. It is not among the
+// certificates.
+func (c *Corpus) request(f *evidence.ArtefactFacts) *Certificate {
+	der, parse := f.Request, parseRequest
+	if len(f.Key) > 0 {
+		der, parse = f.Key, parseLoneKey
+	}
 	d := evidence.DigestOf(der)
 	if known, ok := c.requests[d]; ok {
 		return known
 	}
-	r := parseRequest(der)
+	r := parse(der)
 	c.requests[d] = r
 	return r
 }

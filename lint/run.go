@@ -129,7 +129,7 @@ func Decoded(check func(*Env, *CertificateSubject) Verdict) func(*Env, *Certific
 	return func(env *Env, s *CertificateSubject) Verdict {
 		switch {
 		case s.Request:
-			return NotApplicablef("A certification request is not a certificate.")
+			return s.NotCertificate()
 		case s.X509 == nil:
 			return Inconclusivef("The certificate cannot be decoded: %v.", s.ParseError)
 		}

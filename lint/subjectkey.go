@@ -1,14 +1,21 @@
 package lint
 
-// SubjectKey returns the key that a certificate or, if request is set, a PKCS #10
-// request names, without reading the rest; nil if not even its outline can be read.
-func SubjectKey(der []byte, request bool) *Key {
-	if request {
-		return parseRequest(der).Key
-	}
-	if len(der) > maxCertificate {
+import "probity/evidence"
+
+// ArtefactKey returns the key that an observation of a file names, in a certificate, a
+// request or alone, without reading the rest; nil if not even its outline can be read.
+func ArtefactKey(o *evidence.Observation) *Key {
+	switch f := o.Facts.Artefact; {
+	case f == nil:
+		return nil
+	case len(f.Key) > 0:
+		return parseKey(f.Key)
+	case len(f.Request) > 0:
+		return parseRequest(f.Request).Key
+	case len(o.Certs) == 0 || len(o.Certs[0].DER) > maxCertificate:
 		return nil
 	}
+	der := o.Certs[0].DER
 	outline, err := outlineOf(der)
 	if err != nil {
 		return nil

@@ -137,11 +137,7 @@ func readModuli(name, password string) ([]batchgcd.Key, error) {
 	}
 	var keys []batchgcd.Key
 	for i, o := range found {
-		der, request := o.Facts.Artefact.Request, true
-		if len(o.Certs) > 0 {
-			der, request = o.Certs[0].DER, false
-		}
-		k := lint.SubjectKey(der, request)
+		k := lint.ArtefactKey(&o)
 		if k != nil && k.N != nil && k.N.Sign() > 0 && k.N.BitLen() <= batchgcd.MaxBits {
 			keys = append(keys, batchgcd.Key{Label: safetext.Clean(name) + ":" + strconv.Itoa(i+1), N: k.N})
 		}

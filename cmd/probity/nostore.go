@@ -30,7 +30,9 @@ func (a *app) lintIntoStore(context.Context, lintFlags, *judgement, []evidence.O
 // batchStore is empty: this build keeps nothing.
 type batchStore struct{}
 
-func (a *app) openBatchStore(context.Context, lintFlags, evidence.Digest) (*batchStore, error) { return nil, nil }
+func (a *app) openBatchStore(context.Context, lintFlags, evidence.Digest) (*batchStore, error) {
+	return nil, nil
+}
 
 func (*batchStore) earlier(context.Context, *batch.Batch) (*batchKeys, error) {
 	return &batchKeys{}, nil

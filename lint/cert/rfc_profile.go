@@ -15,7 +15,7 @@ func rfcProfile() lint.Check {
 		Source: "RFC 5280 section 4; RFC 3279; RFC 5480; RFC 8813 (zlint)",
 		Certificate: func(_ *lint.Env, s *lint.CertificateSubject) lint.Verdict {
 			if s.Request {
-				return lint.NotApplicablef("A certification request is not a certificate.")
+				return s.NotCertificate()
 			}
 			x := s.X509
 			switch {

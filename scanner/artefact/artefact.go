@@ -1,6 +1,9 @@
-// Package artefact reads certificates and certification requests from files:
-// PEM, DER, PKCS #7, PKCS #12 and PKCS #10. Each becomes an observation with its
-// bytes as they are; whether they are any good is not judged here.
+// Package artefact reads what a public key infrastructure leaves in files:
+// certificates (PEM, DER, PKCS #7, PKCS #12, Java key stores, TPM endorsement key
+// certificates with their padding), certification requests, revocation lists, OCSP
+// responses, and public keys (SubjectPublicKeyInfo, SSH, known_hosts, JWK, OpenPGP).
+// Each becomes an observation with its bytes as they are; whether they are any good
+// is not judged here.
 //
 // A private key in a file is passed over: it is neither returned nor kept. Files
 // may be hostile; size, count and the work to decrypt are bounded, and no bytes
@@ -31,15 +34,22 @@ const (
 	formatDER    = "der"
 	formatPKCS7  = "pkcs7"
 	formatPKCS12 = "pkcs12"
+	formatJKS    = "jks"
 	formatCSR    = "csr"
+	formatCRL    = "crl"
+	formatOCSP   = "ocsp"
+	formatSPKI   = "spki"
+	formatSSH    = "ssh"
+	formatJWK    = "jwk"
+	formatPGP    = "openpgp"
 )
 
-// item is one certificate or request of a file.
+// item is one thing that a file holds.
 type item struct {
 	format   string
-	der      []byte
-	request  bool
-	position int
+	kind     kind
+	der      []byte // for a key its SubjectPublicKeyInfo
+	position int    // of a certificate in its chain
 }
 
 // Read returns one observation for each certificate or request in a file, in
@@ -71,52 +81,105 @@ func observation(name string, index int, it item) evidence.Observation {
 		Endpoint: evidence.Endpoint{Transport: evidence.File, Name: name},
 		Facts:    evidence.Facts{Artefact: &evidence.ArtefactFacts{Format: it.format, Index: index}},
 	}
-	if it.request {
-		o.Facts.Artefact.Request = it.der
-		o.Raw = []evidence.Blob{{Media: "application/pkcs10", Data: it.der}}
+	alone := func(field *[]byte, media string) evidence.Observation {
+		*field = it.der
+		o.Raw = []evidence.Blob{{Media: media, Data: it.der}}
 		return o
+	}
+	switch it.kind {
+	case kindRequest:
+		return alone(&o.Facts.Artefact.Request, "application/pkcs10")
+	case kindPublicKey:
+		return alone(&o.Facts.Artefact.Key, "application/pkix-spki")
+	case kindCRL:
+		return alone(&o.Facts.Artefact.CRL, "application/pkix-crl")
+	case kindOCSP:
+		return alone(&o.Facts.Artefact.OCSP, "application/ocsp-response")
 	}
 	o.Raw = []evidence.Blob{{Media: "application/pkix-cert", Data: it.der}}
 	o.Certs = []evidence.Presented{{Role: evidence.RoleFile, Position: it.position, DER: it.der}}
 	return o
 }
 
+// notKnown names the formats, for errors.
+const notKnown = "give a PEM, DER, PKCS #7, PKCS #12, JKS, CSR, CRL, OCSP response, SSH, JWK or OpenPGP file"
+
 // parse tells the formats apart and reads them.
 func parse(data []byte, password string) ([]item, error) {
-	if bytes.Contains(data, []byte("-----BEGIN ")) {
-		return readPEM(data)
-	}
 	trimmed := bytes.TrimLeft(data, " \t\r\n")
-	if len(trimmed) == 0 {
+	switch {
+	case len(trimmed) == 0:
 		return nil, errors.New("not a certificate: the file is empty")
+	case bytes.Contains(data, []byte("-----BEGIN PGP ")):
+		return readPGP(data)
+	case bytes.Contains(data, []byte("-----BEGIN ")):
+		return readPEM(data)
+	case bytes.HasPrefix(data, []byte(jksMagic)):
+		return readJKS(data)
+	case trimmed[0] == '{':
+		return readJWK(trimmed)
+	case trimmed[0] == tagSequence:
+		return readDER(trimmed, password)
+	case data[0]&0x80 != 0:
+		if items, err := readPGP(data); err == nil {
+			return items, nil
+		}
+	default:
+		if items := readSSH(data); len(items) > 0 {
+			return items, nil
+		}
 	}
-	if trimmed[0] != 0x30 {
-		return nil, fmt.Errorf("not a certificate: byte %d is 0x%02x, neither PEM (-----BEGIN) nor DER (0x30): give a PEM, DER, PKCS #7, PKCS #12 or CSR file",
-			len(data)-len(trimmed), trimmed[0])
-	}
-	return readDER(trimmed, password)
+	return nil, fmt.Errorf("not a certificate: byte %d is 0x%02x, neither PEM (-----BEGIN) nor DER (0x30): %s", len(data)-len(trimmed), trimmed[0], notKnown)
 }
 
 // readDER reads a file that holds one DER structure.
 func readDER(der []byte, password string) ([]item, error) {
-	switch kindOf(der) {
+	k := kindOf(der)
+	switch k {
 	case kindPKCS7:
 		return readPKCS7(der)
 	case kindPKCS12:
 		return readPKCS12(der, password)
-	case kindRequest:
-		if err := whole(der); err != nil {
-			return nil, err
-		}
-		return []item{{format: formatCSR, der: der, request: true}}, nil
 	case kindKey:
 		return nil, errors.New("not a certificate: the file holds a private key only, which is never read: give the certificate")
 	case kindCertificate, kindUnknown:
+		der = unpadded(der)
+	case kindRequest, kindPublicKey, kindCRL, kindOCSP:
 	}
 	if err := whole(der); err != nil {
 		return nil, err
 	}
-	return []item{{format: formatDER, der: der}}, nil
+	return []item{{format: formatOf(k), kind: k, der: der}}, nil
+}
+
+func formatOf(k kind) string {
+	switch k {
+	case kindRequest:
+		return formatCSR
+	case kindPublicKey:
+		return formatSPKI
+	case kindCRL:
+		return formatCRL
+	case kindOCSP:
+		return formatOCSP
+	default:
+		return formatDER
+	}
+}
+
+// unpadded takes away the filling of a TPM's storage after an endorsement key
+// certificate: 0x00 or 0xFF up to the size of the index (TCG EK Credential Profile
+// section 2.2.1.4 and PC Client specifications).
+func unpadded(der []byte) []byte {
+	size, ok := elementLength(der)
+	if !ok || size >= len(der) {
+		return der
+	}
+	rest := der[size:]
+	if len(bytes.Trim(rest, "\x00")) == 0 || len(bytes.Trim(rest, "\xff")) == 0 {
+		return der[:size]
+	}
+	return der
 }
 
 // whole checks that der is one SEQUENCE without anything after it.

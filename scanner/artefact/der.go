@@ -9,12 +9,18 @@ const (
 	kindRequest
 	kindPKCS7
 	kindPKCS12
-	kindKey
+	kindKey // private
+	kindPublicKey
+	kindCRL
+	kindOCSP
 )
 
 // The universal tags that tell the structures apart (X.690 section 8).
 const (
 	tagInteger     = 0x02
+	tagEnumerated  = 0x0a
+	tagUTCTime     = 0x17
+	tagTime        = 0x18
 	tagOctetString = 0x04
 	tagOID         = 0x06
 	tagSequence    = 0x30
@@ -74,7 +80,9 @@ func children(b []byte, n int) [][]byte {
 // kindOf looks at the first elements only: a certificate begins with a
 // TBSCertificate (RFC 5280), a request with a CertificationRequestInfo (RFC 2986),
 // PKCS #7 with an object identifier (RFC 2315), PKCS #12 with version 3 (RFC
-// 7292), a private key with version 0 or 1 (RFC 5958, RFC 8017, RFC 5915).
+// 7292), a private key with version 0 or 1 (RFC 5958, RFC 8017, RFC 5915), a public
+// key with an AlgorithmIdentifier (RFC 5280), an OCSP response with its status (RFC
+// 6960).
 func kindOf(der []byte) kind {
 	header, _, ok := elementHeader(der)
 	if !ok || len(der) <= header {
@@ -88,6 +96,8 @@ func kindOf(der []byte) kind {
 	switch first[0] {
 	case tagOID:
 		return kindPKCS7
+	case tagEnumerated:
+		return kindOCSP
 	case tagInteger:
 		if len(first) > 2 && first[1] == 1 && first[2] == 3 {
 			return kindPKCS12
@@ -98,10 +108,27 @@ func kindOf(der []byte) kind {
 		if len(inner) > 0 && inner[0][0] == tagVersion {
 			return kindCertificate
 		}
+		if len(inner) > 0 && inner[0][0] == tagOID {
+			return kindPublicKey
+		}
+		if isCRL(inner) {
+			return kindCRL
+		}
 		if len(inner) >= 3 && len(inner) <= 4 && inner[0][0] == tagInteger && inner[1][0] == tagSequence && inner[2][0] == tagSequence {
 			return kindRequest
 		}
 		return kindCertificate
 	}
 	return kindUnknown
+}
+
+// isCRL says whether the elements are those of a TBSCertList: an optional version,
+// the algorithm, the issuer and a time (RFC 5280 section 5.1). A certificate has two
+// times in a SEQUENCE there.
+func isCRL(inner [][]byte) bool {
+	if len(inner) > 0 && inner[0][0] == tagInteger {
+		inner = inner[1:]
+	}
+	return len(inner) >= 3 && inner[0][0] == tagSequence && inner[1][0] == tagSequence &&
+		(inner[2][0] == tagUTCTime || inner[2][0] == tagTime)
 }

@@ -84,7 +84,23 @@ func readBlock(block *pem.Block) ([]item, error) {
 		if err := whole(block.Bytes); err != nil {
 			return nil, err
 		}
-		return []item{{format: formatCSR, der: block.Bytes, request: true}}, nil
+		return []item{{format: formatCSR, kind: kindRequest, der: block.Bytes}}, nil
+	case "X509 CRL":
+		if err := whole(block.Bytes); err != nil {
+			return nil, err
+		}
+		return []item{{format: formatCRL, kind: kindCRL, der: block.Bytes}}, nil
+	case "PUBLIC KEY":
+		if err := whole(block.Bytes); err != nil {
+			return nil, err
+		}
+		return []item{{format: formatSPKI, kind: kindPublicKey, der: block.Bytes}}, nil
+	case "RSA PUBLIC KEY": // RFC 8017 appendix A.1.1
+		spki, err := rsaSPKI(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		return []item{{format: formatSPKI, kind: kindPublicKey, der: spki}}, nil
 	case "PKCS7", "CMS":
 		return readPKCS7(block.Bytes)
 	}
