@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -175,9 +176,7 @@ func TestRead_leak(t *testing.T) {
 	for _, format := range []string{"table", "json", "jsonl", "html"} {
 		held[format] = []byte(probity(t, exitOK, "report", "--db", db, "--format", format))
 	}
-	for name, b := range filesOf(t, filepath.Dir(db)) {
-		held[name] = b
-	}
+	maps.Copy(held, filesOf(t, filepath.Dir(db)))
 	for name, b := range held {
 		if at := bytes.Index(bytes.ToLower(b), []byte("zq0")); at >= 0 {
 			t.Errorf("%s: a marker at byte %d: %q", name, at, b[max(0, at-100):min(len(b), at+100)])
