@@ -60,6 +60,14 @@ func otherProtocol(s *lint.EndpointSubject) string {
 			return "RDP"
 		case f.SMB != nil:
 			return "SMB"
+		case f.VNC != nil:
+			return "RFB"
+		case f.MQTT != nil:
+			return "MQTT in clear"
+		case f.OPCUA != nil:
+			return "OPC UA"
+		case f.Identity != nil && o.Method == evidence.Active:
+			return f.Identity.Protocol
 		}
 	}
 	for _, o := range s.Observations {
