@@ -159,8 +159,11 @@ func (l *loader) row(file string, f []string) (key string, r row, mistake string
 		r.attribute = evidence.Attribute(f[1])
 	}
 	if r.attribute == evidence.AttrManufacturer && r.value != "" {
-		if name, ok := l.set.makers.find(r.value, true); ok {
-			r.value = name
+		// The name in the registry says more than that of a group of companies.
+		for _, text := range []string{r.value, f[1]} {
+			if name, ok := l.set.makers.find(text, true); ok {
+				r.value = name
+			}
 		}
 	}
 	return f[0], r, ""
