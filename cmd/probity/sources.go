@@ -108,11 +108,7 @@ func (a *app) recordTraffic(ctx context.Context, st *store.Store, f storeFlags, 
 	if run, err = st.BeginRun(context.WithoutCancel(ctx), run, []evidence.ScopeEntry{{Target: t.name, Allowed: true}}); err != nil {
 		return false, err
 	}
-	sink := newRunSink(st, run.ID)
-	stats, err := passive.Read(t.reading, t.source, sink, passive.Options{})
-	if serr := sink.close(); serr != nil && err == nil {
-		err = serr
-	}
+	stats, err := passive.Read(t.reading, t.source, &runSink{st, run.ID}, passive.Options{})
 	end := evidence.RunEnd{
 		Run: run.ID, Ended: a.now(), Status: evidence.StatusComplete,
 		PacketsSeen: int64(stats.Packets), PacketsDropped: int64(stats.Lost()),
@@ -153,52 +149,16 @@ func (a *app) recordTraffic(ctx context.Context, st *store.Store, f storeFlags, 
 	return len(reasons) == 0, ctx.Err()
 }
 
-// runSink writes the observations of one run from a goroutine of its own, so that
-// a commit to disk does not hold up the reading of packets.
+// runSink writes the observations of one run.
 type runSink struct {
 	store *store.Store
 	run   int64
-	queue chan evidence.Observation
-	ended chan struct{}
-	err   error // valid once ended is closed
 }
 
-// queued bounds the observations that wait, each at most some hundred KiB.
-const queued = 64
-
-func newRunSink(st *store.Store, run int64) *runSink {
-	s := &runSink{store: st, run: run, queue: make(chan evidence.Observation, queued), ended: make(chan struct{})}
-	go s.write()
-	return s
-}
-
-func (s *runSink) write() {
-	defer close(s.ended)
-	for o := range s.queue {
-		// What was read before an interruption is evidence too.
-		if s.err = s.store.Record(context.Background(), o); s.err != nil {
-			return
-		}
-	}
-}
-
-// Record implements the sink of the scanners. An error may be that of an earlier
-// observation.
-func (s *runSink) Record(_ context.Context, o evidence.Observation) error {
+// Record implements the sink of the scanners.
+func (s *runSink) Record(ctx context.Context, o evidence.Observation) error {
 	o.Run = s.run
-	select {
-	case s.queue <- o:
-		return nil
-	case <-s.ended:
-		return s.err
-	}
-}
-
-// close waits until all observations are written.
-func (s *runSink) close() error {
-	close(s.queue)
-	<-s.ended
-	return s.err
+	return s.store.Record(ctx, o)
 }
 
 // lookAgain waits before the end of a growing file is looked at again.

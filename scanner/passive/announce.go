@@ -159,5 +159,5 @@ func (r *reader) identity(f evidence.IdentityFacts, e evidence.Endpoint, at time
 
 func (r *reader) say(o evidence.Observation, e evidence.Endpoint, at time.Time) {
 	o.Method, o.Result, o.Endpoint, o.At = evidence.Passive, evidence.ResultData, e, at
-	r.record(o)
+	r.emit(emission{list: []evidence.Observation{o}, packets: r.stats.Packets})
 }

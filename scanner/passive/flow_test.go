@@ -74,11 +74,12 @@ func TestRead_silence(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &timed{src: packets{list: tt.list}}
-			stats, err := Read(t.Context(), s, s, Options{})
-			if err != nil {
+			r := newReader(t.Context(), s, Options{}) // which records at once
+			if err := r.run(s); err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(s.when, []int{tt.packets}) || stats.TimedOut != tt.timedOut || len(stats.Incomplete()) > 0 {
+			r.settleAll()
+			if stats := r.total(); !slices.Equal(s.when, []int{tt.packets}) || stats.TimedOut != tt.timedOut || len(stats.Incomplete()) > 0 {
 				t.Errorf("recorded after %d packets, want %d; %+v", s.when, tt.packets, stats)
 			}
 		})
@@ -116,7 +117,7 @@ func TestRead_openings(t *testing.T) {
 		if o := r.table.openings; len(o.young)+len(o.old) > 2*limit || len(r.table.flows) != 1 {
 			t.Errorf("%d openings and %d connections are kept", len(o.young)+len(o.old), len(r.table.flows))
 		}
-		got := Stats{Flows: r.stats.Flows, Observations: r.stats.Observations, MidStream: r.stats.MidStream}
+		got := Stats{Flows: r.stats.Flows, Observations: r.total().Observations, MidStream: r.stats.MidStream}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("flood of %d (-want +got):\n%s", tt.flood, diff)
 		}

@@ -2,7 +2,6 @@ package passive
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,29 +53,34 @@ type Options struct {
 // in every case.
 func Read(ctx context.Context, src capture.Source, sink scanner.Sink, o Options) (Stats, error) {
 	r := newReader(ctx, sink, o)
+	queue, ended := make(chan emission, queued), make(chan struct{})
+	r.emit = func(e emission) { queue <- e }
+	go r.emitter.run(queue, ended)
 	err := r.run(src)
 	r.decoder.fragments.giveAll()
-	if r.sinkErr == nil {
-		r.settleAll()
+	r.settleAll()
+	close(queue)
+	<-ended
+	if r.emitter.err != nil {
+		err = fmt.Errorf("record observation: %w", r.emitter.err)
 	}
-	if r.sinkErr != nil {
-		err = fmt.Errorf("record observation: %w", r.sinkErr)
-	}
-	return r.stats, err
+	return r.total(), err
 }
+
+// queued bounds what waits to be recorded, each at most some hundred KiB.
+const queued = 64
 
 // reader is the state of one call of [Read].
 type reader struct {
 	ctx     context.Context //nolint:containedctx // lives as long as the call that got it
-	sink    scanner.Sink
-	sinkErr error
 	limits  Limits
 	stats   Stats
 	decoder *decoder
 	table   *flowTable
 	recent  *recent
-	seen    map[evidence.Digest]struct{}
-	last    time.Time // of the last packet that has a time
+	emitter *emitter
+	emit    func(emission) // gives to emitter
+	last    time.Time      // of the last packet that has a time
 	clock   clock
 	silence int64 // limit, in seconds
 }
@@ -84,15 +88,23 @@ type reader struct {
 func newReader(ctx context.Context, sink scanner.Sink, o Options) *reader {
 	limits := o.Limits.withDefaults()
 	r := &reader{
-		ctx: ctx, sink: sink, limits: limits, silence: int64(limits.Silence / time.Second),
-		table: newFlowTable(limits), recent: newRecent(), seen: make(map[evidence.Digest]struct{}),
+		ctx: ctx, limits: limits, silence: int64(limits.Silence / time.Second), table: newFlowTable(limits), recent: newRecent(),
+		emitter: &emitter{ctx: ctx, sink: sink, limit: limits.Seen, seen: make(map[evidence.Digest]struct{})},
 	}
-	r.decoder = newDecoder(&r.stats)
+	r.decoder, r.emit = newDecoder(&r.stats), r.emitter.take
 	return r
 }
 
+// total returns the figures of the reader and, once that ended, the emitter.
+func (r *reader) total() Stats {
+	s, more := r.stats, &r.emitter.stats
+	s.Observations, s.Repeats, s.Unproven = more.Observations, more.Repeats, more.Unproven
+	s.Panics += more.Panics
+	return s
+}
+
 func (r *reader) run(src capture.Source) error {
-	for r.sinkErr == nil {
+	for !r.emitter.failed.Load() {
 		if r.stats.Packets%1024 == 0 && r.ctx.Err() != nil {
 			return r.ctx.Err()
 		}
@@ -381,9 +393,10 @@ func (r *reader) settle(f *flow) {
 	}
 	list := r.conclude(f)
 	r.stats.Gaps += f.gaps
-	for _, o := range list {
-		r.record(o)
+	if len(list) > 0 {
+		r.emit(emission{list: list, prove: f.prove, packets: r.stats.Packets})
 	}
+	f.prove = nil
 }
 
 // conclude takes what the dissector saw and ends it.
@@ -415,53 +428,4 @@ func endpoint(f *flow, side int) evidence.Endpoint {
 		transport = evidence.UDP
 	}
 	return evidence.Endpoint{Addr: f.ends[side].Addr(), Port: f.ends[side].Port(), Transport: transport}
-}
-
-// record hands o to the sink, unless the same was observed before between the
-// same addresses.
-func (r *reader) record(o evidence.Observation) {
-	if r.sinkErr != nil {
-		return
-	}
-	d, err := contentDigest(o)
-	if err != nil {
-		r.sinkErr = err
-		return
-	}
-	if _, ok := r.seen[d]; ok {
-		r.stats.Repeats++
-		return
-	}
-	if len(r.seen) >= r.limits.Seen {
-		clear(r.seen) // repeats are then recorded again, which is only wasteful
-	}
-	r.seen[d] = struct{}{}
-	// What was read before an interruption is evidence too.
-	if r.sinkErr = r.sink.Record(context.WithoutCancel(r.ctx), o); r.sinkErr == nil {
-		r.stats.Observations++
-	}
-}
-
-// contentDigest is equal for observations that say the same: not the time, not
-// the client's port and not the random values in the raw bytes.
-func contentDigest(o evidence.Observation) (evidence.Digest, error) {
-	content := struct {
-		Endpoint evidence.Endpoint
-		Peer     string
-		Kind     evidence.Kind
-		Result   evidence.Result
-		Detail   string
-		Certs    []evidence.Digest
-		Roles    []evidence.Role
-		Keys     []evidence.HostKey
-		Facts    evidence.Facts
-	}{Endpoint: o.Endpoint, Peer: o.Peer.Addr.String(), Kind: o.Kind, Result: o.Result, Detail: o.Detail, Keys: o.Keys, Facts: o.Facts}
-	for _, c := range o.Certs {
-		content.Certs, content.Roles = append(content.Certs, evidence.DigestOf(c.DER)), append(content.Roles, c.Role)
-	}
-	b, err := json.Marshal(content)
-	if err != nil {
-		return evidence.Digest{}, fmt.Errorf("digest of observation: %w", err)
-	}
-	return evidence.DigestOf(b), nil
 }

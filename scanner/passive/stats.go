@@ -24,6 +24,9 @@ type Stats struct {
 	// Repeats are observations like one made before between the same two
 	// addresses. They are counted and not handed on.
 	Repeats int
+	// Unproven are handshakes whose signatures were not checked, because there were
+	// too many of them for the packets that came.
+	Unproven int
 
 	DecodeErrors     map[string]int           // packets with damaged headers, by the place of the damage
 	UnsupportedLinks map[capture.LinkType]int // packets of link types that are not read
@@ -59,6 +62,7 @@ func (s Stats) Remarks() []string {
 		{s.MidStream, "connections were under way when the capture began"},
 		{s.OneSided, "connections show one side only"},
 		{s.TimedOut, "connections fell silent within a handshake"},
+		{s.Unproven, "handshakes were too many to check their signatures"},
 	} {
 		if c.n > 0 {
 			out = append(out, fmt.Sprintf("%d %s", c.n, c.what))

@@ -230,7 +230,9 @@ func (s *tlsSession) conclude(f *flow) []evidence.Observation {
 	offer.describeOffer(facts)
 	answer.describeAnswer(facts)
 	answer.describeAuth(facts)
-	facts.Possession, facts.ClientPossession = serverPossession(answer, offer), clientPossession(answer, offer)
+	f.prove = func() {
+		facts.Possession, facts.ClientPossession = serverPossession(answer, offer), clientPossession(answer, offer)
+	}
 	facts.Handshake = stage(answer, offer)
 
 	o := evidence.Observation{Kind: evidence.KindTLS, Facts: evidence.Facts{TLS: facts}}
