@@ -277,15 +277,11 @@ func (e *enumeration) take(f *evidence.TLSFacts) bool {
 // widen goes on after a refusal of o, or if there was nothing to offer. It
 // reports false if all is found.
 func (e *enumeration) widen(o *offer) bool {
-	clean := o
-	if o != nil && e.varies(*o) {
-		clean = nil // what was refused may be the variation
-	}
 	switch a := &e.aim; {
 	case a.groups && (a.suites || a.schemes):
-		e.withoutGroups, a.groups = clean, false
+		e.withoutGroups, a.groups = o, false
 	case a.schemes && a.suites:
-		e.withoutSchemes, a.schemes = clean, false
+		e.withoutSchemes, a.schemes = o, false
 	case a.suites:
 		if o != nil {
 			e.passed += len(o.suites)

@@ -52,7 +52,9 @@ type tables struct {
 	ssl3  []uint16
 	small []uint16
 	rare  []uint16 // up to TLS 1.2, not among tls12
-	tls13 []uint16
+	// oldest are those of old and the rare ones of the same versions.
+	oldest []uint16
+	tls13  []uint16
 }
 
 func newTables() *tables {
@@ -72,9 +74,13 @@ func newTables() *tables {
 		// the server computes nothing.
 		slices.SortStableFunc(list, func(a, b uint16) int { return cmp.Compare(rankCheap(a), rankCheap(b)) })
 	}
+	t.oldest = slices.Clone(t.old)
 	for _, s := range t.all {
 		if !slices.Contains(t.tls12, s.ID) {
 			t.rare = append(t.rare, s.ID)
+		}
+		if legacy(s.Name) && !slices.Contains(t.old, s.ID) && len(t.oldest) < maxSuites {
+			t.oldest = append(t.oldest, s.ID)
 		}
 	}
 	t.small = []uint16{
@@ -179,15 +185,20 @@ func (t *tables) ordinary(version uint16) []uint16 {
 				return false
 			}
 		}
-		legacy := strings.HasSuffix(s.Name, "_SHA") || strings.HasSuffix(s.Name, "_MD5") // the rest is for TLS 1.2 (RFC 5246 section A.5)
 		switch {
 		case version >= tlswire.VersionTLS12:
 			return len(s.Classes) == 0 || !s.Has(evidence.ClassExport) && !strings.Contains(s.Name, "CAMELLIA")
 		case version == tlswire.VersionSSL3:
-			return legacy && !strings.Contains(s.KeyExchange, "ECDH") // no extensions to name a curve in
+			return legacy(s.Name) && !strings.Contains(s.KeyExchange, "ECDH") // no extensions to name a curve in
 		}
-		return legacy
+		return legacy(s.Name)
 	})
+}
+
+// legacy reports whether a suite is for the versions below TLS 1.2: those with
+// other hashes came with it (RFC 5246 section A.5).
+func legacy(name string) bool {
+	return strings.HasSuffix(name, "_SHA") || strings.HasSuffix(name, "_MD5")
 }
 
 // weak lists the suites that belong to one of the classes, the worst first: a
@@ -384,6 +395,7 @@ type offer struct {
 	serverName string
 	alpn       []string
 	ticket     bool // of TLS 1.3 is wanted
+	bare       bool // without the extensions that some servers stumble over
 	limit      int  // bytes, at most
 }
 
@@ -403,9 +415,9 @@ func (o offer) clientHello(random [32]byte) tlswire.ClientHello {
 	if o.ticket {
 		h.PSKModes = []byte{1} // with (EC)DHE
 	}
-	h.StatusRequest = o.name == evidence.OfferTLS12 || o.name == evidence.OfferFull || o.name == evidence.OfferOther
+	h.StatusRequest = !o.bare && (o.name == evidence.OfferTLS12 || o.name == evidence.OfferFull || o.name == evidence.OfferOther)
 	h.SCT = h.StatusRequest
-	if o.name == evidence.OfferTLS12 {
+	if o.name == evidence.OfferTLS12 && !o.bare {
 		h.Compression = []byte{1, 0} // DEFLATE (RFC 3749), null
 		h.SessionTicket = true
 	}

@@ -108,6 +108,7 @@ type run struct {
 	asked   map[evidence.Offer]bool
 	silent  bool // the last offer was not answered in time
 	few     bool // the server bears small hellos only
+	bare    bool // the server hung up on a hello with the extensions of the day
 	strict  bool // the server minds the names of application protocols
 	auth    bool // whether a client certificate is required is known
 
@@ -147,7 +148,7 @@ func (r *run) spent() bool {
 func (r *run) offer(name evidence.Offer, version uint16, suites []uint16) offer {
 	return offer{
 		name: name, version: version, suites: suites, groups: groups(), schemes: schemes(),
-		serverName: r.session.Endpoint().Name, limit: helloBytes,
+		serverName: r.session.Endpoint().Name, limit: helloBytes, bare: r.bare,
 	}
 }
 
@@ -230,9 +231,16 @@ func (r *run) ladder(ctx context.Context) (bool, error) {
 			return a.hello != nil, err
 		}
 	}
+	r.bare = r.asked[evidence.OfferSmall]
 	_, b, err := r.ask(ctx, r.offer(evidence.OfferTLS12, tlswire.VersionTLS12, r.tables.tls12))
 	if err != nil || r.silent {
 		return false, err
+	}
+	if r.bare && b.hello != nil { // the first hello may have been too much, and not its version
+		full.bare = true
+		if _, a, err = r.take(ctx, full); err != nil || r.silent {
+			return false, err
+		}
 	}
 	if a.hello == nil && b.hello == nil {
 		return r.descend(ctx, ordinaryRefusal(b))
@@ -389,7 +397,7 @@ func (r *run) legacy(ctx context.Context) error {
 	if f := r.find(evidence.OfferTLS10); f != nil && r.few && r.find(evidence.OfferSmall) == nil { // it bears no newer version
 		return r.suitesOf(ctx, f)
 	}
-	tls11, a, err := r.ask(ctx, r.offer(evidence.OfferTLS11, tlswire.VersionTLS11, r.tables.old))
+	tls11, a, err := r.ask(ctx, r.oldOffer(evidence.OfferTLS11, tlswire.VersionTLS11))
 	if err != nil || r.silent {
 		return err
 	}
@@ -402,11 +410,21 @@ func (r *run) legacy(ctx context.Context) error {
 	if r.asked[evidence.OfferTLS10] {
 		return r.suitesOf(ctx, r.find(evidence.OfferTLS10))
 	}
-	tls10, _, err := r.ask(ctx, r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, r.tables.old))
+	tls10, _, err := r.ask(ctx, r.oldOffer(evidence.OfferTLS10, tlswire.VersionTLS10))
 	if err != nil || r.silent {
 		return err
 	}
 	return r.suitesOf(ctx, tls10)
+}
+
+// oldOffer asks for a version below TLS 1.2, with every suite at the exhaustive
+// level: a server may have the rare ones only.
+func (r *run) oldOffer(name evidence.Offer, version uint16) offer {
+	o := r.offer(name, version, r.tables.old)
+	if r.level == scanner.Exhaustive && !r.few {
+		o.suites, o.limit = r.tables.oldest, manyBytes
+	}
+	return o
 }
 
 // ssl asks for SSL 3.0 and, at the exhaustive level, for SSL 2.0.
