@@ -59,6 +59,7 @@ type Subject struct {
 	Endpoint    Endpoint   `json:"endpoint,omitzero"`
 	Certificate Digest     `json:"certificate,omitzero"` // SHA-256 of the DER
 	Group       *Duplicate `json:"group,omitempty"`      // fleet findings
+	Asset       string     `json:"asset,omitzero"`       // id, of findings about a device as a whole
 }
 
 // Locus is the stable text form of the subject; with the rule it makes the
@@ -85,6 +86,9 @@ func (s Subject) appendLocus(b []byte) []byte {
 		b = append(b, s.Group.Kind...)
 		b = append(b, '/')
 		b = append(b, s.Group.Value...)
+	}
+	if s.Asset != "" {
+		b = append(append(b, "asset/"...), s.Asset...)
 	}
 	if len(b) == n {
 		b = append(b, "fleet"...)

@@ -55,6 +55,7 @@ type Event struct {
 	After    string    `json:"after,omitzero"`
 	Detail   string    `json:"detail,omitzero"`
 	Endpoint Endpoint  `json:"endpoint,omitzero"`
+	Since    time.Time `json:"since,omitzero"`  // when the value before was last seen
 	Expiry   time.Time `json:"expiry,omitzero"` // certificates: when the one before expired or would have
 	Fact     int64     `json:"fact,omitzero"`   // id of what a person said
 	// Observations show it: where there are two, the last one before and the first

@@ -35,7 +35,9 @@ type Corpus struct {
 	byPlace   map[evidence.Endpoint]string
 	byAddr    map[netip.Addr]string
 
-	digests map[slice]evidence.Digest
+	digests       map[slice]evidence.Digest
+	assetsOnce    sync.Once
+	assetSubjects []*AssetSubject
 
 	mu         sync.Mutex
 	signatures map[[2]evidence.Digest]func() error

@@ -7,8 +7,8 @@ import (
 	"probity/evidence"
 )
 
-// Check is one lint. Exactly one of Certificate, Endpoint and Fleet is set; it
-// says what the subject is.
+// Check is one lint. Exactly one of Certificate, Endpoint, Asset and Fleet is
+// set; it says what the subject is.
 type Check struct {
 	// Name is "<package>/<property>", lower case with underscores, phrased so
 	// that a pass answers it with yes: "cert/not_expired".
@@ -20,6 +20,7 @@ type Check struct {
 
 	Certificate func(env *Env, s *CertificateSubject) Verdict
 	Endpoint    func(env *Env, s *EndpointSubject) Verdict
+	Asset       func(env *Env, s *AssetSubject) Verdict
 	Fleet       func(env *Env, c *Corpus) []GroupVerdict
 }
 
@@ -95,6 +96,9 @@ type Policy struct {
 	// ManufacturerIssuers are issuer names (RFC 4514 text) whose certificates are
 	// initial device identities (IDevID, IEEE 802.1AR).
 	ManufacturerIssuers []string
+	// Inventory are the rows of the site's inventory that are in force, matched or
+	// not. Empty: the site gave none.
+	Inventory []evidence.AssetFact
 }
 
 // SharedIdentity is a declared group.

@@ -35,6 +35,10 @@ func Run(c *Corpus, check Check, at time.Time, p *Policy, params map[string]any)
 		out = each(c.Endpoints(), func(s *EndpointSubject) Result {
 			return result(check, evidence.Subject{Endpoint: s.Endpoint}, s.Asset, check.Endpoint(env, s), s.ids)
 		})
+	case check.Asset != nil:
+		out = each(c.AssetSubjects(), func(s *AssetSubject) Result {
+			return result(check, evidence.Subject{Asset: s.ID}, s.ID, check.Asset(env, s), nil)
+		})
 	case check.Fleet != nil:
 		for _, g := range check.Fleet(env, c) {
 			var s evidence.Subject

@@ -156,6 +156,8 @@ func where(f Finding) string {
 		return kind + " " + short(value, 16)
 	case f.Certificate != "":
 		return "cert " + short(f.Certificate, 16)
+	case f.Asset != "":
+		return f.Asset
 	}
 	return "fleet"
 }

@@ -84,6 +84,16 @@ func negatives(t *testing.T, db string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	assets, err := st.Assets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	addresses := map[string][]string{}
+	for _, a := range assets {
+		for _, addr := range a.Addresses {
+			addresses[a.ID] = append(addresses[a.ID], addr.String())
+		}
+	}
 	var out []string
 	for _, f := range findings {
 		if f.Outcome != evidence.Fail && f.Outcome != evidence.Warn {
@@ -99,6 +109,8 @@ func negatives(t *testing.T, db string) []string {
 			}
 		case f.Subject.Endpoint.Addr.IsValid():
 			where, places = "endpoint", []string{f.Subject.Endpoint.String()}
+		case f.Subject.Asset != "":
+			where, places = "device", addresses[f.Subject.Asset]
 		case !f.Subject.Certificate.IsZero():
 			where = "certificate " + f.Subject.Certificate.String()
 		}
@@ -112,7 +124,12 @@ func expected(truth lab.Truth) []string {
 	var out []string
 	for _, d := range truth.Devices {
 		for _, f := range d.Findings {
-			out = append(out, fmt.Sprint(f.Rule, " ", f.Outcome, " endpoint ", []string{f.Endpoint}))
+			where, places := "endpoint", []string{f.Endpoint}
+			if f.Endpoint == "" {
+				where, places = "device", slices.Clone(d.Addresses)
+				slices.Sort(places)
+			}
+			out = append(out, fmt.Sprint(f.Rule, " ", f.Outcome, " ", where, " ", places))
 		}
 	}
 	for _, f := range truth.Fleet {

@@ -103,6 +103,7 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 		return err
 	}
 	assets := identify.Resolve(obs, facts...)
+	j.policy.Site.Inventory = identify.Inventory(facts)
 	if err := st.SaveAssets(ctx, assets); err != nil {
 		return err
 	}

@@ -208,6 +208,9 @@ func scanFinding(scan scanFunc) (evidence.Finding, error) {
 		return f, err
 	}
 	f.Key, f.Subject.Certificate = toDigest(key), toDigest(certificate)
+	if !e.transport.Valid && len(certificate) == 0 && group == nil {
+		f.Subject.Asset = f.Asset // a finding about neither is about the device, if any
+	}
 	if f.Subject.Endpoint, err = e.endpoint(); err != nil {
 		return f, fmt.Errorf("finding %d: %w", f.ID, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"probity/lint"
+	"probity/lint/asset"
 	"probity/lint/cert"
 	"probity/lint/chain"
 	"probity/lint/endpoint"
@@ -16,7 +17,7 @@ import (
 
 // Checks returns every check, ordered by name.
 func Checks() []lint.Check {
-	out := slices.Concat(cert.Checks(), key.Checks(), chain.Checks(), endpoint.Checks(), fleet.Checks())
+	out := slices.Concat(cert.Checks(), key.Checks(), chain.Checks(), endpoint.Checks(), asset.Checks(), fleet.Checks())
 	slices.SortFunc(out, func(a, b lint.Check) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

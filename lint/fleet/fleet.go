@@ -20,7 +20,7 @@ import (
 func Checks() []lint.Check {
 	return []lint.Check{
 		uniqueCertificate(), uniqueKey(), uniqueIssuerSerial(), uniqueSSHHostKey(), oneKeyPerIdentifier(),
-		noSharedPrime(), roleSeparated(), knownRoots(),
+		noSharedPrime(), roleSeparated(), knownRoots(), oneVersion(),
 	}
 }
 

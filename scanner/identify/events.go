@@ -88,7 +88,7 @@ func (r *Resolver) changes(t *historyTrack) []evidence.Event {
 			continue // several values begin at once
 		}
 		e := evidence.Event{
-			At: fromMS(after.first.at), Before: before.text, After: after.text, Endpoint: after.endpoint,
+			At: fromMS(after.first.at), Before: before.text, After: after.text, Endpoint: after.endpoint, Since: fromMS(before.last.at),
 			Observations: ids(before.last.id, after.first.id),
 		}
 		r.describe(&e, k, before, after)

@@ -32,32 +32,45 @@ func (r *Resolver) assign(facts []evidence.AssetFact) map[*asset][]evidence.Asse
 		return nil
 	}
 	out := map[*asset][]evidence.AssetFact{}
-	newest := map[string]int64{} // inventory rows by key
+	for _, f := range facts {
+		if f.Kind == evidence.FactInventory {
+			continue
+		}
+		for _, id := range slices.Compact([]string{f.Asset, f.Other}) {
+			if s := r.find(id); s != nil && !slices.ContainsFunc(out[s.asset], func(o evidence.AssetFact) bool { return o.ID == f.ID }) {
+				out[s.asset] = append(out[s.asset], f)
+			}
+		}
+	}
+	rows := Inventory(facts)
+	if len(rows) == 0 {
+		return out
+	}
+	ix := r.index()
+	for _, f := range rows {
+		if a, by := ix.match(f.Values); a != nil {
+			f.Matched = by
+			out[a] = append(out[a], f)
+		}
+	}
+	for a := range out {
+		slices.SortStableFunc(out[a], func(x, y evidence.AssetFact) int { return cmp.Compare(x.ID, y.ID) })
+	}
+	return out
+}
+
+// Inventory returns the inventory rows that are in force: the newest of each key.
+func Inventory(facts []evidence.AssetFact) []evidence.AssetFact {
+	newest := map[string]int64{}
 	for _, f := range facts {
 		if f.Kind == evidence.FactInventory {
 			newest[f.Other] = f.ID
 		}
 	}
-	var ix index
+	var out []evidence.AssetFact
 	for _, f := range facts {
-		switch f.Kind {
-		case evidence.FactInventory:
-			if newest[f.Other] != f.ID {
-				continue
-			}
-			if ix == nil {
-				ix = r.index()
-			}
-			if a, by := ix.match(f.Values); a != nil {
-				f.Matched = by
-				out[a] = append(out[a], f)
-			}
-		default:
-			for _, id := range slices.Compact([]string{f.Asset, f.Other}) {
-				if s := r.find(id); s != nil && !slices.ContainsFunc(out[s.asset], func(o evidence.AssetFact) bool { return o.ID == f.ID }) {
-					out[s.asset] = append(out[s.asset], f)
-				}
-			}
+		if f.Kind == evidence.FactInventory && newest[f.Other] == f.ID {
+			out = append(out, f)
 		}
 	}
 	return out

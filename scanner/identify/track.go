@@ -82,7 +82,7 @@ type mark struct {
 func serverMarks(o *evidence.Observation) []mark {
 	port := strconv.Itoa(int(o.Endpoint.Port))
 	switch f := &o.Facts; {
-	case f.SSH != nil:
+	case f.SSH != nil && o.Method != evidence.Passive: // from outside the signature cannot be checked
 		var out []mark
 		for _, k := range o.Keys {
 			out = append(out, mark{sort: sortSSH, track: port + "/" + k.Algorithm, value: digestText(k.Blob)})
