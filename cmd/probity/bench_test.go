@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -115,16 +116,10 @@ func BenchmarkPassive_mix(b *testing.B) {
 		{"ndpiReader", []string{"-i", path, "-v", "2"}},
 	} {
 		b.Run(p.program, func(b *testing.B) {
-			program := peer.Require(b, p.program)[p.program]
 			b.SetBytes(truth.Bytes)
 			cpu := 0.0
 			for b.Loop() {
-				cmd := exec.CommandContext(b.Context(), program, p.args...)
-				cmd.Stdout, cmd.Env = io.Discard, append(os.Environ(), "HOME="+b.TempDir())
-				if err := cmd.Run(); err != nil {
-					b.Fatal(err)
-				}
-				cpu = cpuOf(cmd)
+				cpu = peerCommand(b, p.program, p.args...)
 			}
 			b.ReportMetric(cpu, "cpu-s")
 			if ours > 0 {
@@ -135,16 +130,80 @@ func BenchmarkPassive_mix(b *testing.B) {
 	}
 }
 
-// BenchmarkPassive_small reads small packets, with the whole command.
+// peerCommand runs another program and returns the seconds of processor time.
+func peerCommand(b *testing.B, name string, args ...string) (cpu float64) {
+	b.Helper()
+	cmd := exec.CommandContext(b.Context(), peer.Require(b, name)[name], args...)
+	cmd.Stdout, cmd.Env = io.Discard, append(os.Environ(), "HOME="+b.TempDir())
+	if err := cmd.Run(); err != nil {
+		b.Fatal(err)
+	}
+	return cpuOf(cmd)
+}
+
+// BenchmarkPassive_small reads small packets, with the whole command and with the
+// program it is held against. BenchmarkRead_small of package passive is the same
+// without a store.
 func BenchmarkPassive_small(b *testing.B) {
 	c := traffic.Mixed(2, benchBytes(b)/5)
 	c.Small = true
 	path, truth := traffics(b, c)
-	b.SetBytes(truth.Bytes)
-	for b.Loop() {
-		readCommand(b, path, "--record-only")
+	for _, p := range []struct {
+		name string
+		run  func(b *testing.B) (cpu float64)
+	}{
+		{"probity", func(b *testing.B) float64 {
+			b.Helper()
+			_, _, cpu := readCommand(b, path, "--record-only")
+			return cpu
+		}},
+		{"ndpiReader", func(b *testing.B) float64 {
+			b.Helper()
+			return peerCommand(b, "ndpiReader", "-i", path, "-v", "2")
+		}},
+	} {
+		b.Run(p.name, func(b *testing.B) {
+			b.SetBytes(truth.Bytes)
+			cpu := 0.0
+			for b.Loop() {
+				cpu = p.run(b)
+			}
+			b.ReportMetric(cpu, "cpu-s")
+			b.ReportMetric(float64(truth.Packets)*float64(b.N)/b.Elapsed().Seconds(), "packets/s")
+		})
 	}
-	b.ReportMetric(float64(truth.Packets)*float64(b.N)/b.Elapsed().Seconds(), "packets/s")
+}
+
+// BenchmarkPassive_pipe reads ten times as much as the others out of a pipe, into
+// which it is written as it is made, so that it is never on a disk. The time is
+// that of the writer.
+func BenchmarkPassive_pipe(b *testing.B) {
+	dir := b.TempDir()
+	for b.Loop() {
+		db, status := filepath.Join(dir, "pipe.db"), filepath.Join(dir, "status")
+		cmd, stderr := process(b, "read", "-", "--db", db, "--record-only")
+		cmd.Env = append(cmd.Env, peakFile+"="+status)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			b.Fatal(err)
+		}
+		truth, err := traffic.Write(in, traffic.Mixed(1, 10*benchBytes(b)))
+		if err := errors.Join(err, in.Close(), cmd.Wait()); err != nil {
+			b.Fatalf("%v: %s", err, stderr)
+		}
+		b.SetBytes(truth.Bytes)
+		b.ReportMetric(cpuOf(cmd), "cpu-s")
+		b.ReportMetric(float64(peakOf(b, status))/1e6, "peak-MB")
+		if diff := cmp.Diff(wanted(truth), sightings(b, db)); diff != "" {
+			b.Errorf("-truth +probity:\n%s", diff)
+		}
+		if err := os.Remove(db); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // BenchmarkPassive_flood reads a million connections that never come about.
