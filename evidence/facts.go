@@ -42,6 +42,9 @@ const (
 	OfferOther   Offer = "other"   // only suites or schemes of the kind of key that the server did not show yet
 	OfferSuites  Offer = "suites"  // at most OfferedMax, every suite that was not chosen yet; the last is refused
 	OfferRetry   Offer = "retry"   // TLS 1.3 without a key share, so that the server only names suite and group
+	OfferName    Offer = "name"    // as the ordinary hello, with another server name or none
+	OfferSession Offer = "session" // at most TLS 1.2, common suites, those not yet seen first; completed, and a session asked for
+	OfferResume  Offer = "resume"  // the session of an earlier handshake, to be resumed
 	OfferPassive Offer = "passive" // a handshake between others
 )
 
@@ -89,6 +92,28 @@ type TLSFacts struct {
 	SCTs             int        `json:"scts,omitzero"`            // signed certificate timestamps sent in TLS (RFC 6962 section 3.3)
 	SessionTicket    *bool      `json:"session_ticket,omitempty"` // the server gives tickets; nil: not asked or not seen
 	TicketLifetime   uint32     `json:"ticket_lifetime,omitzero"` // of a ticket that was read, in seconds
+	// TicketKey is what a ticket that was read begins with: the name of its key
+	// (16 bytes) where the server follows RFC 5077 section 4. Servers with one name
+	// open each other's tickets.
+	TicketKey []byte `json:"ticket_key,omitzero"`
+	// SessionID is true when the server named a session to be resumed, below TLS
+	// 1.3; nil: not seen.
+	SessionID *bool `json:"session_id,omitempty"`
+	// Resumed says whether a session of an earlier handshake was taken up, and
+	// ResumedBy by what it was offered: "session-id", "ticket" or "psk". Nil: none
+	// was offered, or the answer does not show it.
+	Resumed   *bool  `json:"resumed,omitempty"`
+	ResumedBy string `json:"resumed_by,omitzero"`
+	// ClientRenegotiation says whether the server began a second handshake when
+	// the client asked for one within the first, up to TLS 1.2; nil: not asked, or
+	// not answered.
+	ClientRenegotiation *bool `json:"client_renegotiation,omitempty"`
+	// NameUsed is true when the server says that it used the name of the hello
+	// (RFC 6066 section 3).
+	NameUsed bool `json:"name_used,omitzero"`
+	// Warning is the description of the last warning alert, such as 112
+	// (a server name that it does not know); nil when none came.
+	Warning *uint8 `json:"warning,omitempty"`
 	// KeyShare is the SHA-256 of the server's ephemeral public key. Equal values
 	// in two handshakes are one key used twice.
 	KeyShare Digest `json:"key_share,omitzero"`

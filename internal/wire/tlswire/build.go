@@ -105,7 +105,7 @@ func (h ClientHello) addExtensions(b *cryptobyte.Builder) {
 		})
 	}
 	if h.SessionTicket {
-		addExtension(b, extSessionTicket, func(*cryptobyte.Builder) {})
+		addExtension(b, extSessionTicket, func(b *cryptobyte.Builder) { b.AddBytes(h.Ticket) })
 	}
 	if len(h.PSKModes) > 0 {
 		addExtension(b, extPSKModes, func(b *cryptobyte.Builder) {
@@ -125,6 +125,9 @@ func (h ClientHello) addExtensions(b *cryptobyte.Builder) {
 	}
 	if slices.Contains(h.SupportedVersions, VersionTLS13) {
 		h.addKeyShares(b)
+	}
+	if h.PSK != nil {
+		addExtension(b, extPreSharedKey, h.PSK.add)
 	}
 }
 

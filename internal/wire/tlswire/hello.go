@@ -22,6 +22,7 @@ const (
 	extSCT                  uint16 = 18
 	extExtendedMasterSecret uint16 = 23
 	extSessionTicket        uint16 = 35
+	extPreSharedKey         uint16 = 41
 	extSupportedVersions    uint16 = 43
 	extCookie               uint16 = 44
 	extPSKModes             uint16 = 45
@@ -70,6 +71,10 @@ type ClientHello struct {
 	StatusRequest     bool // RFC 6066 section 8
 	// SessionTicket asks for a ticket without having one (RFC 5077 section 3.2).
 	SessionTicket bool
+	// Ticket is the content of that extension: a ticket from an earlier handshake.
+	// Only a hello to be sent has it, and PSK, which comes last.
+	Ticket []byte
+	PSK    *PSK
 	// PSKModes are the ways in which a ticket of TLS 1.3 may be used; without them
 	// a server gives none (RFC 8446 section 4.2.9).
 	PSKModes []byte
@@ -253,6 +258,8 @@ type ServerHello struct {
 	StatusRequest        bool   // a CertificateStatus may follow (RFC 6066 section 8)
 	SessionTicket        bool   // a NewSessionTicket will follow (RFC 5077 section 3.2)
 	Heartbeat            bool   // RFC 6520 section 2
+	PSK                  bool   // the ticket of the hello was taken (RFC 8446 section 4.2.11)
+	ServerName           bool   // the name of the hello was used (RFC 6066 section 3)
 	SCTs                 int    // signed certificate timestamps of the extension (RFC 6962 section 3.3.1)
 	ALPN                 string
 	// DowngradeSentinel is "tls1.2" or "tls1.1" if the last eight bytes of the
@@ -317,6 +324,10 @@ func (h *ServerHello) extension(id uint16, data cryptobyte.String) bool {
 		h.SessionTicket = true
 	case extHeartbeat:
 		h.Heartbeat = true
+	case extPreSharedKey:
+		h.PSK = true
+	case extServerName:
+		h.ServerName = true
 	case extSCT:
 		h.SCTs, ok = CountSCTs(data)
 	case extCookie:

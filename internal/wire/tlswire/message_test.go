@@ -450,6 +450,9 @@ func FuzzParseMessages(f *testing.F) {
 		_, _ = ParseCertificateVerify(b, version)
 		_, _ = ParseNewSessionTicket(b)
 		_, _, _ = ParseAlert(b)
+		if ticket, err := ParseTicket(b, version); err == nil && (len(ticket.Value) > len(b) || len(ticket.Name()) > len(ticket.Value)) {
+			t.Fatalf("a ticket of %d bytes from %d", len(ticket.Value), len(b))
+		}
 	})
 }
 

@@ -37,6 +37,7 @@ type answer struct {
 	warnings int
 	scheme   uint16   // of CertificateVerify (TLS 1.3)
 	alpn     string   // of EncryptedExtensions (TLS 1.3)
+	named    bool     // the server used the name, by EncryptedExtensions (TLS 1.3)
 	groups   []uint16 // of EncryptedExtensions (TLS 1.3)
 	asked13  bool     // a CertificateRequest of TLS 1.3 was read
 	read13   bool     // the encrypted flight was read up to the Certificate

@@ -121,6 +121,7 @@ func extensions(s *cryptobyte.String, use func(id uint16, data cryptobyte.String
 
 // Extensions of the encrypted flight (RFC 8446 section 4.2).
 const (
+	extServerName             uint16 = 0
 	extStatusRequest          uint16 = 5
 	extSupportedGroups        uint16 = 10
 	extSignatureAlgorithms    uint16 = 13
@@ -132,6 +133,7 @@ const (
 func (a *answer) encryptedExtensions(body cryptobyte.String) {
 	ok := extensions(&body, func(id uint16, data cryptobyte.String) {
 		var list, name cryptobyte.String
+		a.named = a.named || id == extServerName
 		if id != extALPN && id != extSupportedGroups || !data.ReadUint16LengthPrefixed(&list) {
 			return
 		}

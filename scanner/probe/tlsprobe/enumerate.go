@@ -98,6 +98,11 @@ func (r *run) newEnumeration(first *evidence.TLSFacts) *enumeration {
 	}
 	e.aim = aim{suites: true, groups: !ssl3 && !r.groups.done, schemes: e.signs() && !r.schemes.done}
 	e.learn(first)
+	for _, o := range r.out { // what was chosen before, on the way
+		if f := o.Facts.TLS; f.Version == e.version && f.Offer == evidence.OfferSession {
+			e.learn(f)
+		}
+	}
 	e.borne = len(first.OfferedSuites)
 	return e
 }
@@ -215,7 +220,9 @@ func (e *enumeration) vary(o *offer) {
 		o.alpn = []string{"http/1.1"}
 	case e.varied == 3 && named:
 		o.serverName = ""
-	case e.varied == 4 && named:
+	case e.varied == 3:
+		o.serverName = e.r.leafName()
+	case e.varied == 4:
 		o.serverName = unknownName
 	}
 }

@@ -69,6 +69,8 @@ func ask(ctx context.Context, s scanner.Session, o offer) (evidence.Observation,
 func (a *answer) flightFacts(f *evidence.TLSFacts, o offer) {
 	if h := a.hello; h != nil && h.Version >= tlswire.VersionTLS10 && h.Version <= tlswire.VersionTLS12 {
 		f.ExtendedMasterSecret = &h.ExtendedMasterSecret
+		named := len(h.SessionID) > 0 // none was offered
+		f.SessionID = &named
 		if o.name == evidence.OfferTLS12 {
 			f.SessionTicket = &h.SessionTicket
 		}
@@ -116,6 +118,8 @@ func readName(c net.Conn, a *answer, now func() time.Time) {
 func conclude(obs *evidence.Observation, sent []byte, a *answer, failure error) {
 	f := obs.Facts.TLS
 	a.fill(f)
+	f.Warning = a.warning
+	f.NameUsed = a.named || a.hello != nil && a.hello.ServerName
 	obs.Certs = a.presented()
 	obs.Raw = probe.Raw(mediaSent, sent, mediaReceived, a.received)
 	if len(a.staple) > 0 {

@@ -17,17 +17,17 @@ import (
 // handshake makes a full handshake of at most TLS 1.2 with every suite of the
 // client, no client certificate and no judgement of the server's. Only so does a
 // server show whether it insists on a client certificate.
-func handshake(ctx context.Context, s scanner.Session, o offer) (evidence.Observation, *answer, error) {
+func handshake(ctx context.Context, s scanner.Session, o offer) (evidence.Observation, error) {
 	obs := probe.Begin(s, evidence.KindTLS)
 	obs.Facts.TLS = o.facts()
 	a := newAnswer()
 	c, err := s.Dial(ctx)
 	if probe.Stopped(ctx, err) {
-		return obs, a, err
+		return obs, err
 	}
 	if err != nil {
 		probe.Fail(&obs, "connect", err)
-		return obs, a, nil
+		return obs, nil
 	}
 	wire := probe.NewTap(&frugal{Conn: c, left: clientBytes}, maxFlight)
 	client := tls.Client(wire, config(s, o))
@@ -40,27 +40,32 @@ func handshake(ctx context.Context, s scanner.Session, o offer) (evidence.Observ
 		// the peer was gone first.
 		_ = client.Close()
 	}
-	if err := c.Close(); err != nil && failure == nil {
+	if err := c.Close(); err != nil && failure == nil && !complete { // the client may have closed it
 		failure = err
 	}
 	conclude(&obs, sent, a, failure)
 	a.finish(&obs, complete, failure)
-	return obs, a, ctx.Err()
+	if a.hello != nil && o.session != nil {
+		*o.session = a.sessionOf(s.Now())
+		f, given := obs.Facts.TLS, len(o.session.ticket.Value) > 0
+		f.SessionTicket, f.TicketKey = &given, o.session.ticket.Name()
+	}
+	return obs, ctx.Err()
 }
 
 func config(s scanner.Session, o offer) *tls.Config {
 	return &tls.Config{
-		Time:               s.Now,
-		ServerName:         o.serverName,
-		MinVersion:         tlswire.VersionTLS10,
-		MaxVersion:         o.version,
-		InsecureSkipVerify: true,               // an observer: every certificate is taken
-		RootCAs:            x509.NewCertPool(), // empty, or every handshake would build chains to the system's roots
-		CipherSuites:       o.suites,
-		ForceSuites:        true, // else suites outside a built-in list are dropped from the hello
-		CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
-		// No ticket is asked for: none is used.
-		SessionTicketsDisabled: true,
+		Time:                   s.Now,
+		ServerName:             o.serverName,
+		MinVersion:             tlswire.VersionTLS10,
+		MaxVersion:             o.version,
+		InsecureSkipVerify:     true,               // an observer: every certificate is taken
+		RootCAs:                x509.NewCertPool(), // empty, or every handshake would build chains to the system's roots
+		CipherSuites:           o.suites,
+		ForceSuites:            true, // else suites outside a built-in list are dropped from the hello
+		CurvePreferences:       []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
+		SessionTicketsDisabled: true, // none is used; whether one is asked for is told apart from that
+		ForceSessionTicketExt:  o.session != nil,
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &tls.Certificate{}, nil // an empty one: never more
 		},

@@ -37,6 +37,8 @@ type grab struct {
 	keys   *schedule
 	server *protection // of the server's handshake flight
 	late   error       // what ended the connection after the handshake
+
+	transcript []byte // up to the client's Finished
 }
 
 // frugal is a connection that sends no more than was planned.
@@ -251,6 +253,7 @@ func (g *grab) complete(now func() time.Time) error {
 		return err
 	}
 	finished := append([]byte{typeFinished, 0, 0, byte(len(verify))}, verify...)
+	g.transcript = slices.Concat(transcript, certificate, finished)
 	flight := []byte{byte(tlswire.ChangeCipherSpec), 3, 3, 0, 1, 1} // for middleboxes
 	flight = append(flight, handshake.seal(tlswire.Handshake, append(certificate, finished...))...)
 	goodbye := after.seal(tlswire.Alert, []byte{1, alertCloseNotify})
@@ -291,7 +294,7 @@ func (g *grab) listen(now func() time.Time, server *protection) error {
 			if !ok {
 				break
 			}
-			if enough, err := g.said(server, header, record); enough {
+			if enough, err := g.said(server, header, record, now); enough {
 				return err
 			}
 		}
@@ -313,7 +316,7 @@ func (g *grab) listen(now func() time.Time, server *protection) error {
 
 // said reads a record that came after the handshake. It reports whether no more
 // is to be learned, and what ended the connection.
-func (g *grab) said(server *protection, header, record []byte) (enough bool, end error) {
+func (g *grab) said(server *protection, header, record []byte, now func() time.Time) (enough bool, end error) {
 	if tlswire.Kind(header[0]) != tlswire.ApplicationData {
 		return false, nil
 	}
@@ -332,6 +335,10 @@ func (g *grab) said(server *protection, header, record []byte) (enough bool, end
 		return true, alertError(text[1])
 	case kind == tlswire.Handshake && len(text) > 4 && text[0] == tlswire.TypeNewSessionTicket:
 		g.answer.note(g.answer.ticketed(text[4:]))
+		if s := g.offer.session; s != nil && len(s.ticket.Value) == 0 {
+			n := 4 + int(text[1])<<16 + int(text[2])<<8 + int(text[3])
+			g.answer.note(g.keep(text[4:min(n, len(text))], now()))
+		}
 		return !g.answer.asked13, nil
 	}
 	return false, nil
@@ -345,6 +352,9 @@ func (g *grab) judge(obs *evidence.Observation, failure error) {
 	}
 	if h := a.hello; h.Version >= tlswire.VersionTLS10 && h.Version <= tlswire.VersionTLS12 {
 		f.ExtendedMasterSecret = &h.ExtendedMasterSecret
+	}
+	if s := g.offer.session; s != nil {
+		f.TicketKey = s.ticket.Name()
 	}
 	complete := a.finished && failure == nil
 	if complete {

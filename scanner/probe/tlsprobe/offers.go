@@ -394,9 +394,10 @@ type offer struct {
 	schemes    []uint16
 	serverName string
 	alpn       []string
-	ticket     bool // of TLS 1.3 is wanted
-	bare       bool // without the extensions that some servers stumble over
-	limit      int  // bytes, at most
+	ticket     bool     // of TLS 1.3 is wanted
+	session    *session // where to put what can be resumed; nil: it is not wanted
+	bare       bool     // without the extensions that some servers stumble over
+	limit      int      // bytes, at most
 }
 
 // clientHello builds the hello of an offer, without key shares.

@@ -66,6 +66,11 @@ func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 	}
 	again := hello("ClientHello, at most TLS 1.2, small", "whether the server bears a smaller hello", "only if ordinary ones were refused")
 	out = append(out, again, again)
+	name := scanner.Exchange{
+		What: "the ordinary hello, with no or another server name", MaxBytes: fullBytes,
+		Why: "whether names change certificate or answer", When: answered + "; above the standard level only if it speaks TLS 1.3 alone",
+	}
+	out = append(out, name, name)
 	if level == scanner.Standard {
 		more := hello("ClientHello, at most TLS 1.2, the weak suites not yet seen", "which weak suites are accepted", "only if the server chose a suite of the one before")
 		return append(out, slices.Repeat([]scanner.Exchange{more}, maxWeak-1)...)
@@ -77,6 +82,11 @@ func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 	plain := out[0]
 	plain.What, plain.When = "TLS handshake, TLS 1.0 to 1.3, without names of application protocols", "only if the server refused the first for its names"
 	out = append(out, plain)
+	resume := scanner.Exchange{
+		What: "ClientHello that resumes the session of an earlier handshake", MaxBytes: resumeBytes,
+		Why: "whether sessions are resumed", When: "only if the server gave one",
+	}
+	out = append(out, resume, resume)
 	share := suites
 	share.What, share.When = "TLS handshake, TLS 1.3, the signature schemes or suites not yet seen", "only if TLS 1.2 did not show the schemes, or hellos without a key share are not answered"
 	out = append(out, slices.Repeat([]scanner.Exchange{share}, maxSignatures+maxShares)...)
@@ -102,6 +112,7 @@ func (p *Prober) Probe(ctx context.Context, s scanner.Session, _ []evidence.Obse
 type run struct {
 	tables  *tables
 	over    *datagrams // what carries the hellos; nil: TCP
+	given   *session   // of TLS 1.3, to be resumed
 	session scanner.Session
 	level   scanner.Level
 	out     []evidence.Observation
@@ -122,9 +133,9 @@ func (r *run) probe(ctx context.Context) error {
 	if speaks, err := r.ladder(ctx); err != nil || !speaks || r.silent {
 		return err
 	}
-	steps := []func(context.Context) error{r.hidden13, r.clientAuth, r.otherKey, r.legacy, r.weak, r.ssl}
+	steps := []func(context.Context) error{r.hidden13, r.clientAuth, r.otherKey, r.legacy, r.weak, r.names, r.ssl}
 	if r.level == scanner.Exhaustive {
-		steps = []func(context.Context) error{r.hidden13, r.clientAuth, r.newest, r.thirteen, r.otherKey, r.legacy, r.ssl}
+		steps = []func(context.Context) error{r.hidden13, r.clientAuth, r.newest, r.thirteen, r.names, r.otherKey, r.legacy, r.ssl}
 	}
 	for _, step := range steps {
 		if r.spent() {
@@ -205,7 +216,8 @@ func (r *run) ladder(ctx context.Context) (bool, error) {
 	full := r.offer(evidence.OfferFull, tlswire.VersionTLS13, fullSuites())
 	full.groups, full.limit = computed(), fullBytes
 	if r.level == scanner.Exhaustive {
-		full.alpn, full.ticket = []string{"h2", "http/1.1"}, true
+		r.given = &session{}
+		full.alpn, full.ticket, full.session = []string{"h2", "http/1.1"}, true, r.given
 	}
 	_, a, err := r.take(ctx, full)
 	const noApplicationProtocol = 120 // RFC 7301 section 3.2
@@ -294,6 +306,9 @@ func (r *run) spoke(version uint16) bool {
 // clientAuth completes a handshake below TLS 1.3 if the server asked for a
 // client certificate: only so it shows whether it insists.
 func (r *run) clientAuth(ctx context.Context) error {
+	if r.level == scanner.Exhaustive {
+		return r.sessions(ctx)
+	}
 	if r.auth {
 		return nil
 	}
@@ -307,7 +322,7 @@ func (r *run) clientAuth(ctx context.Context) error {
 	o := r.offer(evidence.OfferFull, tlswire.VersionTLS12, clientSuites())
 	o.groups = computed()
 	o.schemes = nil // those of the client
-	obs, _, err := handshake(ctx, r.session, o)
+	obs, err := handshake(ctx, r.session, o)
 	r.record(obs)
 	return err
 }

@@ -84,20 +84,43 @@ func (s *schedule) derive(secret []byte, label string, transcript []byte) ([]byt
 	return expandLabel(s.newHash, secret, label, sum(s.newHash, transcript), s.newHash().Size())
 }
 
-// application derives the traffic secrets of both sides. transcript holds the
-// messages up to the server's Finished.
-func (s *schedule) application(transcript []byte) (client, server []byte, err error) {
+// master is the Master Secret.
+func (s *schedule) master() ([]byte, error) {
 	salt, err := s.derive(s.secret, "derived", nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	master, err := hkdf.Extract(s.newHash, make([]byte, s.newHash().Size()), salt)
 	if err != nil {
-		return nil, nil, fmt.Errorf("master secret: %w", err)
+		return nil, fmt.Errorf("master secret: %w", err)
+	}
+	return master, nil
+}
+
+// application derives the traffic secrets of both sides. transcript holds the
+// messages up to the server's Finished.
+func (s *schedule) application(transcript []byte) (client, server []byte, err error) {
+	master, err := s.master()
+	if err != nil {
+		return nil, nil, err
 	}
 	client, err1 := s.derive(master, "c ap traffic", transcript)
 	server, err2 := s.derive(master, "s ap traffic", transcript)
 	return client, server, errors.Join(err1, err2)
+}
+
+// resumption derives the key of a ticket (RFC 8446 section 4.6.1). transcript
+// holds the messages up to the client's Finished.
+func (s *schedule) resumption(transcript, nonce []byte) ([]byte, error) {
+	master, err := s.master()
+	if err != nil {
+		return nil, err
+	}
+	secret, err := s.derive(master, "res master", transcript)
+	if err != nil {
+		return nil, err
+	}
+	return expandLabel(s.newHash, secret, "resumption", nonce, s.newHash().Size())
 }
 
 // finished returns the client's verify_data (RFC 8446 section 4.4.4).
