@@ -23,9 +23,10 @@ const (
 	confidenceHello   = 60 // what an analyser says of itself before it speaks of anything else
 )
 
-// serverClaims are what o shows about the device that answered.
-func serverClaims(o evidence.Observation) []evidence.Claim {
-	d := newDrawing()
+// serverClaims are what o shows about the device that answered. Certificates that
+// come again are read once.
+func serverClaims(o evidence.Observation, read memo) []evidence.Claim {
+	d := newDrawing(read)
 	f := o.Facts
 	switch {
 	case f.TLS != nil:
@@ -67,8 +68,8 @@ func serverClaims(o evidence.Observation) []evidence.Claim {
 }
 
 // clientClaims are what o shows about the device that called.
-func clientClaims(o evidence.Observation) []evidence.Claim {
-	d := newDrawing()
+func clientClaims(o evidence.Observation, read memo) []evidence.Claim {
+	d := newDrawing(read)
 	f := o.Facts
 	switch {
 	case f.TLS != nil:
@@ -90,13 +91,17 @@ func clientClaims(o evidence.Observation) []evidence.Claim {
 
 // drawing collects the claims of one observation.
 type drawing struct {
-	set *fingerprint.Set
-	out []evidence.Claim
+	set  *fingerprint.Set
+	read memo
+	out  []evidence.Claim
 }
 
-func newDrawing() *drawing {
+// memo keeps what certificates show.
+type memo map[evidence.Digest][]evidence.Claim
+
+func newDrawing(read memo) *drawing {
 	set, _ := fingerprint.Builtin() // a mistake in the data is found by a test; then nothing is known
-	return &drawing{set: set}
+	return &drawing{set: set, read: read}
 }
 
 // say claims a value as it was read.

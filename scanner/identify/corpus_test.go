@@ -261,7 +261,9 @@ func (i *issuer) issue(org, cn string, r *rand.Rand) shown {
 		i.t.Fatal(err)
 	}
 	return shown{
-		Facts: evidence.Facts{TLS: &evidence.TLSFacts{Offer: evidence.OfferPassive, Version: 0x0303}},
+		Facts: evidence.Facts{TLS: &evidence.TLSFacts{
+			Offer: evidence.OfferPassive, Version: 0x0303, Possession: []evidence.Possession{"", evidence.PossessionVerified, evidence.PossessionVerified}[r.IntN(3)],
+		}},
 		certs: []evidence.Presented{{Role: evidence.RoleServer, DER: der}},
 	}
 }
@@ -337,13 +339,13 @@ func measure(t testing.TB, devices []corpusDevice, assets []evidence.Asset) figu
 
 // TestCorpus_precision: nothing is identified as what it is not.
 func TestCorpus_precision(t *testing.T) {
-	for _, seed := range []uint64{1, 2, 3} {
-		devices, obs := corpus(t, seed, 700)
+	for _, seed := range []uint64{1, 2} {
+		devices, obs := corpus(t, seed, 500)
 		f := measure(t, devices, Resolve(obs))
 		if f.wrong > 0 || f.wrongClasses > 0 {
 			t.Errorf("seed %d: %d wrong of %d identified, %d wrong of %d classes:\n%s", seed, f.wrong, f.identified, f.wrongClasses, f.classes, strings.Join(f.mistakes, "\n"))
 		}
-		if f.identified < 200 {
+		if f.identified < 150 {
 			t.Errorf("seed %d: only %d of %d devices are identified: the test shows little", seed, f.identified, f.devices)
 		}
 		for _, layer := range slices.Sorted(maps.Keys(f.shown)) {

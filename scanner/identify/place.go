@@ -130,6 +130,7 @@ type Resolver struct {
 	claimOf   map[evidence.Claim]uint32
 	leafs     map[evidence.Digest]leaf
 	byDigest  map[string]leaf
+	read      memo // of certificates
 	byID      map[string]*stay
 	assets    map[*asset]*evidence.Asset // built; nil while they are formed
 	stale     map[*stay]bool             // their assets name one that changed
@@ -142,7 +143,7 @@ func New() *Resolver {
 	return &Resolver{
 		places: map[netip.Addr]*place{}, contentOf: map[[16]byte]uint32{}, markOf: map[string]uint32{},
 		valueOf: map[string]uint32{}, claimOf: map[evidence.Claim]uint32{},
-		leafs: map[evidence.Digest]leaf{}, byDigest: map[string]leaf{},
+		leafs: map[evidence.Digest]leaf{}, byDigest: map[string]leaf{}, read: memo{},
 		byID: map[string]*stay{}, assets: map[*asset]*evidence.Asset{}, stale: map[*stay]bool{},
 	}
 }
@@ -165,10 +166,10 @@ func (r *Resolver) Add(o *evidence.Observation) {
 	if o.Facts.TLS != nil {
 		marks = append(marks, r.leafMarks(o)...)
 	}
-	r.see(o, o.Endpoint, false, marks, serverClaims(*o))
+	r.see(o, o.Endpoint, false, marks, serverClaims(*o, r.read))
 	if o.Peer.Addr.IsValid() {
 		// A client's port is ephemeral and names no endpoint.
-		r.see(o, evidence.Endpoint{Addr: o.Peer.Addr, Transport: o.Peer.Transport}, true, clientMarks(o), clientClaims(*o))
+		r.see(o, evidence.Endpoint{Addr: o.Peer.Addr, Transport: o.Peer.Transport}, true, clientMarks(o), clientClaims(*o, r.read))
 	}
 }
 

@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"regexp"
+	"strings"
 
 	"probity/evidence"
 )
@@ -49,6 +50,9 @@ var groupName = regexp.MustCompile(`\$\{([a-z_]+)\}`)
 // expand fills in what the pattern captured. A value whose groups captured nothing
 // is no claim.
 func (t template) expand(e *Entry, groups []string) string {
+	if !strings.Contains(t.value, "${") {
+		return t.value
+	}
 	missing := false
 	value := groupName.ReplaceAllStringFunc(t.value, func(ref string) string {
 		i := e.match.pattern.re.SubexpIndex(ref[2 : len(ref)-1])
