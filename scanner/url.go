@@ -64,7 +64,8 @@ func parseURL(text string) (Target, error) {
 		return Target{}, errors.New("it names more than one host")
 	}
 	path := strings.TrimRight(strings.TrimSuffix(strings.TrimRight(u.EscapedPath(), "/"), "/metadata"), "/")
-	t.Text, t.URL = text, u.Scheme+"://"+net.JoinHostPort(u.Hostname(), port)+path
+	base := url.URL{Scheme: u.Scheme, Host: net.JoinHostPort(u.Hostname(), port)}
+	t.Text, t.URL = text, base.String()+path
 	return t, nil
 }
 

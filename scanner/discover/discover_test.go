@@ -78,8 +78,8 @@ func (b *book) RecordProbe(_ context.Context, rec evidence.ProbeRecord, obs []ev
 
 type nothing struct{}
 
-func (nothing) Name() string                  { return "tls" }
-func (nothing) Transport() evidence.Transport { return evidence.TCP }
+func (nothing) Name() string                               { return "tls" }
+func (nothing) Transport() evidence.Transport              { return evidence.TCP }
 func (nothing) Exchanges(scanner.Level) []scanner.Exchange { return []scanner.Exchange{{What: "x"}} }
 
 func (nothing) Probe(context.Context, scanner.Session, []evidence.Observation) ([]evidence.Observation, error) {
