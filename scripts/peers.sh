@@ -9,7 +9,7 @@ peers=(
   Orthanc:orthanc sshd:openssh-server gpg:gnupg ssh-keygen:openssh-client ssh-keyscan:openssh-client
   mosquitto:mosquitto mosquitto_pub:mosquitto-clients snmpd:snmpd snmpget:snmp
   curl:curl tshark:tshark editcap:wireshark-common mergecap:wireshark-common dumpcap:wireshark-common tcpdump:tcpdump ndpiReader:libndpi-bin setpriv:util-linux sqlite3:sqlite3 ip:iproute2 Xtigervnc:tigervnc-standalone-server
-  avahi-daemon:avahi-daemon miniupnpd:miniupnpd wsdd:wsdd chromium:chromium
+  avahi-daemon:avahi-daemon dhclient:isc-dhcp-client miniupnpd:miniupnpd wsdd:wsdd chromium:chromium
 )
 
 export PATH="$PATH:/usr/sbin:/sbin"

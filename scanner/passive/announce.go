@@ -102,8 +102,12 @@ func (r *reader) announce(s *segment, at time.Time) {
 		r.snmp(b, evidence.Endpoint{Addr: addr, Port: from, Transport: evidence.UDP}, at)
 		return
 	}
+	e := evidence.Endpoint{Addr: addr, Port: port, Transport: evidence.UDP}
+	if f.MAC != "" && addr.IsUnspecified() { // a client of DHCP that has no address yet
+		e = evidence.Endpoint{Transport: evidence.Link, Name: f.MAC}
+	}
 	if ok {
-		r.identity(f, evidence.Endpoint{Addr: addr, Port: port, Transport: evidence.UDP}, at)
+		r.identity(f, e, at)
 	}
 }
 
