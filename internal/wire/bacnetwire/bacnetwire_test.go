@@ -2,6 +2,7 @@ package bacnetwire
 
 import (
 	"bytes"
+	"encoding/hex"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,21 @@ func TestParseDevice(t *testing.T) {
 		if d, err := ParseDevice([]byte(refusal), 7); err != nil || !d.Refused {
 			t.Errorf("%q: %+v, %v", refusal, d, err)
 		}
+	}
+}
+
+// recorded is what bacstack 0.0.1-beta.14 (npm) answered to our request.
+const recorded = "810a00450100305d0e0c020004d21e29794e750e0041434d4520436f6e74726f6c734f29464e7506004148552d374f292c4e7400322e314f290c4e75060061707020394f1f"
+
+func TestParseDevice_recorded(t *testing.T) {
+	b, err := hex.DecodeString(recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseDevice(b, 0x5d)
+	want := Device{Instance: 1234, VendorName: "ACME Controls", ModelName: "AHU-7", Firmware: "2.1", ApplicationVersion: "app 9"}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
 	}
 }
 

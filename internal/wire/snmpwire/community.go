@@ -72,8 +72,12 @@ func Redact(b, community []byte) (redacted []byte, ok bool) {
 	version := message.value(tagInteger)
 	message.value(tagOctetString)
 	rest := message.b
-	if p.bad || message.bad || len(b) > MaxMessage-4 || len(community) > 0 && bytes.Contains(rest, community) {
+	if p.bad || message.bad || len(b) > MaxMessage-4 {
 		return nil, false
 	}
-	return element(tagSequence, element(tagInteger, version), element(tagOctetString), rest), true
+	redacted = element(tagSequence, element(tagInteger, version), element(tagOctetString), rest)
+	if len(community) > 0 && bytes.Contains(redacted, community) {
+		return nil, false
+	}
+	return redacted, true
 }

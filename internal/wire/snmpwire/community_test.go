@@ -52,7 +52,7 @@ func TestRedact(t *testing.T) {
 func FuzzCommunity(f *testing.F) {
 	f.Add([]byte(request), []byte("ward"))
 	f.Fuzz(func(t *testing.T, b, community []byte) {
-		if got, ok := Redact(b, community); ok && len(community) > 7 && bytes.Contains(got, community) {
+		if got, ok := Redact(b, community); ok && len(community) > 0 && bytes.Contains(got, community) {
 			t.Errorf("%q is in %q", community, got)
 		}
 		if r, err := ParseResponse(b); err == nil && r.ID < 0 {
