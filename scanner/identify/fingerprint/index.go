@@ -18,7 +18,9 @@ type fieldIndex struct {
 	prefix   map[string][]*Entry
 	lengths  []int // of the prefixes, rising
 	oid      map[string][]*Entry
-	byStart  map[[minLiteral]byte][]candidate // patterns by the first letters of their fixed text
+	begins   map[[minLiteral]byte][]candidate // patterns by the first letters of what a value begins with
+	holds    map[[minLiteral]byte][]candidate // patterns by the first letters of what a value holds
+	starts   [256]bool                        // first letters in holds
 	patterns int
 }
 
@@ -30,7 +32,7 @@ type candidate struct {
 func newFieldIndex(k kind) *fieldIndex {
 	return &fieldIndex{
 		kind: k, exact: map[string][]*Entry{}, prefix: map[string][]*Entry{}, oid: map[string][]*Entry{},
-		byStart: map[[minLiteral]byte][]candidate{},
+		begins: map[[minLiteral]byte][]candidate{}, holds: map[[minLiteral]byte][]candidate{},
 	}
 }
 
@@ -50,7 +52,12 @@ func (x *fieldIndex) add(e *Entry) {
 	default:
 		for _, l := range m.pattern.literals {
 			start := [minLiteral]byte([]byte(l[:minLiteral]))
-			x.byStart[start] = append(x.byStart[start], candidate{l, e})
+			if m.pattern.begins {
+				x.begins[start] = append(x.begins[start], candidate{l, e})
+				continue
+			}
+			x.holds[start] = append(x.holds[start], candidate{l, e})
+			x.starts[l[0]] = true
 		}
 		x.patterns++
 	}
@@ -93,12 +100,22 @@ func (x *fieldIndex) find(value string, hit func(e *Entry, groups []string)) {
 
 func (x *fieldIndex) findPatterns(value, lower string, hit func(e *Entry, groups []string)) {
 	var tried []*Entry
-	for i := 0; i+minLiteral <= len(lower); i++ {
-		for _, c := range x.byStart[[minLiteral]byte([]byte(lower[i:i+minLiteral]))] {
-			if strings.HasPrefix(lower[i:], c.literal) && !slices.Contains(tried, c.entry) {
+	try := func(list []candidate, rest string) {
+		for _, c := range list {
+			if strings.HasPrefix(rest, c.literal) && !slices.Contains(tried, c.entry) {
 				tried = append(tried, c.entry)
 			}
 		}
+	}
+	for i := 0; i+minLiteral <= len(lower); i++ {
+		if i > 0 && !x.starts[lower[i]] {
+			continue
+		}
+		start := [minLiteral]byte([]byte(lower[i : i+minLiteral]))
+		if i == 0 {
+			try(x.begins[start], lower)
+		}
+		try(x.holds[start], lower[i:])
 	}
 	slices.SortFunc(tried, func(a, b *Entry) int { return a.order - b.order })
 	for _, e := range tried {

@@ -21,6 +21,7 @@ const (
 type pattern struct {
 	re       *regexp.Regexp
 	literals []string // lower case
+	begins   bool     // every value that matches begins with one of the literals
 }
 
 func compile(text string) (pattern, error) {
@@ -31,7 +32,10 @@ func compile(text string) (pattern, error) {
 	if err != nil {
 		return pattern{}, fmt.Errorf("not an RE2 pattern: %w", err)
 	}
-	literals := required(tree.Simplify())
+	literals, begins := first(tree.Simplify()), true
+	if shortest(literals) < minLiteral {
+		literals, begins = required(tree.Simplify()), false
+	}
 	if shortest(literals) < minLiteral {
 		return pattern{}, fmt.Errorf("no fixed text of %d letters or more that every match holds: write one out, also in each branch of an alternative", minLiteral)
 	}
@@ -43,7 +47,25 @@ func compile(text string) (pattern, error) {
 		return pattern{}, errors.New("it is too large: repeat less")
 	}
 	re, err := regexp.Compile(text)
-	return pattern{re, literals}, err
+	return pattern{re, literals, begins}, err
+}
+
+// first returns texts of which any match begins with one; none if that is not
+// known.
+func first(t *syntax.Regexp) []string {
+	if t.Op != syntax.OpConcat || len(t.Sub) < 2 || t.Sub[0].Op != syntax.OpBeginText {
+		return nil
+	}
+	switch next := t.Sub[1]; next.Op {
+	case syntax.OpLiteral:
+		return required(next)
+	case syntax.OpCapture:
+		if sub := next.Sub[0]; sub.Op == syntax.OpConcat && sub.Sub[0].Op == syntax.OpLiteral {
+			return required(sub.Sub[0])
+		}
+	default:
+	}
+	return nil
 }
 
 // required returns texts of which any match holds at least one; none if that is

@@ -90,7 +90,7 @@ func (t *tables) enterprise(oid string) row {
 // vendor looks a hardware address up by 36, then 28, then 24 bits. An address that
 // is administered locally has no vendor.
 func (t *tables) vendor(mac string) row {
-	digits := strings.ToLower(strings.NewReplacer(":", "", "-", "").Replace(mac))
+	digits := strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(mac, ":", ""), "-", ""))
 	b, err := hex.DecodeString(digits)
 	if err != nil || len(b) != 6 || b[0]&3 != 0 {
 		return row{}
