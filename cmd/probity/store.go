@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -80,6 +81,8 @@ func (a *app) newRun(mode evidence.Mode, f storeFlags, j *judgement) evidence.Ru
 // their own, sealed. The run is under way when the judgement begins, so that a
 // crash in between stays visible.
 func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judgement) error {
+	// What is judged stays in memory to the end: let the rest be little beside it.
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	run := a.newRun(evidence.ModeAssess, f, j)
 	run.AsOf = j.at
 	run.Note = noteProfile + string(j.policy.Profile)

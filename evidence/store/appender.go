@@ -10,10 +10,10 @@ import (
 
 // rowsAtOnce are the numbers of rows that one statement appends. A statement has
 // a price of its own, which is several times that of a row.
-func rowsAtOnce() [sizes]int { return [sizes]int{64, 8, 1} }
+func rowsAtOnce() [sizes]int { return [sizes]int{256, 32, 4, 1} }
 
 const (
-	sizes = 3
+	sizes = 4
 
 	// waitingRows is how many rows of a table wait at most.
 	waitingRows = 512

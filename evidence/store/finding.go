@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -108,6 +109,7 @@ func (b *batch) insertFindings(run int64, rules map[string]int64, fs []evidence.
 		order[i] = &fs[i]
 	}
 	slices.SortStableFunc(order, func(x, y *evidence.Finding) int { return bytes.Compare(x.Key[:], y.Key[:]) })
+	evidenced := make([]foundOn, 0, len(fs))
 	for i, f := range order {
 		rule, ok := rules[f.Rule]
 		switch {
@@ -118,12 +120,26 @@ func (b *batch) insertFindings(run int64, rules map[string]int64, fs []evidence.
 		case i > 0 && order[i-1].Key == f.Key: // of others the table's constraint speaks
 			return fmt.Errorf("two findings of rule %q on %q have the same key", f.Rule, f.Subject.Locus())
 		}
-		if err := b.insertFinding(run, rule, f); err != nil {
+		id, err := b.insertFinding(run, rule, f)
+		if err != nil {
 			return fmt.Errorf("rule %q on %q: %w", f.Rule, f.Subject.Locus(), err)
 		}
+		for _, o := range f.Observations {
+			evidenced = append(evidenced, foundOn{o, id})
+		}
+	}
+	slices.SortFunc(evidenced, func(x, y foundOn) int {
+		return cmp.Or(cmp.Compare(x.observation, y.observation), cmp.Compare(x.finding, y.finding))
+	})
+	for _, e := range slices.Compact(evidenced) {
+		b.insert(kindFindingEvidence, e.finding, e.observation)
 	}
 	return b.flush(numKinds - 1)
 }
+
+// foundOn is an observation that a finding rests on. They are written in the order
+// of the observations, again for the sake of an index.
+type foundOn struct{ observation, finding int64 }
 
 // rulesOf returns the rows of the rules of a run's catalogue by rule id.
 func (b *batch) rulesOf(run int64) (map[string]int64, error) {
@@ -149,7 +165,7 @@ func (b *batch) rulesOf(run int64) (map[string]int64, error) {
 	return rules, err
 }
 
-func (b *batch) insertFinding(run, rule int64, f *evidence.Finding) error {
+func (b *batch) insertFinding(run, rule int64, f *evidence.Finding) (id int64, err error) {
 	var place [4]any
 	if e := f.Subject.Endpoint; e != (evidence.Endpoint{}) {
 		place = [4]any{address(e.Addr), int64(e.Port), string(e.Transport), clean(e.Name)}
@@ -158,16 +174,13 @@ func (b *batch) insertFinding(run, rule int64, f *evidence.Finding) error {
 	if f.Subject.Group != nil {
 		text, err := toJSON(f.Subject.Group)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		group = text
 	}
-	id := b.insert(kindFinding, run, rule, f.Key[:], string(f.Severity), string(f.Outcome), place[0], place[1], place[2], place[3],
+	id = b.insert(kindFinding, run, rule, f.Key[:], string(f.Severity), string(f.Outcome), place[0], place[1], place[2], place[3],
 		digest(f.Subject.Certificate), group, clean(f.Asset), clean(f.Title), clean(f.Detail))
-	for _, o := range slices.Compact(slices.Sorted(slices.Values(f.Observations))) {
-		b.insert(kindFindingEvidence, id, o)
-	}
-	return b.err
+	return id, b.err
 }
 
 // Findings returns the findings of a run, ordered by rule and, of one rule, as

@@ -331,11 +331,11 @@ func TestVerify_semantics(t *testing.T) {
 	}{
 		"fail without evidence": {"without an observation to show", func(b *batch) {
 			f := evidence.Finding{Key: evidence.Digest{9}, Severity: evidence.Low, Outcome: evidence.Fail}
-			b.err = b.insertFinding(4, 1, &f)
+			_, b.err = b.insertFinding(4, 1, &f)
 		}},
 		"rule of another catalogue": {"not in the catalogue of its run", func(b *batch) {
 			f := evidence.Finding{Key: evidence.Digest{9}, Severity: evidence.Low, Outcome: evidence.Pass}
-			b.err = b.insertFinding(4, 2, &f)
+			_, b.err = b.insertFinding(4, 2, &f)
 		}},
 		"after the end": {"was added to run 1 after its end", func(b *batch) { b.err = b.insertObservations([]evidence.Observation{passiveObservation(1, nil)}) }},
 		"probe of another run": {"another run than its probe", func(b *batch) {
