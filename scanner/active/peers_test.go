@@ -117,10 +117,10 @@ func (l *ledger) first(t *testing.T) (*evidence.TLSFacts, evidence.Observation) 
 func (l *ledger) accepted() []evidence.SuiteClass {
 	var out []evidence.SuiteClass
 	for _, o := range l.obs {
-		if f := o.Facts.TLS; f != nil && f.Offer == evidence.OfferWeak && f.Version != 0 {
+		if f := o.Facts.TLS; f != nil && f.Version != 0 && f.Version < tlswire.VersionTLS13 {
 			s, _ := tlswire.Lookup(f.CipherSuite)
 			for _, c := range s.Classes {
-				if slices.Contains(f.OfferedClasses, c) {
+				if c != evidence.ClassCBC {
 					out = append(out, c)
 				}
 			}
@@ -371,7 +371,7 @@ func TestPeer_openssl(t *testing.T) {
 		},
 		{
 			name: "DHE of 2048 bits and AEAD", key: rsaKey, args: []string{"-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"}, version: 0x303,
-			stage: evidence.StageCertificate, client: evidence.ClientAuthNotAsked, tls12: true, weak: []evidence.SuiteClass{evidence.ClassDHE}, connection: 7,
+			stage: evidence.StageCertificate, client: evidence.ClientAuthNotAsked, tls12: true, weak: []evidence.SuiteClass{evidence.ClassDHE}, connection: 6,
 		},
 	}
 	for _, tt := range tests {

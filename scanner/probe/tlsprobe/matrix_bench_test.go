@@ -1,10 +1,12 @@
 package tlsprobe
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"probity/evidence"
 	"probity/fixtures/peer"
 	"probity/fixtures/tlsmatrix"
 	"probity/scanner"
@@ -22,6 +24,47 @@ func BenchmarkMatrix(b *testing.B) {
 func BenchmarkMatrix_testssl(b *testing.B) {
 	paths := peer.Require(b, "nmap", "sslscan", "testssl")
 	matrix(b, nmap(paths["nmap"]), sslscan(paths["sslscan"]), testssl(paths["testssl"]))
+}
+
+// BenchmarkGentle holds what a gentle probe costs the devices of the matrix against
+// the script ssl-enum-ciphers of nmap, and its verdicts on classes of suites
+// against what nmap found. Servers in the process of the test count for
+// connections only.
+func BenchmarkGentle(b *testing.B) {
+	path := peer.Require(b, "nmap")["nmap"]
+	keys := tlsmatrix.NewKeys(b)
+	for b.Loop() {
+		var conns, times []float64
+		var our, their struct{ conns, device float64 }
+		for _, s := range tlsmatrix.Servers() {
+			server := s.Start(b, keys)
+			var obs []evidence.Observation
+			ours := measured(b, server, func(address string) posture {
+				obs = ours(b, scanner.Gentle, address)
+				return of(obs)
+			})
+			other := measured(b, server, func(address string) posture { return nmap(path).scan(b, address) })
+			decided := holdClasses(b, server.Address, obs, other)
+			conns = append(conns, float64(other.connections)/float64(ours.connections))
+			our.conns += float64(ours.connections)
+			their.conns += float64(other.connections)
+			if ours.device > 0 {
+				times = append(times, float64(other.device)/float64(ours.device))
+				our.device += float64(ours.device)
+				their.device += float64(other.device)
+			}
+			b.Logf("%-40s %3d connections, nmap %3d; %8v on the device, nmap %8v; %d classes decided", s.Name, ours.connections, other.connections,
+				ours.device.Round(10*time.Microsecond), other.device.Round(10*time.Microsecond), decided)
+		}
+		slices.Sort(conns)
+		slices.Sort(times)
+		b.ReportMetric(their.conns/our.conns, "nmap-conns/ours")
+		b.ReportMetric(conns[len(conns)/2], "median-conns")
+		b.ReportMetric(conns[0], "least-conns")
+		b.ReportMetric(their.device/our.device, "nmap-cpu/ours")
+		b.ReportMetric(times[len(times)/2], "median-cpu")
+		b.ReportMetric(times[0], "least-cpu")
+	}
 }
 
 func matrix(b *testing.B, others ...scannerOf) {

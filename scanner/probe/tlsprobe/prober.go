@@ -237,6 +237,9 @@ func (r *run) ladder(ctx context.Context) (bool, error) {
 		if _, a, err = r.ask(ctx, r.smallOffer()); err != nil || r.silent || a.damaged() && !a.spoke() {
 			return false, err
 		}
+		if !a.spoke() && r.level != scanner.Exhaustive {
+			return false, nil // more likely it speaks no TLS
+		}
 		if !a.spoke() {
 			r.few = true
 			_, a, err = r.ask(ctx, r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, r.tables.small))

@@ -70,7 +70,7 @@ func nmap(path string) scannerOf {
 				Output string `xml:"output,attr"`
 			} `xml:"host>ports>port>script"`
 		}
-		text := output(t, path, "-n", "-Pn", "-sT", "-p", port, "--script", "ssl-enum-ciphers", "--script-args", "tls.servername=", "-oX", "-", "127.0.0.1")
+		text := output(t, path, "-n", "-Pn", "-sT", "-p", port, "--script", "ssl-enum-ciphers", "-oX", "-", "127.0.0.1")
 		if err := xml.Unmarshal(text, &doc); err != nil {
 			t.Fatal(err)
 		}
