@@ -50,6 +50,12 @@ pure: ## Build without cgo: lint, plan and explain, on Linux of any architecture
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) build -o /dev/null ./cmd/probity
 	bin/probity-pure version
 
+.PHONY: pcap
+pcap: ## Build bin/probity-pcap, whose listen --filter takes every expression of libpcap (libpcap-dev)
+	$(GO) vet -tags '$(TAGS) pcap' ./scanner/passive/capture
+	$(GO) test -tags '$(TAGS) pcap' -run Filter ./scanner/passive/capture
+	$(GO) build -trimpath -tags '$(TAGS) pcap' -ldflags '$(LDFLAGS)' -o bin/probity-pcap ./cmd/probity
+
 .PHONY: race
 race: ## Run every test under the race detector
 	$(GOTEST) -race -shuffle=on ./...

@@ -30,6 +30,9 @@ const (
 // offloaded the outermost VLAN tag is not in the frame but beside it, where Linux
 // puts it.
 func (f *Filter) Program(offloaded bool) ([]bpf.RawInstruction, error) {
+	if f.compiled != nil {
+		return f.compiled, nil
+	}
 	a := &assembler{}
 	a.prologue(offloaded)
 	yes, no := a.label(), a.label()

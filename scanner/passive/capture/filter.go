@@ -1,11 +1,17 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/bpf"
 )
+
+// errNoLibpcap says that this program was built without libpcap.
+var errNoLibpcap = errors.New("libpcap is not built in")
 
 // maxWords bounds a filter, so that its program fits the kernel.
 const maxWords = 200
@@ -13,7 +19,10 @@ const maxWords = 200
 // Filter says which packets of an interface are wanted. It looks at the outer
 // headers only: what a tunnel carries is not seen, nor are the ports of later
 // fragments.
-type Filter struct{ root node }
+type Filter struct {
+	root     node
+	compiled []bpf.RawInstruction // by libpcap, in the place of root
+}
 
 // node is a part of a filter: a test, or others joined.
 type node struct {
@@ -31,7 +40,8 @@ type node struct {
 //
 // joined by "and", "or", "not" and parentheses. "not" binds more closely than
 // "and", and that more closely than "or". The address, network or port may be
-// that of either side.
+// that of either side. A program built with the tag pcap gives what is no such
+// expression to libpcap.
 func ParseFilter(text string) (*Filter, error) {
 	words := strings.Fields(strings.NewReplacer("(", " ( ", ")", " ) ").Replace(text))
 	if len(words) > maxWords {
@@ -43,9 +53,15 @@ func ParseFilter(text string) (*Filter, error) {
 		err = fmt.Errorf("%q is out of place", p.words[0])
 	}
 	if err != nil {
+		switch program, perr := compileExpression(text); {
+		case perr == nil:
+			return &Filter{compiled: program}, nil
+		case !errors.Is(perr, errNoLibpcap):
+			return nil, fmt.Errorf("filter %q: %w; %w", text, err, perr)
+		}
 		return nil, fmt.Errorf("filter %q: %w; the words are host, net, port, vlan, tcp, udp, and, or, not, ( )", text, err)
 	}
-	return &Filter{root}, nil
+	return &Filter{root: root}, nil
 }
 
 type filterParser struct{ words []string }

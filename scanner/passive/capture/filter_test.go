@@ -108,6 +108,9 @@ func TestFilter(t *testing.T) {
 }
 
 func TestParseFilter_errors(t *testing.T) {
+	if _, err := compileExpression("arp"); err == nil {
+		t.Skip("built with libpcap, which takes more expressions")
+	}
 	for expression, want := range map[string]string{
 		"":                          "ends where a test should be",
 		"host":                      `"" is no IP address`,
