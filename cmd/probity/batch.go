@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -44,9 +43,10 @@ func (a *app) lintBatch(ctx context.Context, f lintFlags, dirs []string) error {
 	if err != nil {
 		return err
 	}
-	files, err := filesBelow(dirs)
-	if err != nil {
-		return err
+	for _, dir := range dirs {
+		if _, err := os.Stat(dir); err != nil {
+			return fmt.Errorf("--batch: %w", err)
+		}
 	}
 	b := batch.New(profile)
 	keep, err := a.openBatchStore(ctx, f, evidence.DigestOf(data))
@@ -59,7 +59,9 @@ func (a *app) lintBatch(ctx context.Context, f lintFlags, dirs []string) error {
 		return err
 	}
 	earlier := keys.certificates
-	for r := range judgeFiles(ctx, profile, files, password) {
+	files := 0
+	for r := range judgeFiles(ctx, profile, dirs, password) {
+		files++
 		if r.err != nil {
 			b.Fail(safetext.Clean(r.file), r.err)
 			continue
@@ -76,7 +78,7 @@ func (a *app) lintBatch(ctx context.Context, f lintFlags, dirs []string) error {
 		return err
 	}
 	b.Finish()
-	if err := keep.end(ctx, len(files), len(files)-len(b.Unreadable)); err != nil {
+	if err := keep.end(ctx, files, files-len(b.Unreadable)); err != nil {
 		return err
 	}
 	if err := a.sharedPrimes(ctx, f, b, keys.keys); err != nil {
@@ -110,28 +112,6 @@ func (k *batchKeys) take(j batch.Judged) {
 	}
 }
 
-// filesBelow lists the regular files below the directories, in the order of their
-// names.
-func filesBelow(dirs []string) ([]string, error) {
-	var files []string
-	for _, dir := range dirs {
-		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			if d.Type().IsRegular() {
-				files = append(files, path)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("--batch: %w", err)
-		}
-	}
-	slices.Sort(files)
-	return slices.Compact(files), nil
-}
-
 // judgedFile is what one file of a batch holds.
 type judgedFile struct {
 	file   string
@@ -140,40 +120,48 @@ type judgedFile struct {
 	err    error
 }
 
-// judgeFiles reads and judges files on all processors, and yields them in order.
-func judgeFiles(ctx context.Context, p *batch.Profile, files []string, password string) iter.Seq[judgedFile] {
+// judgeFiles reads files in order, judges them on all processors, and yields them in
+// order.
+func judgeFiles(ctx context.Context, p *batch.Profile, paths []string, password string) iter.Seq[judgedFile] {
 	return func(yield func(judgedFile) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		defer cancel()
-		work := make(chan chan judgedFile, 64)
-		next := make(chan func(), 64)
+		type job struct {
+			file artefactFile
+			done chan judgedFile
+		}
+		jobs, order := make(chan job, 64), make(chan chan judgedFile, 64)
 		for range runtime.GOMAXPROCS(0) {
 			wg.Go(func() {
-				for do := range next {
-					do()
+				for j := range jobs {
+					j.done <- judgeFile(p, j.file, password)
 				}
 			})
 		}
 		wg.Go(func() {
-			defer close(work)
-			defer close(next)
-			for _, name := range files {
-				done := make(chan judgedFile, 1)
-				select {
-				case work <- done:
-				case <-ctx.Done():
-					return
+			defer close(order)
+			defer close(jobs)
+			err := eachFile(paths, func(f artefactFile) error {
+				j := job{file: f, done: make(chan judgedFile, 1)}
+				for _, send := range []func() bool{
+					func() bool { return sent(ctx, order, j.done) },
+					func() bool { return sent(ctx, jobs, j) },
+				} {
+					if !send() {
+						return errStopped
+					}
 				}
-				select {
-				case next <- func() { done <- judgeFile(p, name, password) }:
-				case <-ctx.Done():
-					return
-				}
+				return nil
+			})
+			if err != nil {
+				failed := make(chan judgedFile, 1)
+				failed <- judgedFile{file: strings.Join(paths, ", "), err: err}
+				sent(ctx, order, failed)
 			}
 		})
-		for done := range work {
+		for done := range order {
 			select {
 			case r := <-done:
 				if !yield(r) {
@@ -186,22 +174,27 @@ func judgeFiles(ctx context.Context, p *batch.Profile, files []string, password 
 	}
 }
 
-func judgeFile(p *batch.Profile, name, password string) judgedFile {
-	r := judgedFile{file: name}
-	data, err := readLimited(name, maxArtefactBytes)
-	if err != nil {
-		r.err = err
+// sent sends v unless ctx ends first.
+func sent[T any](ctx context.Context, to chan<- T, v T) bool {
+	select {
+	case to <- v:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func judgeFile(p *batch.Profile, f artefactFile, password string) judgedFile {
+	r := judgedFile{file: f.name, err: f.err}
+	if r.err != nil {
 		return r
 	}
-	found, err := artefact.Read(name, data, password)
-	if err != nil {
-		r.err = err
+	if r.found, r.err = artefact.Read(f.name, f.data, password); r.err != nil {
 		return r
 	}
-	r.found = found
-	for i, o := range found {
+	for i, o := range r.found {
 		for _, c := range o.Certs {
-			r.judged = append(r.judged, p.Judge(batch.Place{File: safetext.Clean(name), Number: i + 1}, c.DER))
+			r.judged = append(r.judged, p.Judge(batch.Place{File: safetext.Clean(f.name), Number: i + 1}, c.DER))
 		}
 	}
 	if len(r.judged) == 0 {

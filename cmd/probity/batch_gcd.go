@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"probity/evidence"
 	"probity/internal/batchgcd"
 	"probity/internal/safetext"
 	"probity/lint"
@@ -112,37 +113,51 @@ func openModuli(dir string) (*batchgcd.Set, error) {
 }
 
 // readModuli returns the RSA moduli of a file: a list of one hexadecimal modulus a
-// line, or anything that lint reads.
+// line, or anything that lint reads, also in directories and archives.
 func readModuli(name, password string) ([]batchgcd.Key, error) {
-	in, err := os.Open(name)
+	list, err := isModulusList(name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = in.Close() }()
-	r := bufio.NewReaderSize(in, maxModulusLine)
-	head, err := r.Peek(len("Modulus="))
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read %q: %w", name, err)
-	}
-	if isModulus(head) {
-		return readModulusLines(name, r)
-	}
-	data, err := readLimited(name, maxArtefactBytes)
-	if err != nil {
-		return nil, err
-	}
-	found, err := artefact.Read(name, data, password)
-	if err != nil {
-		return nil, err
+	if list {
+		return readModulusLines(name)
 	}
 	var keys []batchgcd.Key
-	for i, o := range found {
-		k := lint.ArtefactKey(&o)
-		if k != nil && k.N != nil && k.N.Sign() > 0 && k.N.BitLen() <= batchgcd.MaxBits {
-			keys = append(keys, batchgcd.Key{Label: safetext.Clean(name) + ":" + strconv.Itoa(i+1), N: k.N})
+	err = eachFile([]string{name}, func(f artefactFile) error {
+		found, err := []evidence.Observation(nil), f.err
+		if err == nil {
+			found, err = artefact.Read(f.name, f.data, password)
 		}
+		if err != nil && f.inside {
+			return nil
+		}
+		for i, o := range found {
+			k := lint.ArtefactKey(&o)
+			if k != nil && k.N != nil && k.N.Sign() > 0 && k.N.BitLen() <= batchgcd.MaxBits {
+				keys = append(keys, batchgcd.Key{Label: safetext.Clean(f.name) + ":" + strconv.Itoa(i+1), N: k.N})
+			}
+		}
+		return err
+	})
+	return keys, err
+}
+
+// isModulusList says whether the file is a list of moduli.
+func isModulusList(name string) (bool, error) {
+	in, err := os.Open(name)
+	if err != nil {
+		return false, err
 	}
-	return keys, nil
+	defer func() { _ = in.Close() }()
+	if info, err := in.Stat(); err != nil || info.IsDir() {
+		return false, err
+	}
+	head := make([]byte, len("Modulus="))
+	n, err := io.ReadFull(in, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, fmt.Errorf("read %q: %w", name, err)
+	}
+	return isModulus(head[:n]), nil
 }
 
 // isModulus says whether a file that begins with head is a list of moduli. A PEM
@@ -155,9 +170,14 @@ func isModulus(head []byte) bool {
 	return len(head) > 0 && len(bytes.Trim(head, "0123456789abcdefABCDEF\r")) == 0
 }
 
-func readModulusLines(name string, r *bufio.Reader) ([]batchgcd.Key, error) {
+func readModulusLines(name string) ([]batchgcd.Key, error) {
+	in, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = in.Close() }()
 	var keys []batchgcd.Key
-	s := bufio.NewScanner(r)
+	s := bufio.NewScanner(in)
 	s.Buffer(make([]byte, 0, maxModulusLine), maxModulusLine)
 	line := 1
 	for ; s.Scan(); line++ {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -27,10 +28,13 @@ func (a *app) lintCommand() *cobra.Command {
 	var f lintFlags
 	cmd := &cobra.Command{
 		Use:   "lint FILE|DIR...",
-		Short: "Judge certificates and requests in files",
-		Long: "lint reads PEM, DER, PKCS #7, PKCS #12 and certification requests, and judges them\n" +
-			"alone and against each other. Private keys in the files are skipped and never kept.\n\n" +
-			"Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 a file could not be read.",
+		Short: "Judge certificates, requests and keys in files",
+		Long: "lint reads certificates (PEM, DER, PKCS #7, PKCS #12, Java key stores), certification\n" +
+			"requests, public keys (PEM, DER, SSH, known_hosts, JWK, OpenPGP), revocation lists and\n" +
+			"OCSP responses, also below directories and in tar and zip archives, and judges them alone\n" +
+			"and against each other. Private keys in the files are skipped and never kept.\n\n" +
+			"Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 a file could not be read;\n" +
+			"3 a file of a batch could not be read.",
 		Example: "  probity lint device.pem request.csr --policy factory.yaml --fail-on medium\n" +
 			"  probity lint --batch line3/ --profile idevid.yaml --format junit --output batch.xml\n" +
 			"  probity lint --batch-gcd --moduli known-moduli batch-*.pem",
@@ -69,16 +73,27 @@ func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
 		return err
 	}
 	var obs []evidence.Observation
-	for _, name := range files {
-		data, err := readLimited(name, maxArtefactBytes)
-		if err != nil {
-			return err
+	passed := 0
+	err = eachFile(files, func(file artefactFile) error {
+		found, err := []evidence.Observation(nil), file.err
+		if err == nil {
+			found, err = artefact.Read(file.name, file.data, password)
 		}
-		found, err := artefact.Read(name, data, password)
-		if err != nil {
-			return err
+		if err != nil && file.inside {
+			passed++ // directories and archives hold other files, too
+			return nil
 		}
 		obs = append(obs, found...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if passed > 0 {
+		_, _ = fmt.Fprintf(a.stderr, "probity: %d files in directories and archives hold nothing that lint reads\n", passed)
+	}
+	if len(obs) == 0 {
+		return errors.New("the files hold nothing that lint reads; give certificates, requests, keys, or revocation lists")
 	}
 	for i := range obs {
 		obs[i].ID = int64(i + 1)

@@ -95,6 +95,7 @@ func observation(name string, index int, it item) evidence.Observation {
 		return alone(&o.Facts.Artefact.CRL, "application/pkix-crl")
 	case kindOCSP:
 		return alone(&o.Facts.Artefact.OCSP, "application/ocsp-response")
+	case kindCertificate, kindUnknown, kindKey, kindPKCS7, kindPKCS12: // a certificate, or what may be one
 	}
 	o.Raw = []evidence.Blob{{Media: "application/pkix-cert", Data: it.der}}
 	o.Certs = []evidence.Presented{{Role: evidence.RoleFile, Position: it.position, DER: it.der}}
@@ -153,18 +154,11 @@ func readDER(der []byte, password string) ([]item, error) {
 }
 
 func formatOf(k kind) string {
-	switch k {
-	case kindRequest:
-		return formatCSR
-	case kindPublicKey:
-		return formatSPKI
-	case kindCRL:
-		return formatCRL
-	case kindOCSP:
-		return formatOCSP
-	default:
-		return formatDER
+	formats := map[kind]string{kindRequest: formatCSR, kindPublicKey: formatSPKI, kindCRL: formatCRL, kindOCSP: formatOCSP}
+	if f, ok := formats[k]; ok {
+		return f
 	}
+	return formatDER
 }
 
 // unpadded takes away the filling of a TPM's storage after an endorsement key

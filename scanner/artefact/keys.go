@@ -2,7 +2,7 @@ package artefact
 
 import (
 	"bytes"
-	"crypto/dsa"
+	"crypto/dsa" //nolint:staticcheck // old keys are read to be judged
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
@@ -198,7 +198,7 @@ func readJWK(data []byte) (items []item, err error) {
 	return items, nil
 }
 
-// readPGP returns the keys and subkeys of OpenPGP key material, armored or not (RFC
+// readPGP returns the keys and subkeys of OpenPGP key material, in ASCII armour or not (RFC
 // 9580). The public half of a private key is read.
 func readPGP(data []byte) (items []item, err error) {
 	defer func() {
@@ -210,7 +210,7 @@ func readPGP(data []byte) (items []item, err error) {
 	if at := bytes.Index(data, []byte("-----BEGIN PGP ")); at >= 0 {
 		block, err := armor.Decode(bytes.NewReader(data[at:]))
 		if err != nil {
-			return nil, fmt.Errorf("not a key: OpenPGP armor: %w", err)
+			return nil, fmt.Errorf("not a key: ASCII armour of OpenPGP: %w", err)
 		}
 		in = io.LimitReader(block.Body, MaxFile)
 	}

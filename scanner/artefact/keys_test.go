@@ -97,7 +97,7 @@ func TestPeer_sshKeygen(t *testing.T) {
 	}
 }
 
-// TestPeer_gpg reads what GnuPG writes, armored and binary.
+// TestPeer_gpg reads what GnuPG writes, ascii and binary.
 func TestPeer_gpg(t *testing.T) {
 	gpg := peer.Require(t, "gpg")["gpg"]
 	s := shell{t, t.TempDir()}
@@ -107,12 +107,12 @@ func TestPeer_gpg(t *testing.T) {
 		s.run(gpg, "--batch", "--output", kind+".asc", "--armor", "--export", user)
 		s.run(gpg, "--batch", "--output", kind+".gpg", "--export", user)
 		s.run(gpg, "--batch", "--pinentry-mode", "loopback", "--passphrase", "", "--output", kind+".sec", "--export-secret-keys", user)
-		armored, binary, secret := s.keys(kind+".asc"), s.keys(kind+".gpg"), s.keys(kind+".sec")
-		if len(armored) != 1 || len(binary) != 1 || len(secret) != 1 || !bytes.Equal(armored[0], binary[0]) || !bytes.Equal(armored[0], secret[0]) {
-			t.Errorf("%s: got %x, %x and %x; want one key, three times the same", kind, armored, binary, secret)
+		ascii, binary, secret := s.keys(kind+".asc"), s.keys(kind+".gpg"), s.keys(kind+".sec")
+		if len(ascii) != 1 || len(binary) != 1 || len(secret) != 1 || !bytes.Equal(ascii[0], binary[0]) || !bytes.Equal(ascii[0], secret[0]) {
+			t.Errorf("%s: got %x, %x and %x; want one key, three times the same", kind, ascii, binary, secret)
 			continue
 		}
-		if _, err := x509.ParsePKIXPublicKey(armored[0]); err != nil {
+		if _, err := x509.ParsePKIXPublicKey(ascii[0]); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
