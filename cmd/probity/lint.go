@@ -89,11 +89,11 @@ func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
 	if err != nil {
 		return err
 	}
-	if passed > 0 {
-		_, _ = fmt.Fprintf(a.stderr, "probity: %d files in directories and archives hold nothing that lint reads\n", passed)
-	}
 	if len(obs) == 0 {
 		return errors.New("the files hold nothing that lint reads; give certificates, requests, keys, or revocation lists")
+	}
+	if passed > 0 {
+		_, _ = fmt.Fprintf(a.stderr, "probity: %d files in directories and archives hold nothing that lint reads\n", passed)
 	}
 	for i := range obs {
 		obs[i].ID = int64(i + 1)
