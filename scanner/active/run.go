@@ -164,9 +164,7 @@ func (r *runner) feed(ctx context.Context, plan *scanner.Plan) {
 	for range min(perSlot*plan.Rates.Parallel, r.summary.Assets) {
 		workers.Go(func() {
 			for probes := range jobs {
-				r.slots <- struct{}{}
 				r.runAsset(ctx, probes)
-				<-r.slots
 			}
 		})
 	}
@@ -223,8 +221,12 @@ func newRunner(plan *scanner.Plan, opts Options) (*runner, error) {
 
 // runAsset runs the probes of one asset, one after the other.
 func (r *runner) runAsset(ctx context.Context, probes []scanner.PlannedProbe) {
+	// The turn comes before the slot: who waited for a turn with a slot in hand would
+	// keep it from the one who has the turn.
 	a, release := r.take(probes[0].Endpoint.Addr)
 	defer release()
+	r.slots <- struct{}{}
+	defer func() { <-r.slots }()
 	prior := r.opts.Past.recall(a, probes)
 	r.protect(a, probes[0].Endpoint.Addr, nil)
 	reached := map[evidence.Endpoint]bool{}

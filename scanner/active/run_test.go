@@ -602,6 +602,21 @@ func TestRun_oneDevice(t *testing.T) {
 			checkSpacing(t, "the device", ofDevice, time.Second/2)
 		})
 	})
+	t.Run("one slot for all", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			n := &network{serve: echo}
+			opts := options(&book{}, n, k)
+			opts.SameAsset = names
+			rates := scanner.DefaultRates()
+			rates.Parallel = 1
+			if _, err := Run(t.Context(), plan(t, "443", rates, []scanner.Prober{k}, "", targets...), opts); err != nil {
+				t.Fatal(err)
+			}
+			if len(n.attempts) != 12 {
+				t.Errorf("%d connections, want 12", len(n.attempts))
+			}
+		})
+	})
 	t.Run("left alone", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n, b := &network{serve: silent}, &book{}
