@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -177,16 +180,46 @@ func TestRead_leak(t *testing.T) {
 		held[format] = []byte(probity(t, exitOK, "report", "--db", db, "--format", format))
 	}
 	maps.Copy(held, filesOf(t, filepath.Dir(db)))
+	marker := regexp.MustCompile(`(?i)zq0[0-9]{3}`) // also one that was cut, or folded to lower case
 	for name, b := range held {
-		if at := bytes.Index(bytes.ToLower(b), []byte("zq0")); at >= 0 {
-			t.Errorf("%s: a marker at byte %d: %q", name, at, b[max(0, at-100):min(len(b), at+100)])
+		if at := marker.FindIndex(b); at != nil {
+			t.Errorf("%s: a marker at byte %d: %q", name, at[0], b[max(0, at[0]-100):min(len(b), at[0]+100)])
 		}
+	}
+	if got := protocolsOf(t, db); slices.Contains(got, "unknown") || !slices.Contains(got, "intellivue") || !slices.Contains(got, "telnet") || !slices.Contains(got, "http") {
+		t.Errorf("v_endpoint names the protocols %q", got)
 	}
 	for _, want := range []string{"poct1", "ORU^R01", "intellivue", "ge-unity", "telnet", "mqtt", "modbus", "lis2", "ws-discovery"} {
 		if !bytes.Contains(held["a.db"], []byte(want)) {
 			t.Errorf("%s was not read: it is not in the database", want)
 		}
 	}
+}
+
+// protocolsOf returns the protocols that the view of endpoints names.
+func protocolsOf(t *testing.T, db string) (list []string) {
+	t.Helper()
+	conn, err := sql.Open("sqlite3", db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	rows, err := conn.Query("SELECT DISTINCT protocol FROM v_endpoint ORDER BY protocol")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var p string
+		if err := rows.Scan(&p); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // filesOf returns the content of all files of a folder.

@@ -52,6 +52,9 @@ func FuzzSessions(f *testing.F) {
 				t.Fatalf("%+v", o)
 			}
 		}
+		if fl.prove != nil {
+			fl.prove()
+		}
 		if side := s.server(fl); side != 0 && side != 1 {
 			t.Fatalf("server %d", side)
 		}
