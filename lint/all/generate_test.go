@@ -314,6 +314,15 @@ func certInputs(w *world) []input {
 	add(input{name: "cert/no_wildcard/two_hosts", policy: w.anchors(), pem: slicesConcat(
 		chainPEM(host1, "server", wild, w.site.DER), chainPEM(host2, "server", wild, w.site.DER))})
 
+	identity("device_identifier/idevid")
+	served("device_identifier/nothing", func(t *pki.Template) { t.NotAfter, t.Subject = pki.Indefinite(), pkix.Name{CommonName: "pump"} })
+	served("device_identifier/server", nil)
+
+	served("no_patient_data/plain", nil)
+	served("no_patient_data/record_number", func(t *pki.Template) { t.Subject = pkix.Name{CommonName: "Patient ID 4711"} })
+	served("no_patient_data/person_name", func(t *pki.Template) { t.Subject = pkix.Name{CommonName: "DOE^JOHN"} })
+	add(w.served("cert/no_patient_data/not_decodable", broken))
+
 	served("not_default/own", nil)
 	published := must[*rsa.PrivateKey](w.t)(pki.PublishedRSA2048())
 	add(w.served("cert/not_default/published", w.leafOf(1, published.Public(), nil)))

@@ -28,5 +28,7 @@ func Checks() []lint.Check {
 		noWildcard(),
 		notDefault(),
 		policyMatch(),
+		deviceIdentifier(),
+		noPatientData(),
 	}
 }
