@@ -577,7 +577,7 @@ func TestContract_cutAndDamaged(t *testing.T) {
 	for _, s := range subjects(t) {
 		t.Run(s.name(), func(t *testing.T) {
 			said := record(t, s)
-			for at := 0; at <= len(said); at += max(1, len(said)/100) {
+			for at := 0; at <= len(said); at += max(1, len(said)/50) {
 				synctest.Test(t, func(t *testing.T) {
 					obs, err := s.bench(t, replay(said[:at], 7)).run(t.Context(), s.prober)
 					if err != nil || len(obs) == 0 {
@@ -586,7 +586,8 @@ func TestContract_cutAndDamaged(t *testing.T) {
 					time.Sleep(time.Minute)
 				})
 			}
-			for at := range min(len(said), 80) {
+			early := min(len(said), 120) // where the structure is
+			for at := 0; at < early; at += max(1, early/40) {
 				damaged := slices.Clone(said)
 				damaged[at] ^= 0xff
 				synctest.Test(t, func(t *testing.T) {
