@@ -56,7 +56,7 @@ func (r *Resolver) relate(a, b *stay, index uint32) (edge, apartness, bool) {
 	if together(a, b) {
 		return r.relateAtOnce(a, b, index)
 	}
-	c := r.compare(latest(a.seen), earliest(b.seen))
+	c := r.compare(a.place, b.place, latest(a.seen), earliest(b.seen))
 	if a.place == b.place {
 		c.score += samePlace
 	}
@@ -96,7 +96,7 @@ func (r *Resolver) relateAtOnce(a, b *stay, index uint32) (edge, apartness, bool
 				if x.value == index && y.value == index && r.sameStart(x, y) {
 					return edge{
 						a, b, weights()[sortMAC].same, "one SNMP engine with one boot count and moment of start answers at both",
-						ids(x.first.id, y.first.id),
+						ids(a.place.sights[x.first].id, b.place.sights[y.first].id),
 					}, apartness{}, true
 				}
 			}
@@ -134,18 +134,21 @@ func has(s *stay, k trackKey, v uint32) bool {
 
 // shownBy are the last observation of a value in a and the first of it in b.
 func (r *Resolver) shownBy(a, b *stay, index uint32) []int64 {
-	var x, y sight
+	x, y := int32(-1), int32(-1)
 	for _, s := range a.seen {
-		if s.value == index && (x.content == 0 && x.at == 0 || s.last.at > x.at) {
-			x = s.last
+		if s.value == index {
+			x = max(x, s.last)
 		}
 	}
 	for _, s := range b.seen {
-		if s.value == index && (y.at == 0 || s.first.at < y.at) {
+		if s.value == index && (y < 0 || s.first < y) {
 			y = s.first
 		}
 	}
-	return ids(x.id, y.id)
+	if x < 0 || y < 0 {
+		return nil
+	}
+	return ids(a.place.sights[x].id, b.place.sights[y].id)
 }
 
 // ids lists observations, rising and without those that are not recorded.

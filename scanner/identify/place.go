@@ -90,7 +90,7 @@ type seen struct {
 	key         trackKey
 	value       uint32
 	mark        uint32
-	first, last sight
+	first, last int32 // into place.sights
 	inferred    inference
 }
 
@@ -182,7 +182,12 @@ func (r *Resolver) place(addr netip.Addr) *place {
 	return p
 }
 
+// leafMarks are the identifiers in the certificate of a server that was seen to
+// hold its key. What was only presented in traffic, anyone can forge.
 func (r *Resolver) leafMarks(o *evidence.Observation) []mark {
+	if o.Method == evidence.Passive && o.Facts.TLS.Possession != evidence.PossessionVerified {
+		return nil
+	}
 	for _, p := range o.Certs {
 		if p.Role != evidence.RoleServer || p.Position != 0 {
 			continue
@@ -345,7 +350,8 @@ func (r *Resolver) macOf(c uint32) uint32 {
 func (r *Resolver) sweep(p *place, lo, hi int) sweep {
 	w := sweep{lo: lo, hi: hi}
 	var many []trackKey
-	for _, s := range p.sights[lo:hi] {
+	for at, s := range p.sights[lo:hi] {
+		at := int32(lo + at)
 		for _, m := range r.contents[s.content].marks {
 			h := &r.marks[m]
 			if h.sort == sortCertificate {
@@ -358,11 +364,11 @@ func (r *Resolver) sweep(p *place, lo, hi int) sweep {
 			i := slices.IndexFunc(w.seen, func(x seen) bool { return x.key == k })
 			switch {
 			case i < 0:
-				w.seen = append(w.seen, seen{key: k, value: h.value, mark: m, first: s, last: s})
+				w.seen = append(w.seen, seen{key: k, value: h.value, mark: m, first: at, last: at})
 			case w.seen[i].value != h.value:
 				many = append(many, k)
 			default:
-				w.seen[i].last = s
+				w.seen[i].last = at
 			}
 		}
 	}

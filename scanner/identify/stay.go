@@ -28,10 +28,10 @@ func (r *Resolver) stays(p *place) []*stay {
 		if len(out) > 0 {
 			s := out[len(out)-1]
 			now := latest(s.seen)
-			c := r.compare(now, w.seen)
+			c := r.compare(p, p, now, w.seen)
 			if len(c.differ) > 0 || len(c.same) == 0 {
 				next := ahead(sweeps[i:], now)
-				if c = r.compare(now, next); len(c.same) == 0 && len(c.differ) == 0 {
+				if c = r.compare(p, p, now, next); len(c.same) == 0 && len(c.differ) == 0 {
 					c.differ, c.shown = p.gone(now, next)
 				}
 			}
@@ -59,9 +59,9 @@ func (p *place) gone(before, after []seen) (differ []sort, shown [2]int64) {
 			continue
 		}
 		for _, a := range before {
-			if a.key.sort.isKey() && p.failed(b.first.run, a.key.port()) && !slices.Contains(differ, a.key.sort) {
+			if a.key.sort.isKey() && p.failed(p.sights[b.first].run, a.key.port()) && !slices.Contains(differ, a.key.sort) {
 				differ = append(differ, a.key.sort)
-				shown = [2]int64{a.last.id, b.first.id}
+				shown = [2]int64{p.sights[a.last].id, p.sights[b.first].id}
 			}
 		}
 	}
@@ -207,7 +207,7 @@ func latest(all []seen) []seen {
 		switch {
 		case i < 0:
 			out = append(out, n)
-		case n.last.at >= out[i].last.at:
+		case n.last >= out[i].last:
 			out[i] = n
 		}
 	}
@@ -222,7 +222,7 @@ func earliest(all []seen) []seen {
 		switch {
 		case i < 0:
 			out = append(out, n)
-		case n.first.at < out[i].first.at:
+		case n.first < out[i].first:
 			out[i] = n
 		}
 	}
@@ -248,9 +248,10 @@ func join(all []sort) string {
 	return strings.Join(names, ", ")
 }
 
-// compare weighs what a device had before against what is seen after. Each sort
+// compare weighs what a device had before, at place p, against what is seen after,
+// at place q. Each sort
 // of identifier counts once.
-func (r *Resolver) compare(before, after []seen) comparison {
+func (r *Resolver) compare(p, q *place, before, after []seen) comparison {
 	var c comparison
 	var same, differ [numSorts]bool
 	card := weights()[sortMAC].same
@@ -264,7 +265,7 @@ func (r *Resolver) compare(before, after []seen) comparison {
 			case a.value != b.value:
 				if !differ[k] && k != sortBoot {
 					differ[k] = true
-					c.shown = [2]int64{a.last.id, b.first.id}
+					c.shown = [2]int64{p.sights[a.last].id, q.sights[b.first].id}
 				}
 			case !r.values[a.value].shared:
 				if k != sortBoot || r.sameStart(a, b) {
