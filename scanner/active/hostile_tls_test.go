@@ -71,7 +71,7 @@ func (c *cut) Write(p []byte) (int, error) {
 	c.left -= n
 	c.sent.Add(int64(n))
 	if err == nil && n < len(p) {
-		c.Conn.Close()
+		c.Close()
 		return n, io.ErrClosedPipe
 	}
 	return n, err

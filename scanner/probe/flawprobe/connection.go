@@ -103,7 +103,10 @@ func (c *connection) refusal(flaw evidence.Flaw, failure error) (evidence.Shown,
 
 // ordinarySuites are what common servers up to TLS 1.2 have.
 func ordinarySuites() []uint16 {
-	return append([]uint16{0xc02b, 0xc02f, 0xc02c, 0xc030, 0xc009, 0xc013, 0xc00a, 0xc014, 0x009e, 0x0033, 0x0039}, rsaSuites()...)
+	return append([]uint16{
+		0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc023, 0xc027, 0xc009, 0xc013, 0xc00a, 0xc014,
+		0x009e, 0x009f, 0x0067, 0x0033, 0x0039, 0x0032, 0x0016,
+	}, rsaSuites()...)
 }
 
 // rsaSuites are those with RSA key transport.
@@ -118,8 +121,10 @@ var errNoFlight = errors.New("the answer is no flight of TLS 1.2 or below")
 func (c *connection) open(s scanner.Session) error {
 	h := tlswire.ClientHello{
 		Version: tlswire.VersionTLS12, Suites: c.suites, RenegotiationInfo: true, Heartbeat: c.beats,
-		Groups:           []uint16{29, 23, 24, 25},
-		SignatureSchemes: []uint16{0x0403, 0x0503, 0x0603, 0x0804, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201},
+		Groups: []uint16{29, 23, 24, 25},
+		SignatureSchemes: []uint16{
+			0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201, 0x0202,
+		},
 	}
 	if name := s.Endpoint().Name; len(name) <= 64 {
 		h.ServerName = name
