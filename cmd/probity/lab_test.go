@@ -160,6 +160,7 @@ func TestLab_truth(t *testing.T) {
 			if diff := cmp.Diff(want, negatives(t, db)); diff != "" {
 				t.Errorf("fails and warns (-truth +found):\n%s", diff)
 			}
+			wantIdentities(t, truth, db)
 			probity(t, exitQualified, "verify", "--db", db)
 		})
 	}
