@@ -168,8 +168,10 @@ func TestPeer_announcements(t *testing.T) {
 	}
 	judge := map[string][]string{}
 	for _, q := range []struct{ filter, fields string }{
-		{"arp", "arp.src.hw_mac"}, {"icmpv6.type == 135 and icmpv6.opt.src_linkaddr", "icmpv6.opt.src_linkaddr"},
-		{"lldp", "lldp.tlv.system.name lldp.tlv.system.desc lldp.chassis.id.mac"}, {"cdp", "cdp.deviceid cdp.platform cdp.software_version"},
+		{"arp", "arp.src.hw_mac"},
+		{"icmpv6.type == 135 and icmpv6.opt.src_linkaddr", "icmpv6.opt.src_linkaddr"},
+		{"lldp", "lldp.tlv.system.name lldp.tlv.system.desc lldp.chassis.id.mac"},
+		{"cdp", "cdp.deviceid cdp.platform cdp.software_version"},
 		{"dhcp.type == 1", "dhcp.option.hostname dhcp.option.vendor_class_id dhcp.hw.mac_addr dhcp.option.request_list_item"},
 		{"mdns and dns.flags.response == 1 and dns.a", "dns.resp.name dns.resp.type"},
 	} {
