@@ -8,6 +8,12 @@
 // is counted and not looked at. No payload, data set or message body reaches an
 // observation.
 //
+// A packet goes through [Read] in one goroutine: the decoder peels tunnels off and
+// puts fragments together, the table finds the connection, a half puts one
+// direction in order, a session reads it. What comes of a connection goes to the
+// emitter, which checks signatures, leaves out repeats and calls the sink, beside
+// the packets. Limits of time go by the times of the capture.
+//
 // Traffic is hostile. The table of connections, what is kept of each and what is
 // kept in all are bounded; whatever is lost to a bound, to damage or to a panic
 // is counted in [Stats] and makes the reading incomplete. A passive sighting is
