@@ -203,6 +203,10 @@ func words(f evidence.Facts) []string {
 		}
 	}
 	switch {
+	case f.TLS != nil && f.TLS.OCSP != nil:
+		for _, status := range f.TLS.OCSP.Statuses {
+			add("stapled OCSP response: " + status.Status)
+		}
 	case f.SSH != nil:
 		add(f.SSH.Version)
 	case f.DICOM != nil && f.DICOM.PDU == "ac":
@@ -246,8 +250,11 @@ func (h *heard) finish() Service {
 		}
 		parts = append(parts, text)
 	}
-	if s.CertificateHidden {
+	switch {
+	case s.CertificateHidden && h.endpoint.Transport == evidence.TCP:
 		parts = append(parts, "certificate not observable passively (TLS 1.3): scan --from-passive asks for it")
+	case s.CertificateHidden:
+		parts = append(parts, "certificate not observable passively (TLS 1.3)")
 	}
 	const most = 6
 	list := slices.Sorted(maps.Keys(h.words))

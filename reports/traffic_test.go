@@ -32,8 +32,10 @@ func heardInput(t *testing.T) Input {
 	add(endpoint("192.0.2.10", 8443), evidence.KindTLS, tls(0x0303, evidence.TLSFacts{Possession: evidence.PossessionVerified}), "one")
 	add(endpoint("192.0.2.10", 8443), evidence.KindTLS, tls(0x0304, evidence.TLSFacts{CertificateHidden: true}))
 	add(endpoint("192.0.2.20", 25), evidence.KindTLS, tls(0x0301, evidence.TLSFacts{Carrier: "smtp", Possession: evidence.PossessionRefuted}), "two")
-	add(endpoint("192.0.2.21", 443), evidence.KindTLS, tls(0x0303, evidence.TLSFacts{}), "three")
-	add(endpoint("192.0.2.22", 443), evidence.KindTLS, tls(0x0304, evidence.TLSFacts{Carrier: "quic", CertificateHidden: true}))
+	add(endpoint("192.0.2.21", 443), evidence.KindTLS, tls(0x0303, evidence.TLSFacts{OCSP: &evidence.OCSPFacts{Statuses: []evidence.OCSPStatus{{Serial: "01", Status: "revoked"}}}}), "three")
+	quic := endpoint("192.0.2.22", 443)
+	quic.Transport = evidence.UDP
+	add(quic, evidence.KindTLS, tls(0x0304, evidence.TLSFacts{Carrier: "quic", CertificateHidden: true}))
 	add(endpoint("192.0.2.23", 443), evidence.KindTLS, tls(0, evidence.TLSFacts{})) // only a hello
 	add(endpoint("192.0.2.24", 5353), evidence.KindIdentity, evidence.Facts{Identity: &evidence.IdentityFacts{Protocol: "mdns", Model: hostile, Hostnames: []string{"pump"}}})
 	add(endpoint("192.0.2.25", 23), evidence.KindBanner, evidence.Facts{Banner: &evidence.BannerFacts{Protocol: "telnet"}})
@@ -51,8 +53,8 @@ func TestBuild_traffic(t *testing.T) {
 	want := []string{
 		"tcp/192.0.2.10:8443 tls: TLS 1.2, TLS 1.3; 1 certificate, its key signed the handshake; certificate not observable passively (TLS 1.3): scan --from-passive asks for it",
 		"tcp/192.0.2.20:25 smtp+tls: TLS 1.0; 1 certificate, but the signature of the handshake is not of its key",
-		"tcp/192.0.2.21:443 tls: TLS 1.2; 1 certificate, presented without proof of its key",
-		"tcp/192.0.2.22:443 quic: TLS 1.3; certificate not observable passively (TLS 1.3): scan --from-passive asks for it",
+		"tcp/192.0.2.21:443 tls: TLS 1.2; 1 certificate, presented without proof of its key; stapled OCSP response: revoked",
+		"udp/192.0.2.22:443 quic: TLS 1.3; certificate not observable passively (TLS 1.3)",
 		"tcp/192.0.2.24:5353 mdns: ",
 		"tcp/192.0.2.25:23 telnet: spoken",
 	}
