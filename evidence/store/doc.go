@@ -15,6 +15,11 @@
 // was written anew with the signing key, unless it is given a checkpoint that
 // someone kept elsewhere; nor whether what the network said was true.
 //
+// A row waits in memory until its transaction has enough of them for one
+// statement, and the rows of a table are appended in the order of their kind, so
+// that a row comes after those it points to. The CHECK constraints of the schema
+// are evaluated by this package before a row is hashed, and again by Verify.
+//
 // Invariant: what a method has reported as kept is on disk, whole, with its
 // leaves, in the transaction that keeps it; a row is never changed again. One
 // process writes at a time, any number read. The package needs a Unix system for

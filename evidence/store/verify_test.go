@@ -333,6 +333,11 @@ func TestVerify_semantics(t *testing.T) {
 			f := evidence.Finding{Key: evidence.Digest{9}, Severity: evidence.Low, Outcome: evidence.Fail}
 			_, b.err = b.insertFinding(4, 1, &f)
 		}},
+		"word that the schema does not have": {"does not satisfy outcome IN(", func(b *batch) {
+			b.s.checks[kindFinding] = nil
+			f := evidence.Finding{Key: evidence.Digest{9}, Severity: evidence.Low, Outcome: "odd"}
+			_, b.err = b.insertFinding(4, 1, &f)
+		}},
 		"rule of another catalogue": {"not in the catalogue of its run", func(b *batch) {
 			f := evidence.Finding{Key: evidence.Digest{9}, Severity: evidence.Low, Outcome: evidence.Pass}
 			_, b.err = b.insertFinding(4, 2, &f)

@@ -239,8 +239,7 @@ func (g *grab) complete(now func() time.Time) error {
 	}
 	handshake, err1 := newProtection(g.keys.suite, g.keys.client)
 	after, err2 := newProtection(g.keys.suite, clientSecret)
-	server, err3 := newProtection(g.keys.suite, serverSecret)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
 	var certificate []byte
@@ -259,6 +258,10 @@ func (g *grab) complete(now func() time.Time) error {
 	goodbye := after.seal(tlswire.Alert, []byte{1, alertCloseNotify})
 	if !a.asked13 && !g.offer.ticket {
 		_, err := g.conn.Write(append(flight, goodbye...))
+		return err
+	}
+	server, err := newProtection(g.keys.suite, serverSecret)
+	if err != nil {
 		return err
 	}
 	if _, err := g.conn.Write(flight); err != nil {

@@ -13,7 +13,6 @@ import (
 	"slices"
 
 	"golang.org/x/crypto/chacha20poly1305"
-	"golang.org/x/crypto/cryptobyte"
 
 	"probity/internal/wire/tlswire"
 )
@@ -74,14 +73,20 @@ func newSchedule(suite uint16, shared, transcript []byte) (*schedule, error) {
 		return nil, fmt.Errorf("handshake secret: %w", err)
 	}
 	var err1, err2 error
-	s.client, err1 = s.derive(s.secret, "c hs traffic", transcript)
-	s.server, err2 = s.derive(s.secret, "s hs traffic", transcript)
+	digest := sum(newHash, transcript)
+	s.client, err1 = s.expand(s.secret, "c hs traffic", digest)
+	s.server, err2 = s.expand(s.secret, "s hs traffic", digest)
 	return s, errors.Join(err1, err2)
 }
 
 // derive is Derive-Secret of RFC 8446 section 7.1.
 func (s *schedule) derive(secret []byte, label string, transcript []byte) ([]byte, error) {
-	return expandLabel(s.newHash, secret, label, sum(s.newHash, transcript), s.newHash().Size())
+	return s.expand(secret, label, sum(s.newHash, transcript))
+}
+
+// expand is the same with the hash of the transcript.
+func (s *schedule) expand(secret []byte, label string, digest []byte) ([]byte, error) {
+	return expandLabel(s.newHash, secret, label, digest, len(digest))
 }
 
 // master is the Master Secret.
@@ -104,8 +109,9 @@ func (s *schedule) application(transcript []byte) (client, server []byte, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err1 := s.derive(master, "c ap traffic", transcript)
-	server, err2 := s.derive(master, "s ap traffic", transcript)
+	digest := sum(s.newHash, transcript)
+	client, err1 := s.expand(master, "c ap traffic", digest)
+	server, err2 := s.expand(master, "s ap traffic", digest)
 	return client, server, errors.Join(err1, err2)
 }
 
@@ -136,14 +142,11 @@ func (s *schedule) finished(transcript []byte) ([]byte, error) {
 
 // expandLabel is HKDF-Expand-Label of RFC 8446 section 7.1.
 func expandLabel(newHash func() hash.Hash, secret []byte, label string, context []byte, length int) ([]byte, error) {
-	var b cryptobyte.Builder
-	b.AddUint16(uint16(length))
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte("tls13 " + label)) })
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(context) })
-	info, err := b.Bytes()
-	if err != nil {
-		return nil, fmt.Errorf("label %q: %w", label, err)
-	}
+	const prefix = "tls13 "
+	info := make([]byte, 0, 4+len(prefix)+len(label)+len(context))
+	info = append(info, byte(length>>8), byte(length), byte(len(prefix)+len(label)))
+	info = append(append(info, prefix...), label...)
+	info = append(append(info, byte(len(context))), context...)
 	out, err := hkdf.Expand(newHash, secret, string(info), length)
 	if err != nil {
 		return nil, fmt.Errorf("label %q: %w", label, err)
