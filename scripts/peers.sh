@@ -8,7 +8,7 @@ peers=(
   openssl:openssl nmap:nmap sslscan:sslscan gnutls-serv:gnutls-bin nginx:nginx-light storescp:dcmtk echoscu:dcmtk dcmqrscp:dcmtk
   Orthanc:orthanc sshd:openssh-server gpg:gnupg ssh-keygen:openssh-client ssh-keyscan:openssh-client
   mosquitto:mosquitto mosquitto_pub:mosquitto-clients snmpd:snmpd snmpget:snmp
-  curl:curl tshark:tshark editcap:wireshark-common mergecap:wireshark-common dumpcap:wireshark-common tcpdump:tcpdump ndpiReader:libndpi-bin setpriv:util-linux sqlite3:sqlite3 ip:iproute2 Xtigervnc:tigervnc-standalone-server
+  curl:curl tshark:tshark editcap:wireshark-common mergecap:wireshark-common dumpcap:wireshark-common tcpdump:tcpdump ndpiReader:libndpi-bin setpriv:util-linux setcap:libcap2-bin sqlite3:sqlite3 ip:iproute2 Xtigervnc:tigervnc-standalone-server
   avahi-daemon:avahi-daemon dhclient:isc-dhcp-client miniupnpd:miniupnpd wsdd:wsdd chromium:chromium
 )
 
