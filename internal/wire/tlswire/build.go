@@ -74,7 +74,9 @@ func (h ClientHello) addExtensions(b *cryptobyte.Builder) {
 		addExtension(b, extExtendedMasterSecret, func(*cryptobyte.Builder) {})
 	}
 	if h.RenegotiationInfo && !slices.Contains(h.Suites, EmptyRenegotiationInfoSCSV) {
-		addExtension(b, extRenegotiationInfo, func(b *cryptobyte.Builder) { b.AddUint8(0) })
+		addExtension(b, extRenegotiationInfo, func(b *cryptobyte.Builder) {
+			b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(h.Renegotiated) })
+		})
 	}
 	if len(h.Groups) > 0 {
 		addExtension(b, extSupportedGroups, func(b *cryptobyte.Builder) { addUint16s16(b, h.Groups) })

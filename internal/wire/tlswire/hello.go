@@ -68,7 +68,10 @@ type ClientHello struct {
 	// RenegotiationInfo is written as an extension, and as the signalling suite
 	// in an SSL 3.0 hello (RFC 5746 section 3.4). Reading takes either.
 	RenegotiationInfo bool
-	StatusRequest     bool // RFC 6066 section 8
+	// Renegotiated is the content of that extension in a second hello: the
+	// verify_data of the client's last Finished. Only a hello to be sent has it.
+	Renegotiated  []byte
+	StatusRequest bool // RFC 6066 section 8
 	// SessionTicket asks for a ticket without having one (RFC 5077 section 3.2).
 	SessionTicket bool
 	// Ticket is the content of that extension: a ticket from an earlier handshake.

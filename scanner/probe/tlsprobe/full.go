@@ -2,6 +2,7 @@ package tlsprobe
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/zmap/zcrypto/tls"
@@ -29,13 +30,21 @@ func handshake(ctx context.Context, s scanner.Session, o offer) (evidence.Observ
 		probe.Fail(&obs, "connect", err)
 		return obs, nil
 	}
-	wire := probe.NewTap(&frugal{Conn: c, left: clientBytes}, maxFlight)
-	client := tls.Client(wire, config(s, o))
+	frugally := &frugal{Conn: c, left: clientBytes}
+	settings, secret := config(s, o), &keyLog{}
+	if o.session != nil {
+		frugally.left, settings.KeyLogWriter = sessionBytes, secret
+	}
+	wire := probe.NewTap(frugally, maxFlight)
+	client := tls.Client(wire, settings)
 	failure := client.Handshake()
 	sent, received := wire.Seal() // what follows may be application data
 	a.feed(received)
-	complete := failure == nil
-	if complete {
+	complete, asked := failure == nil, false
+	if complete && o.session != nil {
+		asked, err = renegotiate(frugally, a, &obs, sent, received, secret.secret, s.Now)
+	}
+	if complete && !asked {
 		// close_notify, without waiting for the answer; Close reports only that
 		// the peer was gone first.
 		_ = client.Close()
@@ -50,7 +59,7 @@ func handshake(ctx context.Context, s scanner.Session, o offer) (evidence.Observ
 		f, given := obs.Facts.TLS, len(o.session.ticket.Value) > 0
 		f.SessionTicket, f.TicketKey = &given, o.session.ticket.Name()
 	}
-	return obs, ctx.Err()
+	return obs, errors.Join(err, ctx.Err())
 }
 
 func config(s scanner.Session, o offer) *tls.Config {

@@ -18,11 +18,12 @@ const (
 	// fewSuites is for stacks that refused more.
 	fewSuites = 48
 
-	fullBytes   = 900  // of a handshake of TLS 1.3, second hello and Finished included
-	clientBytes = 1000 // of a full handshake up to TLS 1.2
-	helloBytes  = 536  // of any other hello
-	smallBytes  = 256  // of a hello for stacks with a small buffer
-	manyBytes   = 1024 // of a hello of an enumeration
+	fullBytes    = 900  // of a handshake of TLS 1.3, second hello and Finished included
+	clientBytes  = 1000 // of a full handshake up to TLS 1.2
+	sessionBytes = 1600 // of one that asks for a session and for a second handshake
+	helloBytes   = 536  // of any other hello
+	smallBytes   = 256  // of a hello for stacks with a small buffer
+	manyBytes    = 1024 // of a hello of an enumeration
 
 	recordHeader = 5
 )

@@ -82,6 +82,8 @@ func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 	plain := out[0]
 	plain.What, plain.When = "TLS handshake, TLS 1.0 to 1.3, without names of application protocols", "only if the server refused the first for its names"
 	out = append(out, plain)
+	out[2].What, out[2].MaxBytes = "TLS handshake of at most TLS 1.2, without client certificate, and a hello within it", sessionBytes
+	out[2].Why, out[2].When = "sessions, whether a client certificate is required, whether clients may renegotiate", "only if the server speaks TLS 1.2 or below"
 	resume := scanner.Exchange{
 		What: "ClientHello that resumes the session of an earlier handshake", MaxBytes: resumeBytes,
 		Why: "whether sessions are resumed", When: "only if the server gave one",

@@ -2,6 +2,9 @@ package tlsprobe
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"probity/evidence"
@@ -9,6 +12,42 @@ import (
 	"probity/internal/wire/tlswire"
 	"probity/scanner"
 )
+
+// TestPeer_renegotiation asks OpenSSL for a second handshake, which it begins only
+// where it was told to, with every kind of record protection.
+func TestPeer_renegotiation(t *testing.T) {
+	paths := peer.Require(t, "openssl")
+	cert, key := keyPair(t, paths["openssl"], "rsa", "-newkey", "rsa:2048")
+	for _, suite := range []string{
+		"-tls1_2 ECDHE-RSA-AES256-GCM-SHA384", "-tls1_2 ECDHE-RSA-CHACHA20-POLY1305", "-tls1_2 AES256-SHA256", "-tls1_1 ECDHE-RSA-AES256-SHA", "-tls1 AES128-SHA",
+	} {
+		for _, allowed := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/%v", suite, allowed), func(t *testing.T) {
+				t.Parallel()
+				version, name, _ := strings.Cut(suite, " ")
+				port := freePort(t)
+				args := []string{"s_server", "-www", "-cert", cert, "-key", key, "-accept", port, version, "-cipher", name + ":@SECLEVEL=0"}
+				if allowed {
+					args = append(args, "-client_renegotiation")
+				}
+				m := start(t, port, paths["openssl"], args...)
+				m.level = scanner.Exhaustive
+				obs, err := New().Probe(t.Context(), m, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				i := slices.IndexFunc(obs, func(o evidence.Observation) bool { return o.Facts.TLS.Offer == evidence.OfferSession })
+				if i < 0 {
+					t.Fatalf("no session was asked for%s", listing(obs))
+				}
+				f := obs[i].Facts.TLS
+				if f.ClientRenegotiation == nil || *f.ClientRenegotiation != allowed || f.Handshake != evidence.StageComplete {
+					t.Errorf("%v, %q%s", f.ClientRenegotiation, obs[i].Detail, listing(obs))
+				}
+			})
+		}
+	}
+}
 
 // TestPeer_sessions asks OpenSSL and GnuTLS for sessions, in every way in which
 // they give them.
