@@ -61,7 +61,7 @@ func serverClaims(o evidence.Observation, read memo) []evidence.Claim {
 	case f.SNMP != nil:
 		d.engine(o)
 	}
-	if len(d.out) == 0 && f.TLS != nil { // what runs inside is not seen
+	if len(d.out) == 0 && f.TLS != nil && !f.TLS.NotTLS { // what runs inside is not seen
 		d.show("port", fingerprint.Port, fmt.Sprintf("%s/%d", o.Endpoint.Transport, o.Endpoint.Port), 0)
 	}
 	return d.out

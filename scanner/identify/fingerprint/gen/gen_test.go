@@ -67,9 +67,10 @@ func TestRegistry_merge(t *testing.T) {
 		"00AA01\t-\tMA-L\tMindray Old\tMindray\tmonitoring\thigh\told\tverified\n"+
 		"00AA02\t-\tMA-L\tDrager\tDräger\tventilation\thigh\told\tverified\n"+
 		"00AA03\t-\tMA-L\tSold Medical\tSold Medical\tmonitoring\thigh\told\tverified\n"+
+		"00AA09\t-\tMA-L\tMasimo Corp\tMasimo\tmonitoring\thigh\told\tverified\n"+
 		"00AA04\t-\tMA-L\tMemory\tMemory\tmonitoring\thigh\told\trecalled\n")
 	head := "Registry,Assignment,Organization Name,Organization Address\n"
-	write("oui.csv", head+"MA-L,00AA01,\"Mindray Co., Ltd.\",x\nMA-L,00AA03,Other Toys,x\nMA-L,00AA05,Masimo Corporation,x\nMA-L,00AA06,Toys,x\n")
+	write("oui.csv", head+"MA-L,00AA01,\"Mindray Co., Ltd.\",x\nMA-L,00AA03,Other Toys,x\nMA-L,00AA05,Masimo Corporation,x\nMA-L,00AA06,Toys,x\nMA-L,00AA08,Dell Inc.,x\n")
 	write("mam.csv", head+"MA-M,00AA071,Masimo Corporation,x\n")
 	write("oui36.csv", head)
 	npm := write("index.json", `{"00AA02":"Mindray Medical\nsome street"}`)
@@ -86,6 +87,7 @@ func TestRegistry_merge(t *testing.T) {
 		"00aa02 Mindray Medical Mindray npm oui-data",
 		"00aa05 Masimo Corporation Masimo Debian ieee-data",
 		"00aa071 Masimo Corporation Masimo Debian ieee-data",
+		"00aa09 Masimo Corp Masimo old",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)

@@ -249,8 +249,14 @@ func ouiTable(data, ieee, npm string) (out [][]string, report []string, err erro
 	if err != nil && len(registries) > 0 {
 		return nil, nil, err
 	}
+	makers := map[string]bool{} // of medical devices, as the research table has them
+	for _, row := range known {
+		if name, ok := set.Manufacturer(row[1]); ok {
+			makers[name] = true
+		}
+	}
 	for _, reg := range registries {
-		report = append(report, reg.merge(known, set)...)
+		report = append(report, reg.merge(known, makers, set)...)
 	}
 	for _, prefix := range slices.Sorted(maps.Keys(known)) {
 		out = append(out, known[prefix])
@@ -264,12 +270,13 @@ type registry struct {
 	owners map[string]string // by prefix in lower-case hex digits
 }
 
-// merge adds the assignments of known manufacturers, and follows those that
-// changed hands.
-func (g registry) merge(known map[string][]string, set *fingerprint.Set) (report []string) {
+// merge adds the assignments of known makers of medical devices, and follows those
+// that changed hands.
+func (g registry) merge(known map[string][]string, makers map[string]bool, set *fingerprint.Set) (report []string) {
 	for _, prefix := range slices.Sorted(maps.Keys(g.owners)) {
 		owner := g.owners[prefix]
 		name, medical := set.Manufacturer(owner)
+		medical = medical && makers[name]
 		row, have := known[prefix]
 		switch {
 		case have && sameOwner(row[1], owner):
@@ -348,7 +355,7 @@ func (g registry) readIEEE(path string) error {
 	}
 	for _, row := range rows[min(1, len(rows)):] {
 		if len(row) >= 3 {
-			g.owners[strings.ToLower(row[1])] = row[2]
+			g.owners[strings.ToLower(row[1])] = strings.Join(strings.Fields(row[2]), " ")
 		}
 	}
 	return nil
