@@ -157,7 +157,7 @@ func TestRead_leak(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := map[string][]byte{}
-	for range 200 { // until what was read is in the log of the open database
+	for range 800 { // until what was read is in the log of the open database
 		for name, b := range filesOf(t, filepath.Dir(db)) {
 			held["open "+name] = b
 		}
@@ -288,7 +288,10 @@ func TestRead_core(t *testing.T) {
 	if _, err := stdin.Write(p.pcap); err != nil {
 		t.Fatal(err)
 	}
-	for len(filesOf(t, filepath.Dir(args[3]))) == 0 { // until it reads
+	for range 1000 { // until it reads
+		if len(filesOf(t, filepath.Dir(args[3]))) > 0 {
+			break
+		}
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err := cmd.Process.Signal(syscall.SIGABRT); err != nil {
