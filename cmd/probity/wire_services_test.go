@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -41,7 +42,8 @@ events {}
 http { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
   root %[1]s; server { listen 127.6.0.1:80; listen 127.6.0.1:8443 ssl; ssl_certificate %[2]s; ssl_certificate_key %[3]s; } }`, dir, id.cert, id.key)))
 	start(t, []string{"127.6.0.2:1883"}, paths["mosquitto"], "-c", file("mosquitto.conf", "listener 1883 127.6.0.2\nallow_anonymous true\n"))
-	start(t, []string{"127.6.0.3:5900"}, paths["Xtigervnc"], ":97", "-rfbport", "5900", "-interface", "127.6.0.3", "-SecurityTypes", "None", "-nolisten", "unix")
+	display := fmt.Sprintf(":%d", 1000+rand.IntN(50000)) // its lock is shared by all namespaces
+	start(t, []string{"127.6.0.3:5900"}, paths["Xtigervnc"], display, "-rfbport", "5900", "-interface", "127.6.0.3", "-SecurityTypes", "None", "-nolisten", "unix")
 	start(t, []string{"127.6.0.4:11112"}, paths["storescp"], "--ignore", "11112")
 	start(t, []string{"127.6.0.5:161"}, paths["snmpd"], "-f", "-Lo", "-C", "-c", file("snmpd.conf", "rocommunity ward-3-secret 127.0.0.0/8\n"),
 		"-p", filepath.Join(dir, "snmpd.pid"), "udp:127.6.0.5:161", "tcp:127.6.0.5:161") // TCP is for the readiness only
@@ -111,9 +113,17 @@ func TestPeer_ledgerAgreesWithCapture_services(t *testing.T) {
 	targets := serveServices(t)
 	w := newWire(t)
 	probity(t, exitOK, append([]string{"plan"}, targets...)...)
-	if n := w.settle(t); n != 0 {
-		t.Fatalf("planning sent %d packets", n)
+	w.settle(t) // the peers may still be closing the connections that showed that they listen
+	w.mu.Lock()
+	for client, d := range w.sockets {
+		if d.server.Port() == discardPort {
+			delete(w.sockets, client)
+		}
 	}
+	if n := len(w.flows) + len(w.sockets); n != 0 {
+		t.Errorf("planning made %d connections", n)
+	}
+	w.mu.Unlock()
 	db := scanned(t, exitOK, append(slices.Clone(targets), "--probes", "standard", "--fail-on", "none")...)
 	w.settle(t)
 	w.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mrand "math/rand/v2"
 	"net"
 	"net/netip"
 	"net/url"
@@ -316,12 +317,12 @@ func TestPeer_mosquitto(t *testing.T) {
 
 func TestPeer_tigervnc(t *testing.T) {
 	xvnc := peer.Require(t, "Xtigervnc")["Xtigervnc"]
-	for i, tt := range []struct {
+	for _, tt := range []struct {
 		types string
 		want  []int
 	}{{"None", []int{1}}, {"VncAuth,TLSVnc", []int{19, 2}}} {
 		at := place(t)
-		start(t, at, xvnc, fmt.Sprintf(":%d", 90+i), "-rfbport", fmt.Sprint(at.Port), "-interface", "127.0.0.1", "-SecurityTypes", tt.types, "-PasswordFile", write(t, "passwd", make([]byte, 8)), "-nolisten", "unix")
+		start(t, at, xvnc, fmt.Sprintf(":%d", 1000+mrand.IntN(50000)), "-rfbport", fmt.Sprint(at.Port), "-interface", "127.0.0.1", "-SecurityTypes", tt.types, "-PasswordFile", write(t, "passwd", make([]byte, 8)), "-nolisten", "unix")
 		f := probed(t, vncprobe.New(), direct{endpoint: at})[0].Facts.VNC
 		if diff := cmp.Diff(&evidence.VNCFacts{Version: "3.8", Types: tt.want}, f); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.types, diff)
