@@ -75,7 +75,8 @@ func matrix(b *testing.B, others ...scannerOf) {
 			for b.Loop() {
 				ours(b, scanner.Exhaustive, c.address)
 			}
-			b.ReportMetric(float64(c.exhaustive.connections), "conns")
+			b.ReportMetric(float64(c.enumeration), "conns")
+			b.ReportMetric(float64(c.exhaustive.connections), "all-conns")
 			b.ReportMetric(float64(bound(c.exhaustive)), "bound")
 			b.ReportMetric(float64(c.gentle.connections), "gentle-conns")
 			for i, other := range others {

@@ -408,6 +408,7 @@ func lacking(server string) string {
 type comparison struct {
 	address            string
 	exhaustive, gentle posture
+	enumeration        int       // connections of exhaustive that are not for server names and sessions
 	others             []posture // in the order of the scanners
 	theirs             []string  // differences that are theirs
 }
@@ -443,13 +444,16 @@ func compare(t testing.TB, s tlsmatrix.Server, keys *tlsmatrix.Keys, others []sc
 		t.Error(line)
 	}
 	// Refusals that do not tell which of suites, groups and schemes was missing.
-	const undecided = 4
+	const undecided = 5
 	portions := 0 // of suites, for a server that bears small hellos only
 	if s.Intolerant || slices.ContainsFunc(all, func(o evidence.Observation) bool { return o.Facts.TLS.Offer == evidence.OfferSmall }) {
 		portions = len(newTables().all)/fewSuites + 1
 	}
-	if limit := bound(out.exhaustive) + surplus(all) + undecided + portions; out.exhaustive.connections > limit {
-		t.Errorf("%d connections, bound %d", out.exhaustive.connections, limit)
+	out.enumeration = len(slices.DeleteFunc(slices.Clone(all), func(o evidence.Observation) bool {
+		return slices.Contains([]evidence.Offer{evidence.OfferName, evidence.OfferSession, evidence.OfferResume}, o.Facts.TLS.Offer)
+	}))
+	if limit := bound(out.exhaustive) + surplus(all) + undecided + portions; out.enumeration > limit {
+		t.Errorf("%d connections, bound %d", out.enumeration, limit)
 	}
 	if out.exhaustive.connections != len(all) {
 		t.Errorf("%d connections, %d observations", out.exhaustive.connections, len(all))
@@ -470,7 +474,7 @@ func compare(t testing.TB, s tlsmatrix.Server, keys *tlsmatrix.Keys, others []sc
 	if len(theirs) > 0 {
 		t.Logf("theirs:\n%s", strings.Join(theirs, "\n"))
 	}
-	t.Logf("exhaustive: %d connections of %d and %d, %v, %v on the device; gentle: %d, %v", out.exhaustive.connections, bound(out.exhaustive), surplus(all), out.exhaustive.wall.Round(time.Millisecond), out.exhaustive.device, out.gentle.connections, out.gentle.device)
+	t.Logf("exhaustive: %d connections of %d and %d, %v, %v on the device; gentle: %d, %v", out.enumeration, bound(out.exhaustive), surplus(all), out.exhaustive.wall.Round(time.Millisecond), out.exhaustive.device, out.gentle.connections, out.gentle.device)
 	for i, p := range out.others {
 		t.Logf("%s: %d connections (%d at once), %v, %v on the device", others[i].name, p.connections, p.simultaneous, p.wall.Round(time.Millisecond), p.device)
 	}
