@@ -27,7 +27,7 @@ type CertificateSubject struct {
 func (s *CertificateSubject) Roles() []evidence.Role { return s.roles }
 
 // Seen reports whether the subject was seen in a role.
-func (s *CertificateSubject) Seen(r evidence.Role) bool { return slices.Contains(s.roles, r) }
+func (s *CertificateSubject) Seen(r evidence.Role) bool { return slices.Contains(s.Roles(), r) }
 
 // Presented returns the certificates that came with the leaf, without repeats.
 func (s *CertificateSubject) Presented() []*Certificate {
