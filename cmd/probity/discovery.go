@@ -144,7 +144,7 @@ func (d *finder) run(ctx context.Context, plan *scanner.Plan, opts *active.Optio
 	result, err := discover.Run(ctx, d.link, d.methods, d.media, plan, discover.Options{
 		Ledger: opts.Ledger, Now: opts.Now, Rate: plan.Rates.Global, Windows: opts.Windows,
 	})
-	opts.Absent = result.Absent
+	opts.Absent, opts.Begun = result.Absent, result.Sent > 0
 	if ctx.Err() != nil || errors.Is(err, scanner.ErrRefused) {
 		return nil //nolint:nilerr // the run of the plan says the same, and why each probe was not sent
 	}

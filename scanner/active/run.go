@@ -47,6 +47,9 @@ type Options struct {
 	BreakerAfter int // 0: [DefaultBreakerAfter]
 	// Windows are the times in which anything may be sent; none: at any time.
 	Windows scanner.Windows
+	// Begun says that something was sent before, in the same run: a window that has
+	// closed since ends the run, and does not refuse it.
+	Begun bool
 	// Past is what earlier parts of this scan did; nil: this is the first.
 	Past *Past
 	// SameAsset names the asset of addresses that are known to belong to one with
@@ -132,7 +135,11 @@ func Run(ctx context.Context, plan *scanner.Plan, opts Options) (Summary, error)
 	r.summary.Started = opts.Now()
 	if len(opts.Windows) > 0 {
 		until, open := opts.Windows.Open(r.summary.Started)
-		if !open {
+		switch {
+		case open:
+		case opts.Begun:
+			cancel(errWindowClosed)
+		default:
 			return Summary{}, fmt.Errorf("run: outside of the scan window: %w", scanner.ErrRefused)
 		}
 		timer := time.AfterFunc(until.Sub(r.summary.Started), func() { cancel(errWindowClosed) })

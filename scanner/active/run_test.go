@@ -642,3 +642,28 @@ func TestRun_oneDevice(t *testing.T) {
 		})
 	})
 }
+
+// TestRun_begun holds what a window that is closed means: before anything was sent
+// a refusal, after that an end with a row for each probe.
+func TestRun_begun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		windows, err := scanner.ParseWindows([]string{"daily 10:00-11:00 UTC"}) // the bubble begins at midnight
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := knocker{name: "tls", dials: 1}
+		p := plan(t, "443", scanner.DefaultRates(), []scanner.Prober{k}, "", "10.0.0.1-3")
+		for _, begun := range []bool{false, true} {
+			n, b := &network{serve: echo}, &book{}
+			opts := options(b, n, k)
+			opts.Windows, opts.Begun = windows, begun
+			sum, err := Run(t.Context(), p, opts)
+			if errors.Is(err, scanner.ErrRefused) == begun || len(n.attempts) != 0 {
+				t.Errorf("begun %t: %d connections, error %v", begun, len(n.attempts), err)
+			}
+			if begun && (len(b.rows) != 3 || !sum.WindowClosed || sum.Skipped != 3 || sum.Interrupted) {
+				t.Errorf("%d rows, summary %+v", len(b.rows), sum)
+			}
+		}
+	})
+}
