@@ -243,8 +243,9 @@ func (m model) show(r *rand.Rand, issuer *issuer, d *corpusDevice) []shown {
 
 // issuer is a certification authority of the hospital.
 type issuer struct {
-	t   testing.TB
-	key *ecdsa.PrivateKey
+	t      testing.TB
+	key    *ecdsa.PrivateKey
+	issued map[string][]byte // one certificate a name is enough here
 }
 
 func newIssuer(t testing.TB) *issuer {
@@ -252,10 +253,24 @@ func newIssuer(t testing.TB) *issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &issuer{t, key}
+	return &issuer{t, key, map[string][]byte{}}
 }
 
 func (i *issuer) issue(org, cn string, r *rand.Rand) shown {
+	der := i.issued[org+cn]
+	if der == nil {
+		der = i.certificate(org, cn, r)
+		i.issued[org+cn] = der
+	}
+	return shown{
+		Facts: evidence.Facts{TLS: &evidence.TLSFacts{
+			Offer: evidence.OfferPassive, Version: 0x0303, Possession: []evidence.Possession{"", evidence.PossessionVerified, evidence.PossessionVerified}[r.IntN(3)],
+		}},
+		certs: []evidence.Presented{{Role: evidence.RoleServer, DER: der}},
+	}
+}
+
+func (i *issuer) certificate(org, cn string, r *rand.Rand) []byte {
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(r.Int64()), NotBefore: t0, NotAfter: t0.AddDate(1, 0, 0),
 		Subject: pkix.Name{Organization: []string{org}, CommonName: cn},
@@ -265,12 +280,7 @@ func (i *issuer) issue(org, cn string, r *rand.Rand) shown {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	return shown{
-		Facts: evidence.Facts{TLS: &evidence.TLSFacts{
-			Offer: evidence.OfferPassive, Version: 0x0303, Possession: []evidence.Possession{"", evidence.PossessionVerified, evidence.PossessionVerified}[r.IntN(3)],
-		}},
-		certs: []evidence.Presented{{Role: evidence.RoleServer, DER: der}},
-	}
+	return der
 }
 
 // figures are what identification of a corpus comes to.
