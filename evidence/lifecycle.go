@@ -13,8 +13,10 @@ type Stay struct {
 	Addr  netip.Addr `json:"address"`
 	First time.Time  `json:"first"`
 	Last  time.Time  `json:"last"`
-	// Ended is true when another device has the address now.
+	// Ended is true when another device has the address now, Left when the device
+	// itself has gone to another address and nobody was seen at this one since.
 	Ended bool `json:"ended,omitzero"`
+	Left  bool `json:"left,omitzero"`
 }
 
 // Join is the reason why two stays are one asset.

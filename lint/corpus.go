@@ -118,6 +118,14 @@ func (c *Corpus) addAssets(assets []evidence.Asset) {
 			}
 		}
 	}
+	// What was seen at an address that a device has left is still of that device.
+	for _, a := range c.assets {
+		for _, s := range a.Stays {
+			if _, taken := c.byAddr[s.Addr]; !taken && !s.Ended {
+				c.byAddr[s.Addr] = a.ID
+			}
+		}
+	}
 }
 
 // Asset returns the id of the asset that an endpoint belongs to, or "".

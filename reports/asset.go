@@ -38,7 +38,8 @@ type AssetStay struct {
 	Address string    `json:"address"`
 	First   time.Time `json:"first"`
 	Last    time.Time `json:"last"`
-	Ended   bool      `json:"ended"`
+	Ended   bool      `json:"ended"` // another device has the address now
+	Left    bool      `json:"left"`  // the device was seen at another one since
 }
 
 // AssetJoin is the reason why two stays are one asset.
@@ -88,7 +89,7 @@ func NewAssetRecord(a evidence.Asset) AssetRecord {
 		out.Claims = append(out.Claims, newClaim(c))
 	}
 	for _, s := range a.Stays {
-		out.Stays = append(out.Stays, AssetStay{safetext.Clean(s.ID), s.Addr.String(), s.First.UTC(), s.Last.UTC(), s.Ended})
+		out.Stays = append(out.Stays, AssetStay{safetext.Clean(s.ID), s.Addr.String(), s.First.UTC(), s.Last.UTC(), s.Ended, s.Left})
 	}
 	for _, j := range a.Joins {
 		out.Joins = append(out.Joins, AssetJoin{safetext.Clean(j.Kept), safetext.Clean(j.Ended), safetext.Clean(j.Reason), notNil(j.Observations)})

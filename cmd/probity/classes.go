@@ -30,6 +30,11 @@ func newProtection(assets []evidence.Asset, declared *scanner.Classes) *protecti
 			for _, addr := range a.Addresses {
 				p.known[addr] = why + ", on record"
 			}
+			for _, s := range a.Stays { // it may come back to where it was
+				if !s.Ended {
+					p.known[s.Addr] = why + ", on record"
+				}
+			}
 		}
 	}
 	return p

@@ -73,7 +73,7 @@ func (w *assetWriter) write(id int64, a evidence.Asset) error {
 		exec(w.claim, id, string(c.Attribute), clean(c.Value), int64(c.Confidence), clean(c.Layer), optional(c.Observation), clean(c.Source))
 	}
 	for _, s := range a.Stays {
-		exec(w.stay, id, clean(s.ID), address(s.Addr), s.First.UnixMilli(), s.Last.UnixMilli(), bit(s.Ended))
+		exec(w.stay, id, clean(s.ID), address(s.Addr), s.First.UnixMilli(), s.Last.UnixMilli(), stayState(s))
 	}
 	for _, j := range a.Joins {
 		exec(w.join, id, clean(j.Kept), clean(j.Ended), clean(j.Reason), text(append([]int64{}, j.Observations...)))
@@ -85,6 +85,15 @@ func (w *assetWriter) write(id int64, a evidence.Asset) error {
 		exec(w.fact, id, text(f))
 	}
 	return err
+}
+
+// stayState is the form of how a stay ended: 0 not, 1 another device has the
+// address, 2 the device left it.
+func stayState(s evidence.Stay) int64 {
+	if s.Left {
+		return 2
+	}
+	return bit(s.Ended)
 }
 
 // Assets returns the assets as they were last saved.
@@ -163,13 +172,14 @@ func (l *assetLoader) asset(id int64) *evidence.Asset {
 // loadLives reads what version 2 added.
 func (l *assetLoader) loadLives(ctx context.Context) error {
 	stays := each(ctx, l.s.r, "SELECT asset, stay, address, first_ms, last_ms, ended FROM proj_asset_stay ORDER BY id", func(scan scanFunc) error {
-		var id, first, last int64
+		var id, first, last, state int64
 		var addr string
 		var s evidence.Stay
-		err := scan(&id, &s.ID, &addr, &first, &last, &s.Ended)
+		err := scan(&id, &s.ID, &addr, &first, &last, &state)
 		if err != nil {
 			return err
 		}
+		s.Ended, s.Left = state == 1, state == 2
 		s.First, s.Last = fromMS(first), fromMS(last)
 		s.Addr, err = netip.ParseAddr(addr)
 		if a := l.asset(id); a != nil {

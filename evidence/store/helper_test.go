@@ -157,7 +157,7 @@ func testAssets() []evidence.Asset {
 			{Attribute: evidence.AttrModel, Value: "Pump 3", Confidence: 80, Layer: "dicom", Observation: 2},
 			{Attribute: evidence.AttrMAC, Value: "00:11:22:33:44:55", Confidence: 90, Layer: "arp", Source: "oui"},
 		},
-		Stays: []evidence.Stay{{ID: "a1", Addr: web.Addr, First: testTime, Last: testTime.Add(time.Hour)}, {ID: "a2", Addr: dicom.Addr, First: testTime, Last: testTime, Ended: true}},
+		Stays: []evidence.Stay{{ID: "a1", Addr: web.Addr, First: testTime, Last: testTime.Add(time.Hour)}, {ID: "a2", Addr: dicom.Addr, First: testTime, Last: testTime, Ended: true}, {ID: "a3", Addr: dicom.Addr, First: testTime, Last: testTime, Left: true}},
 		Joins: []evidence.Join{{Kept: "a1", Ended: "a2", Reason: "the same MAC address", Observations: []int64{1, 2}}},
 		Events: []evidence.Event{
 			{At: testTime, Kind: evidence.EventAppeared, Subject: "192.0.2.1", Observations: []int64{1}},

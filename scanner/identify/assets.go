@@ -29,8 +29,11 @@ func (r *Resolver) build(a *asset) evidence.Asset {
 	for _, s := range a.stays {
 		last = max(last, s.last)
 		ended := s.ended()
-		out.Stays = append(out.Stays, evidence.Stay{ID: s.id, Addr: s.place.addr, First: fromMS(s.first), Last: fromMS(s.last), Ended: ended})
-		if !ended {
+		left := !ended && a.left(s)
+		out.Stays = append(out.Stays, evidence.Stay{
+			ID: s.id, Addr: s.place.addr, First: fromMS(s.first), Last: fromMS(s.last), Ended: ended, Left: left,
+		})
+		if !ended && !left {
 			out.Addresses = append(out.Addresses, s.place.addr)
 		}
 	}
@@ -61,6 +64,14 @@ func (a *asset) id() string {
 		}
 	}
 	return best.id
+}
+
+// left reports whether the device came to another address of the same protocol
+// after it was last seen at this one.
+func (a *asset) left(s *stay) bool {
+	return slices.ContainsFunc(a.stays, func(o *stay) bool {
+		return o.first > s.last && o.place != s.place && o.place.addr.Is4() == s.place.addr.Is4() && !together(o, s)
+	})
 }
 
 // ended reports whether another device came to the address after the stay.

@@ -49,6 +49,11 @@ type held struct {
 	value uint32 // into Resolver.values
 }
 
+type valueKey struct {
+	sort sort
+	text string
+}
+
 // value is one identifier and where it was seen.
 type value struct {
 	sort   sort
@@ -123,9 +128,9 @@ type Resolver struct {
 	contents  []content
 	contentOf map[[16]byte]uint32
 	marks     []held
-	markOf    map[string]uint32
+	markOf    map[[16]byte]uint32
 	values    []value
-	valueOf   map[string]uint32
+	valueOf   map[valueKey]uint32
 	claims    []evidence.Claim
 	claimOf   map[evidence.Claim]uint32
 	leafs     map[evidence.Digest]leaf
@@ -141,8 +146,8 @@ type Resolver struct {
 // New returns a resolver that knows nothing.
 func New() *Resolver {
 	return &Resolver{
-		places: map[netip.Addr]*place{}, contentOf: map[[16]byte]uint32{}, markOf: map[string]uint32{},
-		valueOf: map[string]uint32{}, claimOf: map[evidence.Claim]uint32{},
+		places: map[netip.Addr]*place{}, contentOf: map[[16]byte]uint32{}, markOf: map[[16]byte]uint32{},
+		valueOf: map[valueKey]uint32{}, claimOf: map[evidence.Claim]uint32{},
 		leafs: map[evidence.Digest]leaf{}, byDigest: map[string]leaf{}, read: memo{},
 		byID: map[string]*stay{}, assets: map[*asset]*evidence.Asset{}, stale: map[*stay]bool{},
 	}
@@ -256,11 +261,13 @@ func (r *Resolver) content(e evidence.Endpoint, client bool, marks []mark, claim
 }
 
 func (r *Resolver) mark(m mark) uint32 {
-	key := string(appendMark(nil, m))
+	r.buf = appendMark(r.buf[:0], m)
+	sum := sha256.Sum256(r.buf)
+	key := [16]byte(sum[:16])
 	if i, ok := r.markOf[key]; ok {
 		return i
 	}
-	vkey := string(rune(m.sort)) + m.value
+	vkey := valueKey{m.sort, m.value}
 	v, ok := r.valueOf[vkey]
 	if !ok {
 		v = uint32(len(r.values))
