@@ -222,23 +222,25 @@ func without(classes []evidence.SuiteClass, suite uint16) []evidence.SuiteClass 
 
 // classesOf lists the weak classes of suites.
 func classesOf(suites []uint16) []evidence.SuiteClass {
-	return slices.DeleteFunc(weakClasses(), func(c evidence.SuiteClass) bool {
-		return !slices.ContainsFunc(suites, func(id uint16) bool {
-			s, _ := tlswire.Lookup(id)
-			return s.Has(c)
-		})
-	})
+	var have []evidence.SuiteClass
+	for _, id := range suites {
+		s, _ := tlswire.Lookup(id)
+		have = append(have, s.Classes...)
+	}
+	return slices.DeleteFunc(weakClasses(), func(c evidence.SuiteClass) bool { return !slices.Contains(have, c) })
 }
 
 // whole lists those of the classes of which every suite that could be offered is
 // on offer: a refusal says something of them only.
 func whole(classes []evidence.SuiteClass, could, offered []uint16) []evidence.SuiteClass {
-	return slices.DeleteFunc(classes, func(c evidence.SuiteClass) bool {
-		return slices.ContainsFunc(could, func(id uint16) bool {
+	var left []evidence.SuiteClass // of suites that are not on offer
+	for _, id := range could {
+		if !slices.Contains(offered, id) {
 			s, _ := tlswire.Lookup(id)
-			return s.Has(c) && !slices.Contains(offered, id)
-		})
-	})
+			left = append(left, s.Classes...)
+		}
+	}
+	return slices.DeleteFunc(classes, func(c evidence.SuiteClass) bool { return slices.Contains(left, c) })
 }
 
 // broken are those of the classes that no configuration excuses.
