@@ -387,6 +387,7 @@ func (r *run) weak(ctx context.Context) error {
 		if o.classes = classesOf(o.suites); len(o.suites) == 0 {
 			return nil
 		}
+		o.suites = r.tellingFirst(o.suites)
 		o.classes = slices.DeleteFunc(o.classes, func(c evidence.SuiteClass) bool { return !slices.Contains(offered, c) })
 		f, a, err := r.ask(ctx, o)
 		if err != nil || a.hello == nil || !slices.Contains(o.suites, f.CipherSuite) {
@@ -443,6 +444,9 @@ func (r *run) oldOffer(name evidence.Offer, version uint16) offer {
 	o := r.offer(name, version, r.tables.old)
 	if r.level == scanner.Exhaustive && !r.few {
 		o.suites, o.limit = r.tables.oldest, manyBytes
+	}
+	if !r.few { // of which the first suites are kept
+		o.suites = r.tellingFirst(o.suites)
 	}
 	return o
 }
