@@ -18,7 +18,7 @@ func keyChangeExplained() lint.Check {
 			window := days(env.Int("record_window_days"))
 			var open, all []evidence.Event
 			for _, e := range s.Changes(evidence.EventKeyChanged) {
-				if env.At.Sub(e.At) > days(env.Int("lookback_days")) || e.At.After(env.At) {
+				if env.At.Sub(e.At) > days(env.Int("lookback_days")) {
 					continue
 				}
 				if all = append(all, e); !recorded(s, "key", e.At, window) {
