@@ -472,8 +472,8 @@ func BenchmarkChurn(b *testing.B) {
 	for b.Loop() {
 		i := seed
 		seed++
-		s, w := churn(b, uint64(1000+i), 2000, 10)
-		b.Logf("seed %d: %d devices, %d assets, %d observations, %d false merges, %d splits", 1000+i, s.devices, s.assets, w.id, s.falseMerges, s.splits)
+		s, w := churn(b, uint64(5000+i), 2000, 10)
+		b.Logf("seed %d: %d devices, %d assets, %d observations, %d false merges, %d splits", 5000+i, s.devices, s.assets, w.id, s.falseMerges, s.splits)
 		total.devices += s.devices
 		total.falseMerges += s.falseMerges
 		total.splits += s.splits
