@@ -58,7 +58,7 @@ pcap: ## Build bin/probity-pcap, whose listen --filter takes every expression of
 
 .PHONY: race
 race: ## Run every test under the race detector
-	$(GOTEST) -race -shuffle=on ./...
+	$(GOTEST) -race -shuffle=on -timeout 30m ./...
 
 .PHONY: peers
 peers: ## Run the tests against real peers; a missing peer is a failure
