@@ -87,9 +87,9 @@ type probeRow struct {
 	err    error
 }
 
-// gatherTime is how long the first row of a transaction waits for more: about as
-// long as a commit takes.
-const gatherTime = 2 * time.Millisecond
+// gatherTime is how long the first row of a transaction waits for more. It is short
+// beside the half second that an asset is given between two connections.
+const gatherTime = 20 * time.Millisecond
 
 // maxTogether bounds the probes of one transaction.
 const maxTogether = 64
