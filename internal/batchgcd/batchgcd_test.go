@@ -141,7 +141,7 @@ func planted(n int) (moduli []*big.Int, flagged map[int]bool) {
 
 // BenchmarkDivisors is one batch; the levels of the tree are kept in files.
 func BenchmarkDivisors(b *testing.B) {
-	for _, n := range []int{1000, 10_000, 100_000} {
+	for _, n := range []int{1000, 10_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			moduli, flagged := planted(n)
 			dir := b.TempDir()
