@@ -14,22 +14,20 @@ type Memo struct {
 }
 
 // Remember returns what compute returned when it was first asked for under name,
-// which is that of a check. Two that ask at the same time may both compute.
+// which is that of a check. Whoever asks meanwhile waits: zlint keeps notes in the
+// certificate that it reads, so it must not read one twice at the same time.
 func Remember[T any](m *Memo, name string, compute func() T) T {
 	m.mu.Lock()
-	v, ok := m.known[name].(T)
+	f, ok := m.known[name].(func() T)
+	if !ok {
+		if m.known == nil {
+			m.known = make(map[string]any)
+		}
+		f = sync.OnceValue(compute)
+		m.known[name] = f
+	}
 	m.mu.Unlock()
-	if ok {
-		return v
-	}
-	v = compute()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.known == nil {
-		m.known = make(map[string]any)
-	}
-	m.known[name] = v
-	return v
+	return f()
 }
 
 // keyring holds the keys of a corpus, each once.
