@@ -2,6 +2,7 @@ package passive
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -91,15 +92,16 @@ func TestPeer_snmpd(t *testing.T) {
 	}
 }
 
-// onStandardPort puts the port of SNMP into a UDP datagram in IPv4, at the side
-// that has not the port of our client.
+// onStandardPort puts the port of SNMP into a UDP datagram in IPv4, at the side of
+// the server that a tap shows. An address tells the sides apart: the free port that
+// a server was given can be any.
 func onStandardPort(frame []byte) []byte {
-	const udp = 14 + 20
+	const ip, udp = 14, 14 + 20
 	b := bytes.Clone(frame)
-	for _, at := range []int{udp, udp + 2} {
-		if b[at] != 40000>>8 {
-			b[at], b[at+1] = 0, portSNMP
-		}
+	server := udp // its port, as the sender
+	if bytes.Equal(b[ip+16:ip+20], []byte{10, 0, 0, 2}) {
+		server = udp + 2
 	}
+	binary.BigEndian.PutUint16(b[server:], portSNMP)
 	return b
 }
