@@ -277,13 +277,15 @@ func newModality(t *testing.T, echoscu, host, port string) *modality {
 }
 
 // TestPeer_archivesStayInService scans archives again and again while
-// modalities use them: these must not notice.
+// modalities use them: these must not notice. No echo may take a second, or twice
+// what it takes at an archive that is left alone where the machine is as slow as that.
 func TestPeer_archivesStayInService(t *testing.T) {
 	paths := peer.Require(t, "echoscu", "storescp", "dcmqrscp", "Orthanc")
 	if !isolated(t) {
 		return
 	}
 	start(t, []string{"127.0.0.1:11112"}, paths["storescp"], "--ignore", "11112")
+	start(t, []string{"127.0.0.1:11113"}, paths["storescp"], "--ignore", "11113")
 	dir := t.TempDir()
 	// With a process for each association: in its single process mode, DCMTK 3.6.7
 	// does not survive two ordinary echoes.
@@ -299,6 +301,8 @@ ANY-SCP `+dir+` RW (10, 1024mb) ANY
 AETable END
 `))
 	serveOrthanc(t, 4242, nil)
+	// Nobody scans the archive of the control: what its echoes take is the machine's doing.
+	control := newModality(t, paths["echoscu"], "127.0.0.1", "11113")
 	var all []*modality
 	for _, port := range []string{"11112", "2104", "4242"} {
 		all = append(all, newModality(t, paths["echoscu"], "127.0.0.1", port))
@@ -321,13 +325,15 @@ AETable END
 		db.want("SELECT port, protocol FROM v_endpoint ORDER BY port", "2104|dicom", "4242|dicom", "11112|dicom")
 		scans++
 	}
+	control.stop()
+	limit := max(time.Second, 2*time.Duration(control.longest.Load()))
 	for i, m := range all {
 		m.stop()
 		if n := m.failures.Load(); n > 0 {
 			t.Errorf("%d of %d echoes of modality %d failed during %d scans", n, m.echoes.Load(), i, scans)
 		}
-		if took := time.Duration(m.longest.Load()); took > time.Second {
-			t.Errorf("an echo of modality %d took %v during %d scans", i, took, scans)
+		if took := time.Duration(m.longest.Load()); took > limit {
+			t.Errorf("an echo of modality %d took %v, beyond %v, during %d scans", i, took, limit, scans)
 		}
 	}
 	t.Logf("%d, %d and %d echoes during %d scans", all[0].echoes.Load(), all[1].echoes.Load(), all[2].echoes.Load(), scans)
