@@ -13,7 +13,7 @@ import (
 // evaluate: the code that writes those rows cannot break them. A projection must
 // have none.
 func TestDeclared_known(t *testing.T) {
-	checks, others := declared(schemaSQL)
+	checks, others := declared(tablesSQL())
 	want := []string{"probe: outcome='sent' OR (connections=0 AND bytes_sent=0)", "blob: length(data)=size"}
 	if diff := gocmp.Diff(want, others); diff != "" {
 		t.Errorf("constraints of no known form (-want +got):\n%s", diff)
@@ -25,7 +25,7 @@ func TestDeclared_known(t *testing.T) {
 			t.Errorf("%s: nothing evaluates %q", table, list[0].text)
 		}
 	}
-	if all := strings.Count(schemaSQL, "CHECK("); n != all {
+	if all := strings.Count(tablesSQL(), "CHECK("); n != all {
 		t.Errorf("%d constraints are known, the schema has %d", n, all)
 	}
 }
@@ -35,7 +35,7 @@ func TestDeclared_known(t *testing.T) {
 func TestDeclared_meaning(t *testing.T) {
 	db := sql.OpenDB(connector{dsn: "file::memory:", access: unguarded})
 	defer db.Close()
-	checks, _ := declared(schemaSQL)
+	checks, _ := declared(tablesSQL())
 	values := []any{nil, int64(-1), int64(0), int64(1), int64(2), int64(65535), int64(65536), "", "x", "pass", "sent", "tcp", "{}", "{", make([]byte, 31), make([]byte, 32)}
 	asked := 0
 	for table, list := range checks {
@@ -79,7 +79,7 @@ func sqliteType(v any) string {
 // declaredType is the type of a column in the text of the schema.
 func declaredType(t *testing.T, table, column string) string {
 	t.Helper()
-	_, rest, _ := strings.Cut(schemaSQL, "CREATE TABLE "+table+"(")
+	_, rest, _ := strings.Cut(tablesSQL(), "CREATE TABLE "+table+"(")
 	_, rest, found := strings.Cut(rest, "\n  "+column+" ")
 	if !found {
 		t.Fatalf("%s has no column %s", table, column)

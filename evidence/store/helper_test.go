@@ -206,9 +206,7 @@ func fill(t testing.TB, s *Store) Checkpoint {
 			more := append(testRules(), testRules()...)
 			more[1].ID = "MD-DUP-002"
 			must(s.SaveCatalogue(ctx, "2", evidence.DigestOf([]byte("catalogue 2")), more))
-			for _, f := range testFindings(der) { // apart, so that their rows do not depend on their keys
-				must(s.SaveFindings(ctx, run.ID, sequence([]evidence.Finding{f})))
-			}
+			must(s.SaveFindings(ctx, run.ID, sequence(testFindings(der))))
 			must(s.RecordAssetFacts(ctx, run.ID, testFacts()))
 		}
 		_, err = s.EndRun(ctx, evidence.RunEnd{Run: run.ID, Ended: testTime.Add(time.Hour), Status: evidence.StatusComplete, Targets: 3, Reached: int64(i), PacketsSeen: 10, PacketsDropped: 1, Note: "end"})

@@ -129,7 +129,11 @@ func (s *Store) Runs(ctx context.Context) ([]RunInfo, error) {
 	if err != nil {
 		return nil, explain(s.path, err)
 	}
-	err = each(ctx, s.r, "SELECT run, outcome, count(*) FROM finding GROUP BY run, outcome", func(scan scanFunc) error {
+	counts := "SELECT run, outcome, count(*) FROM finding GROUP BY run, outcome"
+	if s.version > 2 {
+		counts += " UNION ALL SELECT run, outcome, sum(findings) FROM verdict GROUP BY run, outcome"
+	}
+	err = each(ctx, s.r, counts, func(scan scanFunc) error {
 		var run int64
 		var outcome evidence.Outcome
 		var n int
@@ -137,7 +141,7 @@ func (s *Store) Runs(ctx context.Context) ([]RunInfo, error) {
 			return err
 		}
 		if i, ok := at[run]; ok {
-			all[i].Findings[outcome] = n
+			all[i].Findings[outcome] += n
 		}
 		return nil
 	})

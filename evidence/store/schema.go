@@ -17,17 +17,27 @@ const (
 	applicationID = 0x50524259
 	// schemaVersion is the user_version that this program writes. It reads all up
 	// to it.
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 //go:embed schema.sql
 var schemaSQL string
 
+//go:embed schema_v3.sql
+var schemaV3SQL string
+
 //go:embed views.sql
 var viewsSQL string
 
-// The schema of version 1 does not change any more.
+//go:embed findings.sql
+var findingsSQL string
+
+// The schemas of earlier versions do not change any more. That of version 2 is
+// the present one without what version 3 added.
 //
+//go:embed findings_v2.sql
+var findingsV2SQL string
+
 //go:embed schema_v1.sql
 var schemaV1SQL string
 
@@ -56,6 +66,8 @@ const (
 	kindFindingEvidence
 	kindCheckpoint
 	kindAssetFact
+	kindSubject
+	kindVerdict
 	numKinds
 )
 
@@ -76,8 +88,10 @@ func tables() [numKinds]table {
 	t := func(name, columns string, stored ...string) table {
 		return table{name: name, columns: strings.Fields(columns), stored: stored, since: 1}
 	}
-	assetFact := t("asset_fact", "id run at_ms kind asset other address facts reason")
-	assetFact.since = 2
+	since := func(version int64, t table) table {
+		t.since = version
+		return t
+	}
 	return [numKinds]table{
 		kindStore:           t("store", "id uuid origin canon_version created_ms"),
 		kindSigningKey:      t("signing_key", "id verifier created_ms"),
@@ -96,7 +110,9 @@ func tables() [numKinds]table {
 		kindFinding:         t("finding", "id run rule finding_key severity outcome address port transport server_name certificate duplicate asset title detail"),
 		kindFindingEvidence: t("finding_evidence", "id finding observation"),
 		kindCheckpoint:      t("checkpoint", "id size root note"),
-		kindAssetFact:       assetFact,
+		kindAssetFact:       since(2, t("asset_fact", "id run at_ms kind asset other address facts reason")),
+		kindSubject:         since(3, t("subject", "id run address port transport server_name certificate duplicate asset observations")),
+		kindVerdict:         since(3, t("verdict", "id run rule severity outcome title detail first_finding findings subjects keys")),
 	}
 }
 
@@ -131,11 +147,17 @@ func guardSQL(name string) string {
 
 // schemaText declares a schema version.
 func schemaText(version int64) string {
-	if version == 1 {
+	switch version {
+	case 1:
 		return schemaV1SQL + triggersSQL(version) + viewsV1SQL
+	case 2:
+		return schemaSQL + triggersSQL(version) + viewsSQL + findingsV2SQL
 	}
-	return schemaSQL + triggersSQL(version) + viewsSQL
+	return tablesSQL() + triggersSQL(version) + viewsSQL + findingsSQL
 }
+
+// tablesSQL declares the tables of the present version.
+func tablesSQL() string { return schemaSQL + schemaV3SQL }
 
 // object is one row of sqlite_schema.
 type object struct{ Type, Name, Table, SQL string }

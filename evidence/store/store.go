@@ -302,7 +302,7 @@ func loadOrCreateKey(path, name string) (*tlog.Key, error) {
 
 // prepare makes ready what appends rows.
 func (s *Store) prepare() {
-	checks, _ := declared(schemaSQL)
+	checks, _ := declared(tablesSQL())
 	for k, t := range s.tables {
 		s.checks[k] = checks[t.name]
 		s.rows[k] = newAppender(t.name, slices.Concat(t.columns, t.stored))

@@ -75,7 +75,7 @@ func TestFingerprint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "de058c16c48ecab42704b83c7bf302abe6c5817c123c110b640d8c2d63f37e3f"
+	const want = "14649b5a91c1b7d5fbc632f5c1f11b5410e8065edab3f6daefd0ff00e8ff2b1b"
 	if got := fingerprint(all).String(); got != want {
 		t.Errorf("schema version %d has fingerprint %s, want %s", schemaVersion, got, want)
 	}
@@ -228,7 +228,7 @@ func TestSaveFindings_refuses(t *testing.T) {
 		"fail without evidence": {[]evidence.Finding{noEvidence}, "without an observation"},
 		"unknown rule":          {[]evidence.Finding{unknown}, "not in the catalogue"},
 		"same key":              {[]evidence.Finding{good[0], good[0]}, "same key"},
-		"no such observation":   {[]evidence.Finding{foreign}, "FOREIGN KEY"},
+		"no such observation":   {[]evidence.Finding{foreign}, "observation 99, which is not recorded"},
 	} {
 		err := s.SaveFindings(ctx, run.ID, sequence(append(slices.Clone(tt.fs), good[1:]...)))
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -240,6 +240,9 @@ func TestSaveFindings_refuses(t *testing.T) {
 	}
 	if err := s.SaveFindings(ctx, run.ID, sequence(good)); err != nil {
 		t.Error(err)
+	}
+	if err := s.SaveFindings(ctx, run.ID, sequence(good)); err == nil || !strings.Contains(err.Error(), "already") {
+		t.Errorf("a second time: %v", err)
 	}
 }
 
@@ -336,8 +339,13 @@ func TestStore_appendOnly(t *testing.T) {
 	s := openT(t, filepath.Join(t.TempDir(), "e.db"))
 	fill(t, s)
 	ctx := t.Context()
+	old := openT(t, oldVersion(t, 2)) // has rows in the tables that are not written any more
 	all := append([]table{{name: "entry", columns: []string{"seq", "kind", "ref", "leaf"}}}, s.tables[:]...)
 	for _, tab := range all {
+		db := s.w
+		if strings.HasPrefix(tab.name, "finding") {
+			db = old.w
+		}
 		id, cols := tab.columns[0], strings.Join(slices.Concat(tab.columns, tab.stored), ",")
 		for what, query := range map[string]string{
 			"update":  "UPDATE " + tab.name + " SET " + id + "=" + id,
@@ -345,7 +353,7 @@ func TestStore_appendOnly(t *testing.T) {
 			"replace": "INSERT OR REPLACE INTO " + tab.name + "(" + cols + ") SELECT " + cols + " FROM " + tab.name,
 			"upsert":  "INSERT INTO " + tab.name + "(" + cols + ") SELECT " + cols + " FROM " + tab.name + " WHERE 1 ON CONFLICT DO UPDATE SET " + id + "=" + id,
 		} {
-			_, err := s.w.ExecContext(ctx, query)
+			_, err := db.ExecContext(ctx, query)
 			if err == nil {
 				t.Errorf("%s of %s was carried out", what, tab.name)
 			} else if !strings.Contains(err.Error(), "append-only") && !strings.Contains(err.Error(), "must") {

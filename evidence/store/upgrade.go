@@ -7,12 +7,16 @@ import (
 	"strings"
 )
 
-// upgradeV1SQL brings a database of version 1 to version 2. Logged tables are
-// added and none is changed, so the log stays as it is. The projection of claims
-// gets a column, and the views are declared anew.
-const upgradeV1SQL = `CREATE TEMP TABLE claims AS SELECT id, asset, attribute, value, confidence, layer, observation, '' AS source FROM proj_claim;
+// Version 2 gave the projection of claims a column. All else that versions add is
+// tables and views, and no logged table is changed, so the log stays as it is.
+const (
+	keepClaimsSQL = `CREATE TEMP TABLE claims AS SELECT id, asset, attribute, value, confidence, layer, observation, '' AS source FROM proj_claim;
 DROP TABLE proj_claim;
 `
+	restoreClaimsSQL = `INSERT INTO proj_claim SELECT id, asset, attribute, value, confidence, layer, observation, source FROM claims;
+DROP TABLE claims;
+`
+)
 
 // upgrade brings an older database to the version of this program, in one
 // transaction: another program sees the old one or the new one.
@@ -21,7 +25,7 @@ func (s *Store) upgrade(ctx context.Context) error {
 		return nil
 	}
 	err := s.inTx(ctx, func(tx *sql.Tx) error {
-		text, err := upgradeText(ctx)
+		text, err := upgradeText(ctx, s.version)
 		if err != nil {
 			return err
 		}
@@ -35,10 +39,10 @@ func (s *Store) upgrade(ctx context.Context) error {
 	return nil
 }
 
-// upgradeText drops what version 2 declares otherwise and declares what version
-// 1 does not have.
-func upgradeText(ctx context.Context) (string, error) {
-	old, err := declaredSchema(ctx, 1)
+// upgradeText drops what the present version declares otherwise than an older one
+// and declares what that does not have.
+func upgradeText(ctx context.Context, version int64) (string, error) {
+	old, err := declaredSchema(ctx, version)
 	if err != nil {
 		return "", err
 	}
@@ -51,11 +55,13 @@ func upgradeText(ctx context.Context) (string, error) {
 	for _, o := range old {
 		if o.Type == "view" {
 			fmt.Fprintf(&b, "DROP VIEW %s;\n", o.Name)
-		} else if o.Table != "proj_claim" {
+		} else if version > 1 || o.Table != "proj_claim" {
 			have[o] = true
 		}
 	}
-	b.WriteString(upgradeV1SQL)
+	if version == 1 {
+		b.WriteString(keepClaimsSQL)
+	}
 	for _, kind := range []string{"table", "index", "trigger", "view"} {
 		for _, o := range all {
 			if o.Type == kind && !have[o] {
@@ -63,6 +69,9 @@ func upgradeText(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	fmt.Fprintf(&b, "INSERT INTO proj_claim SELECT id, asset, attribute, value, confidence, layer, observation, source FROM claims;\nDROP TABLE claims;\nPRAGMA user_version=%d;\n", schemaVersion)
+	if version == 1 {
+		b.WriteString(restoreClaimsSQL)
+	}
+	fmt.Fprintf(&b, "PRAGMA user_version=%d;\n", schemaVersion)
 	return b.String(), nil
 }

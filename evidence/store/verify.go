@@ -157,7 +157,7 @@ func (v *verifier) run(ctx context.Context, db *sql.DB, path string) (err error)
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		v.checkFile, v.readSeals, v.checkLog, v.checkBlobs, v.checkFindings,
+		v.checkFile, v.readSeals, v.checkLog, v.checkBlobs, v.checkRows,
 	} {
 		if err := v.damage(step(ctx)); err != nil {
 			return err
@@ -284,24 +284,69 @@ func (v *verifier) checkBlobs(ctx context.Context) error {
 	})
 }
 
-// checkFindings asks what no constraint of the schema can: that a finding is
-// judged by a rule of its run's catalogue and that a fail has something to show.
-func (v *verifier) checkFindings(ctx context.Context) error {
-	for _, c := range []struct{ table, what, query string }{
+// rowCheck is a query for rows that no constraint of the schema refuses.
+type rowCheck struct {
+	since       int64 // schema version
+	table, what string
+	query       string
+}
+
+// rowChecks ask what no constraint can: that a finding is judged by a rule of its
+// run's catalogue, that a fail has something to show, and that lists of rows name
+// rows that are there.
+func rowChecks() []rowCheck {
+	valid := func(column string) string {
+		return "CASE WHEN json_valid(" + column + ") THEN " + column + " ELSE '[]' END"
+	}
+	subjects, observations := "json_each("+valid("v.subjects")+") n", "json_each("+valid("s.observations")+")"
+	return []rowCheck{
 		{
-			"finding", "fails without an observation to show for it",
+			1, "finding", "fails without an observation to show for it",
 			"SELECT id FROM finding f WHERE outcome='fail' AND NOT EXISTS(SELECT 1 FROM finding_evidence e WHERE e.finding=f.id)",
 		},
 		{
-			"finding", "is judged by a rule that is not in the catalogue of its run",
+			1, "finding", "is judged by a rule that is not in the catalogue of its run",
 			`SELECT f.id FROM finding f JOIN run n ON n.id=f.run JOIN rule r ON r.id=f.rule JOIN catalogue c ON c.id=r.catalogue
 				WHERE c.sha256 IS NOT n.catalogue_sha256`,
 		},
 		{
-			"observation", "belongs to another run than its probe",
+			1, "observation", "belongs to another run than its probe",
 			"SELECT o.id FROM observation o JOIN probe p ON p.id=o.probe WHERE o.run<>p.run",
 		},
-	} {
+		{
+			3, "verdict", "fails without an observation to show for it",
+			"SELECT DISTINCT v.id FROM verdict v JOIN " + subjects + " JOIN subject s ON s.id=n.value" +
+				" WHERE v.outcome='fail' AND NOT EXISTS(SELECT 1 FROM " + observations + ")",
+		},
+		{
+			3, "verdict", "is judged by a rule that is not in the catalogue of its run",
+			`SELECT v.id FROM verdict v JOIN run n ON n.id=v.run JOIN rule r ON r.id=v.rule JOIN catalogue c ON c.id=r.catalogue
+				WHERE c.sha256 IS NOT n.catalogue_sha256`,
+		},
+		{
+			3, "verdict", "does not count its subjects and their keys",
+			"SELECT id FROM verdict v WHERE findings<>(SELECT count(*) FROM " + subjects + ") OR length(keys)<>32*findings",
+		},
+		{
+			3, "verdict", "names a subject that is not one of its run",
+			"SELECT DISTINCT v.id FROM verdict v JOIN " + subjects + " LEFT JOIN subject s ON s.id=n.value AND s.run=v.run WHERE s.id IS NULL",
+		},
+		{
+			3, "verdict", "judges what another one judges by the same rule",
+			"SELECT max(v.id) FROM verdict v JOIN " + subjects + " GROUP BY v.run, substr(v.keys,32*n.key+1,32) HAVING count(*)>1",
+		},
+		{
+			3, "subject", "rests on an observation that is not there",
+			"SELECT DISTINCT s.id FROM subject s JOIN " + observations + " n LEFT JOIN observation o ON o.id=n.value WHERE o.id IS NULL",
+		},
+	}
+}
+
+func (v *verifier) checkRows(ctx context.Context) error {
+	for _, c := range rowChecks() {
+		if c.since > v.version {
+			continue
+		}
 		err := each(ctx, v.tx, c.query, func(scan scanFunc) error {
 			var id int64
 			err := scan(&id)

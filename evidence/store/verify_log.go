@@ -54,7 +54,7 @@ type logCheck struct {
 // the root that each checkpoint says at its size.
 func (v *verifier) checkLog(ctx context.Context) (err error) {
 	l := &logCheck{verifier: v, cursors: make(map[string]*cursor), ended: make(map[int64]bool)}
-	l.checks, _ = declared(schemaSQL)
+	l.checks, _ = declared(tablesSQL())
 	defer func() { err = errors.Join(err, l.close()) }()
 	for _, t := range v.tables {
 		rows, err := v.tx.QueryContext(ctx, t.selectSQL()+" ORDER BY id") //nolint:rowserrcheck // advance checks it
@@ -176,7 +176,8 @@ func (l *logCheck) order(seq int64, kind string, row []any) {
 	switch kind {
 	case l.tables[kindRunEnd].name:
 		l.ended[second] = true
-	case l.tables[kindScope].name, l.tables[kindProbe].name, l.tables[kindObservation].name, l.tables[kindFinding].name:
+	case l.tables[kindScope].name, l.tables[kindProbe].name, l.tables[kindObservation].name, l.tables[kindFinding].name,
+		"subject", "verdict":
 		if l.ended[second] {
 			l.problem(kind, id, "was added to run %d after its end", second)
 		}

@@ -143,6 +143,27 @@ func TestVerify_unsealed(t *testing.T) {
 // new one cannot be forgotten.
 func TestVerify_mutations(t *testing.T) {
 	path, o := filled(t)
+	mutateAll(t, path, o, func(table string) bool { return !strings.HasPrefix(table, "finding") })
+}
+
+// TestVerify_mutationsOfVersion2 does the same with the tables that this program
+// reads and does not write any more.
+func TestVerify_mutationsOfVersion2(t *testing.T) {
+	path := oldVersion(t, 2)
+	key, err := tlog.LoadKey(path + ".key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := reader(t, path).LastCheckpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := VerifyOptions{PublicKey: key.Public(), Checkpoints: [][]byte{c.Note}}
+	mutateAll(t, path, o, func(table string) bool { return strings.HasPrefix(table, "finding") })
+}
+
+func mutateAll(t *testing.T, path string, o VerifyOptions, which func(table string) bool) {
+	t.Helper()
 	master, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +189,7 @@ func TestVerify_mutations(t *testing.T) {
 	}
 	mutate("no change", "", func(context.Context, *sql.Conn) {})
 	n := 0
-	for _, m := range mutations(t, path) {
+	for _, m := range mutations(t, path, which) {
 		mutate(m.sql, m.table, func(_ context.Context, c *sql.Conn) {
 			res, err := c.ExecContext(t.Context(), m.sql)
 			if err != nil {
@@ -180,6 +201,10 @@ func TestVerify_mutations(t *testing.T) {
 		})
 		n++
 	}
+	if which("verdict") {
+		mutate("malformed list", "verdict", func(_ context.Context, c *sql.Conn) { exec(t, c, "UPDATE verdict SET subjects='x'") })
+		mutate("malformed evidence", "subject", func(_ context.Context, c *sql.Conn) { exec(t, c, "UPDATE subject SET observations='x'") })
+	}
 	mutate("vacuum", "", func(_ context.Context, c *sql.Conn) { exec(t, c, "VACUUM") })
 	mutate("projection dropped", "", func(_ context.Context, c *sql.Conn) { exec(t, c, "DELETE FROM proj_certificate") })
 	t.Logf("%d mutations", n)
@@ -187,12 +212,15 @@ func TestVerify_mutations(t *testing.T) {
 
 type mutation struct{ table, sql string }
 
-func mutations(t *testing.T, path string) []mutation {
+func mutations(t *testing.T, path string, which func(table string) bool) []mutation {
+	t.Helper()
 	r := reader(t, path)
 	var all []mutation
 	names := []string{"entry"}
 	for _, tab := range tables() {
-		names = append(names, tab.name)
+		if which(tab.name) {
+			names = append(names, tab.name)
+		}
 	}
 	for _, name := range names {
 		add := func(format string, args ...any) {
@@ -248,7 +276,7 @@ func mutations(t *testing.T, path string) []mutation {
 				uniqueCols = append(uniqueCols, c.name+"||'x'")
 			case "blob.sha256", "catalogue.sha256", "finding.finding_key":
 				uniqueCols = append(uniqueCols, "randomblob(32)")
-			case "run_end.run", "checkpoint.size", "rule.catalogue", "finding_evidence.finding":
+			case "run_end.run", "checkpoint.size", "rule.catalogue", "finding_evidence.finding", "verdict.first_finding":
 				uniqueCols = append(uniqueCols, c.name+"+1000")
 			default:
 				uniqueCols = append(uniqueCols, c.name)
@@ -330,17 +358,30 @@ func TestVerify_semantics(t *testing.T) {
 		do   func(*batch)
 	}{
 		"fail without evidence": {"without an observation to show", func(b *batch) {
-			f := evidence.Finding{Key: evidence.Digest{9}, Severity: evidence.Low, Outcome: evidence.Fail}
-			_, b.err = b.insertFinding(4, 1, &f)
+			subject := b.insert(kindSubject, int64(4), nil, nil, nil, nil, nil, nil, "", "[]")
+			b.insert(kindVerdict, int64(4), int64(1), "low", "fail", "", "", int64(9), int64(1), numbers([]int64{subject}), make([]byte, 32))
 		}},
 		"word that the schema does not have": {"does not satisfy outcome IN(", func(b *batch) {
-			b.s.checks[kindFinding] = nil
-			f := evidence.Finding{Key: evidence.Digest{9}, Severity: evidence.Low, Outcome: "odd"}
-			_, b.err = b.insertFinding(4, 1, &f)
+			b.s.checks[kindVerdict] = nil
+			subject := b.insert(kindSubject, int64(4), nil, nil, nil, nil, nil, nil, "", "[]")
+			b.insert(kindVerdict, int64(4), int64(1), "low", "odd", "", "", int64(9), int64(1), numbers([]int64{subject}), make([]byte, 32))
 		}},
 		"rule of another catalogue": {"not in the catalogue of its run", func(b *batch) {
-			f := evidence.Finding{Key: evidence.Digest{9}, Severity: evidence.Low, Outcome: evidence.Pass}
-			_, b.err = b.insertFinding(4, 2, &f)
+			subject := b.insert(kindSubject, int64(4), nil, nil, nil, nil, nil, nil, "", "[]")
+			b.insert(kindVerdict, int64(4), int64(2), "low", "pass", "", "", int64(9), int64(1), numbers([]int64{subject}), make([]byte, 32))
+		}},
+		"subject of another run": {"names a subject that is not one of its run", func(b *batch) {
+			b.insert(kindVerdict, int64(4), int64(1), "low", "pass", "", "", int64(9), int64(1), "[1]", make([]byte, 32))
+		}},
+		"no subject": {"does not count its subjects", func(b *batch) {
+			b.insert(kindVerdict, int64(4), int64(1), "low", "pass", "", "", int64(9), int64(1), "[]", make([]byte, 32))
+		}},
+		"judged twice": {"judges what another one judges", func(b *batch) {
+			subject := b.insert(kindSubject, int64(4), nil, nil, nil, nil, nil, nil, "", "[]")
+			b.insert(kindVerdict, int64(4), int64(1), "low", "pass", "", "", int64(9), int64(2), numbers([]int64{subject, subject}), make([]byte, 64))
+		}},
+		"observation that is not there": {"rests on an observation", func(b *batch) {
+			b.insert(kindSubject, int64(4), nil, nil, nil, nil, nil, nil, "", "[99]")
 		}},
 		"after the end": {"was added to run 1 after its end", func(b *batch) { b.err = b.insertObservations([]evidence.Observation{passiveObservation(1, nil)}) }},
 		"probe of another run": {"another run than its probe", func(b *batch) {

@@ -83,19 +83,6 @@ FROM (SELECT p.blob,
   GROUP BY 1,2,3,4,5,6,7) s
 JOIN blob b ON b.id=s.blob;
 
-CREATE VIEW v_finding AS
-SELECT f.id AS finding, f.run, r.rule, f.severity, f.outcome, f.asset, f.address, f.port,
-  lower(hex(f.certificate)) AS certificate, f.title, f.detail, lower(hex(f.finding_key)) AS finding_key, 0 AS waived
-FROM finding f JOIN rule r ON r.id=f.rule;
-
-CREATE VIEW v_duplicate AS
-SELECT json_extract(duplicate,'$.kind') AS kind, json_extract(duplicate,'$.value') AS value,
-  coalesce(json_extract(duplicate,'$.certificates'),'[]') AS certificates,
-  coalesce(json_extract(duplicate,'$.assets'),'[]') AS assets,
-  max(json_extract(duplicate,'$.confidence')) AS confidence
-FROM finding WHERE duplicate IS NOT NULL AND run=(SELECT max(run) FROM finding)
-GROUP BY 1,2;
-
 CREATE VIEW v_probe AS
 SELECT run, address, port, probe,
   strftime('%Y-%m-%dT%H:%M:%fZ',started_ms/1000.0,'unixepoch') AS started,

@@ -27,6 +27,7 @@ func contract() []string {
 		"v_certificate(sha256, spki_sha256, subject, issuer, serial, not_before, not_after, key_algorithm, key_bits, signature_algorithm, is_ca, sightings, first_seen, last_seen)",
 		"v_sighting(certificate, address, port, role, position, method, run, first_seen, last_seen, count)",
 		"v_finding(finding, run, rule, severity, outcome, asset, address, port, certificate, title, detail, finding_key, waived)",
+		"v_finding_evidence(finding, observation)",
 		"v_duplicate(kind, value, certificates, assets, confidence)",
 		"v_probe(run, address, port, probe, started, connections, bytes_sent, bytes_received, outcome, reason)",
 		"v_clause(source, edition, clause, title, rule, relation, force, verified)",
@@ -105,7 +106,7 @@ func TestViews_golden(t *testing.T) {
 		out.WriteString("\n")
 	}
 	var sum, spki, key []byte
-	if err := s.r.QueryRowContext(t.Context(), "SELECT finding_key FROM finding WHERE id=1").Scan(&key); err != nil {
+	if err := s.r.QueryRowContext(t.Context(), "SELECT substr(keys,1,32) FROM verdict WHERE id=1").Scan(&key); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.r.QueryRowContext(t.Context(), "SELECT b.sha256, c.spki_sha256 FROM proj_certificate c JOIN blob b ON b.id=c.blob WHERE subject IS NOT NULL").Scan(&sum, &spki); err != nil {
