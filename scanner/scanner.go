@@ -53,6 +53,9 @@ type Exchange struct {
 	MaxBytes int64  // sent, at most
 	Why      string // the justification: what is learned
 	When     string // condition, such as "only if TLS 1.0 was accepted"; empty: always
+	// InPlace: what it sends is sent in place of other exchanges of the list, and
+	// adds nothing to the sum.
+	InPlace bool `json:",omitzero"`
 }
 
 // Prober has one exchange of one protocol with one endpoint.

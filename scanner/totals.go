@@ -115,6 +115,9 @@ func (p *Plan) cost(probes []PlannedProbe) (least, most, sent int64) {
 func (p *Plan) Cost(pr PlannedProbe) (connections, sent int64) {
 	times := max(1, int64(len(pr.URLs)))
 	for _, x := range p.Exchanges[pr.Prober] {
+		if x.InPlace {
+			continue
+		}
 		connections += times
 		sent += times * x.MaxBytes
 	}

@@ -123,6 +123,8 @@ func ParseServerKeyExchange(body []byte, suite, version uint16) (ServerKeyExchan
 	case strings.HasPrefix(row.KeyExchange, "RSA_EXPORT"): // modulus and exponent of a small key
 		var n, e cryptobyte.String
 		ok = s.ReadUint16LengthPrefixed(&n) && s.ReadUint16LengthPrefixed(&e)
+	case row.KeyExchange == "PSK" || row.KeyExchange == "RSA_PSK": // the hint is all
+		ok = true
 	default:
 		return k, fmt.Errorf("ServerKeyExchange: %s names no group", row.KeyExchange)
 	}

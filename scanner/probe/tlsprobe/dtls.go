@@ -34,7 +34,6 @@ const (
 	// gentleResends bounds the datagrams that are sent again at the gentle level, of
 	// all exchanges together; resends those of one exchange above it.
 	gentleResends, resends = 2, 1
-	maxRounds              = 100 // offers in the enumeration of one version
 )
 
 // dtlsBytes is what an exchange of a hello and its repetitions sends at most.
@@ -68,7 +67,7 @@ func (*DTLS) Exchanges(level scanner.Level) []scanner.Exchange {
 	n := maxWeak
 	if level == scanner.Exhaustive {
 		more.Why, more.When = "every suite, group and signature scheme", "only if the server speaks the version"
-		n = 2 * maxRounds
+		n = maxEnumerate(tlswire.VersionTLS12) + maxEnumerate(tlswire.VersionTLS11)
 	}
 	return append(out, slices.Repeat([]scanner.Exchange{more}, n)...)
 }

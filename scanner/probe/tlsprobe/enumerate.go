@@ -331,7 +331,7 @@ func (e *enumeration) rest() bool {
 
 // isSigned reports whether the server signs its key exchange with the suite.
 func isSigned(s tlswire.Suite) bool {
-	return strings.HasPrefix(s.KeyExchange, "ECDHE_") || strings.HasPrefix(s.KeyExchange, "DHE_")
+	return (strings.HasPrefix(s.KeyExchange, "ECDHE_") || strings.HasPrefix(s.KeyExchange, "DHE_")) && !preshared(s)
 }
 
 func drop(list []uint16, v uint16) []uint16 {

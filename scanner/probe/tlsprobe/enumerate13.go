@@ -45,7 +45,7 @@ func (p phase) after(accepted bool, suites, groups int) phase {
 // answers showed already is not asked again: a server may list its groups
 // (RFC 8446 section 4.2.7).
 func (r *run) thirteen(ctx context.Context) error {
-	if r.chose13(evidence.OfferFull) {
+	if r.chose13(evidence.OfferFull) || r.group != 0 {
 		if err := r.signatures(ctx); err != nil || r.silent {
 			return err
 		}
@@ -87,19 +87,80 @@ func (r *run) chose13(name evidence.Offer) bool {
 	return f != nil && f.Version >= tlswire.VersionTLS13
 }
 
-// hidden13 asks for TLS 1.3 with groups that the first hello cannot complete,
-// where that was refused, or the server said in its random that it could do
-// better (RFC 8446 section 4.1.3). The answer names version, suite and group.
+// hidden13 asks for TLS 1.3 with groups that the first hello has not, where that
+// was refused, or the server said in its random that it could do better (RFC 8446
+// section 4.1.3). There is no key share in the hello: the answer names version,
+// suite and group, and then the handshake is completed with that group.
 func (r *run) hidden13(ctx context.Context) error {
 	full := r.find(evidence.OfferFull)
-	if full != nil && (full.Version >= tlswire.VersionTLS13 || full.DowngradeSentinel != "tls1.2" && r.level != scanner.Exhaustive) || r.few {
+	if full != nil && (full.Version >= tlswire.VersionTLS13 || full.DowngradeSentinel != "tls1.2" && r.level != scanner.Exhaustive) ||
+		r.few || r.asked[evidence.OfferRetry] || !r.affords(hiddenBytes) {
 		return nil
 	}
 	o := r.offer(evidence.OfferRetry, tlswire.VersionTLS13, r.tables.tls13)
-	o.exact, o.groups = true, retryGroups()
-	_, _, err := r.ask(ctx, o)
+	o.exact, o.groups, o.retry, o.limit = true, retryGroups(), true, hiddenBytes
+	o.ticket, o.session = r.given != nil, r.given
+	f, a, err := r.take(ctx, o)
+	if err != nil || r.silent {
+		return err
+	}
+	if a.hello == nil {
+		return r.lastResort(ctx)
+	}
+	r.needs(f)
+	return nil
+}
+
+// needs learns from a handshake of TLS 1.3 what others with the server need.
+func (r *run) needs(f *evidence.TLSFacts) {
+	if f.Version < tlswire.VersionTLS13 || f.Handshake != evidence.StageComplete {
+		return
+	}
+	r.group = f.Group
+	if !slices.Contains(computedSuites(), f.CipherSuite) {
+		r.suite = f.CipherSuite
+	}
+}
+
+// lastResort asks for TLS 1.3 with rare key shares, of a server that does not
+// answer hellos without one, and shows that it has a version above TLS 1.2.
+func (r *run) lastResort(ctx context.Context) error {
+	newer := slices.ContainsFunc(r.out, func(o evidence.Observation) bool {
+		f := o.Facts.TLS
+		return f.DowngradeSentinel == "tls1.2" || f.OfferedMax == tlswire.VersionTLS12 && f.Alert != nil && *f.Alert == alertProtocolVersion
+	})
+	if r.level != scanner.Exhaustive || !newer {
+		return nil
+	}
+	o := r.offer(evidence.OfferFull, tlswire.VersionTLS13, computedSuites())
+	o.exact, o.groups, o.limit = true, retryGroups(), hiddenBytes
+	o.shares = []uint16{groupX25519MLKEM768, groupX448, groupFFDHE2048}
+	o.ticket, o.session = r.given != nil, r.given
+	f, _, err := r.take(ctx, o)
+	r.needs(f)
 	return err
 }
+
+// completable gives an offer of TLS 1.3 groups, and suites where the ordinary ones
+// will not do, with which a handshake can be completed. The key share is of the
+// group that the server chose before.
+func (r *run) completable(o *offer) {
+	o.groups = computed()
+	if r.suite != 0 {
+		o.suites = []uint16{r.suite}
+	}
+	if r.group != 0 {
+		o.shares = []uint16{r.group}
+	}
+	if r.rare() {
+		o.groups = o.shares
+		o.limit += shareBytes
+	}
+}
+
+// rare reports whether the server needs a group that is not on offer in the first
+// hello.
+func (r *run) rare() bool { return r.group != 0 && !slices.Contains(computed(), r.group) }
 
 // retries reports whether any hello without a key share was answered.
 func (r *run) retries(ctx context.Context, p phase, suites, groups []uint16) (answered bool, err error) {
@@ -147,7 +208,8 @@ func (r *run) signatures(ctx context.Context) error {
 		if narrow = narrow && len(suites) > 0; !narrow {
 			o.suites = computedSuites()
 		}
-		o.exact, o.groups, o.schemes, o.limit = true, computed(), schemes, manyBytes
+		o.exact, o.schemes, o.limit = true, schemes, manyBytes
+		r.completable(&o)
 		f, a, err := r.take(ctx, o)
 		switch accepted := a.hello != nil && slices.Contains(schemes, f.SignatureScheme); {
 		case err != nil || r.silent:
@@ -169,7 +231,8 @@ func (r *run) shares(ctx context.Context, suites []uint16) error {
 	suites = slices.DeleteFunc(slices.Clone(suites), func(id uint16) bool { return !slices.Contains(computedSuites(), id) })
 	for n := 0; len(suites) > 0 && n < maxShares; n++ {
 		o := r.offer(evidence.OfferSuites, tlswire.VersionTLS13, suites)
-		o.exact, o.groups, o.limit = true, computed(), manyBytes
+		o.exact, o.limit = true, manyBytes
+		r.completable(&o)
 		f, a, err := r.take(ctx, o)
 		if err != nil || r.silent || a.hello == nil || !slices.Contains(suites, f.CipherSuite) {
 			return err

@@ -2,7 +2,6 @@ package tlsprobe
 
 import (
 	"context"
-	"crypto/ecdh"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -29,7 +28,7 @@ const lateAlert = 300 * time.Millisecond
 type grab struct {
 	offer  offer
 	random [32]byte
-	key    *ecdh.PrivateKey
+	shares []keyShare // those of the hello, in its order
 	hello  tlswire.ClientHello
 	conn   *frugal
 	sent   []byte
@@ -93,7 +92,7 @@ func take(ctx context.Context, s scanner.Session, o offer) (evidence.Observation
 	return obs, a, ctx.Err()
 }
 
-// prepare builds the hello and its key share.
+// prepare builds the hello and its key shares.
 func (g *grab) prepare() error {
 	if _, err := rand.Read(g.random[:]); err != nil {
 		return fmt.Errorf("client random: %w", err)
@@ -104,18 +103,27 @@ func (g *grab) prepare() error {
 	}
 	g.hello = g.offer.clientHello(g.random)
 	g.hello.SessionID = session
+	switch {
+	case g.offer.retry:
+		return nil
+	case len(g.offer.shares) > 0:
+		return g.share(g.offer.shares...)
+	}
 	// The one group that every TLS 1.3 server must have (RFC 8446 section 9.1).
-	return g.share(ecdh.P256(), groupP256)
+	return g.share(groupP256)
 }
 
-// share makes the key share of the hello.
-func (g *grab) share(curve ecdh.Curve, group uint16) error {
-	key, err := curve.GenerateKey(rand.Reader)
-	if err != nil {
-		return fmt.Errorf("key share: %w", err)
+// share makes the key shares of the hello.
+func (g *grab) share(groups ...uint16) error {
+	g.shares, g.hello.KeyShares = nil, nil
+	for _, group := range groups {
+		key, err := newKeyShare(group)
+		if err != nil {
+			return err
+		}
+		g.shares = append(g.shares, key)
+		g.hello.KeyShares = append(g.hello.KeyShares, tlswire.KeyShare{Group: group, Data: key.public()})
 	}
-	g.key = key
-	g.hello.KeyShares = []tlswire.KeyShare{{Group: group, Data: key.PublicKey().Bytes()}}
 	return nil
 }
 
@@ -166,31 +174,16 @@ func (g *grab) run(s scanner.Session) error {
 	}
 }
 
-// curve returns the implementation of a group, or nil.
-func curve(group uint16) ecdh.Curve {
-	switch group {
-	case groupX25519:
-		return ecdh.X25519()
-	case groupP256:
-		return ecdh.P256()
-	case groupP384:
-		return ecdh.P384()
-	case groupP521:
-		return ecdh.P521()
-	}
-	return nil
-}
-
 // retry answers a HelloRetryRequest (RFC 8446 section 4.1.4) once. It reports
 // false if the server asks for what was not offered; the answer stands then.
 func (g *grab) retry() bool {
 	a := g.answer
-	h, c := a.hello, curve(a.hello.Group)
+	h := a.hello
 	newHash, _, err := hashOf(h.CipherSuite)
-	if c == nil || err != nil || !slices.Contains(g.offer.groups, h.Group) {
+	if err != nil || !slices.Contains(g.offer.groups, h.Group) {
 		return false
 	}
-	if err := g.share(c, h.Group); err != nil {
+	if err := g.share(h.Group); err != nil { // a group that has no key exchange here
 		return false
 	}
 	a.retried = true
@@ -199,6 +192,7 @@ func (g *grab) retry() bool {
 	const messageHash = 254
 	a.transcript = slices.Concat([]byte{messageHash, 0, 0, byte(len(digest))}, digest, a.transcript[first:])
 	g.hello.Cookie = h.Cookie
+	g.hello.RecordVersion = tlswire.VersionTLS12 // of all but the first record (RFC 8446 section 5.1)
 	if err := g.write(); err != nil {
 		a.note(fmt.Errorf("second hello: %w", err))
 		return false
@@ -209,14 +203,11 @@ func (g *grab) retry() bool {
 // derive computes the keys of the server's flight.
 func (g *grab) derive() error {
 	h := g.answer.hello
-	if len(g.hello.KeyShares) == 0 || h.Group != g.hello.KeyShares[0].Group {
+	i := slices.IndexFunc(g.hello.KeyShares, func(k tlswire.KeyShare) bool { return k.Group == h.Group })
+	if i < 0 {
 		return fmt.Errorf("the server chose group %s, for which it has no key share", tlswire.GroupName(h.Group))
 	}
-	public, err := g.key.Curve().NewPublicKey(h.KeyShare)
-	if err != nil {
-		return fmt.Errorf("key share of the server: %w", err)
-	}
-	shared, err := g.key.ECDH(public)
+	shared, err := g.shares[i].shared(h.KeyShare)
 	if err != nil {
 		return fmt.Errorf("key share of the server: %w", err)
 	}
@@ -275,7 +266,10 @@ func (g *grab) complete(now func() time.Time) error {
 }
 
 // The alerts that are told apart (RFC 8446 section 6).
-const alertCloseNotify uint8 = 0
+const (
+	alertCloseNotify     uint8 = 0
+	alertProtocolVersion uint8 = 70
+)
 
 // alertError is a fatal alert after the handshake.
 type alertError uint8

@@ -355,11 +355,17 @@ func classVerdicts(obs []evidence.Observation) map[evidence.SuiteClass]bool {
 func holdClasses(t testing.TB, address string, obs []evidence.Observation, others posture) int {
 	t.Helper()
 	verdicts := classVerdicts(obs)
+	// Suites with a key that is shared beforehand are asked for only of a server that
+	// showed one.
+	shares := slices.ContainsFunc(obs, func(o evidence.Observation) bool {
+		s, ok := tlswire.Lookup(o.Facts.TLS.CipherSuite)
+		return ok && preshared(s)
+	})
 	for class, got := range verdicts {
 		want, shown := false, ""
 		for v, suites := range others.suites {
 			for id := range suites {
-				if s, ok := tlswire.Lookup(id); ok && v < tlswire.VersionTLS13 && v > tlswire.VersionSSL3 && s.Has(class) && (got || alone(t, address, v, id)) {
+				if s, ok := tlswire.Lookup(id); ok && (shares || !preshared(s)) && v < tlswire.VersionTLS13 && v > tlswire.VersionSSL3 && s.Has(class) && (got || alone(t, address, v, id)) {
 					want, shown = true, s.Name
 				}
 			}
@@ -389,16 +395,12 @@ func TestPeer_matrix(t *testing.T) {
 }
 
 // lacking says what is known to be missing from what is found of a server:
-// signature schemes, suites with a key shared beforehand, or its certificate.
+// signature schemes or its certificate.
 func lacking(server string) string {
 	switch server {
 	case "openssl/rsa_512":
 		return "it fails with the schemes that it chooses first, for which its key is too small, and does not name them"
-	case "openssl/tls13_finite_fields", "go/hybrid_only":
-		return "its groups are ones that the prober has no key exchange for"
-	case "wolfssl/default":
-		return "it answers suites with a key shared beforehand, which are not asked for"
-	case "openssl/anonymous_only":
+	case "openssl/anonymous_only", "openssl/shared_key_only":
 		return "it has no certificate"
 	case "raw/version_intolerant":
 		return "a gentle probe does not insist where two hellos were answered by hanging up"
@@ -439,7 +441,7 @@ func compare(t testing.TB, s tlsmatrix.Server, keys *tlsmatrix.Keys, others []sc
 	wrong, theirs := differences(t, server.Address, out.exhaustive, union)
 	out.theirs = theirs
 	for _, line := range wrong {
-		if reason := lacking(s.Name); reason != "" && (strings.HasPrefix(line, "scheme ") || strings.Contains(line, "_PSK_")) {
+		if reason := lacking(s.Name); reason != "" && strings.HasPrefix(line, "scheme ") {
 			t.Logf("%s: %s", line, reason)
 			continue
 		}
@@ -465,7 +467,7 @@ func compare(t testing.TB, s tlsmatrix.Server, keys *tlsmatrix.Keys, others []sc
 	}
 	holdClasses(t, server.Address, gentle, union)
 	for level, obs := range map[string][]evidence.Observation{"exhaustive": all, "gentle": gentle} {
-		if lacking(s.Name) != "" && s.Name != "openssl/rsa_512" && s.Name != "wolfssl/default" && (level == "gentle" || s.Name != "raw/version_intolerant") {
+		if lacking(s.Name) != "" && s.Name != "openssl/rsa_512" && (level == "gentle" || s.Name != "raw/version_intolerant") {
 			continue
 		}
 		certified := slices.ContainsFunc(obs, func(o evidence.Observation) bool { return len(o.Certs) > 0 })

@@ -34,7 +34,8 @@ func (r *run) names(ctx context.Context) error {
 		var err error
 		if version == tlswire.VersionTLS13 {
 			o := r.offer(evidence.OfferName, version, fullSuites())
-			o.groups, o.limit, o.serverName = computed(), fullBytes, name
+			o.limit, o.serverName = fullBytes, name
+			r.completable(&o)
 			_, _, err = r.take(ctx, o)
 		} else {
 			o := r.offer(evidence.OfferName, version, r.tables.tls12)

@@ -18,22 +18,17 @@ const (
 	// fewSuites is for stacks that refused more.
 	fewSuites = 48
 
-	fullBytes    = 900  // of a handshake of TLS 1.3, second hello and Finished included
-	clientBytes  = 1000 // of a full handshake up to TLS 1.2
-	sessionBytes = 1600 // of one that asks for a session and for a second handshake
-	helloBytes   = 536  // of any other hello
-	smallBytes   = 256  // of a hello for stacks with a small buffer
-	manyBytes    = 1024 // of a hello of an enumeration
+	fullBytes    = 900               // of a handshake of TLS 1.3, second hello and Finished included
+	clientBytes  = 1000              // of a full handshake up to TLS 1.2
+	sessionBytes = 1600              // of one that asks for a session and for a second handshake
+	helloBytes   = 536               // of any other hello
+	smallBytes   = 256               // of a hello for stacks with a small buffer
+	manyBytes    = 1024              // of a hello of an enumeration
+	shareBytes   = 1700              // of the largest key shares, beyond the bounds above
+	hiddenBytes  = 1200 + shareBytes // of a handshake with a group that the server names
+	gentleBytes  = 5 << 10           // of all connections of a gentle probe
 
 	recordHeader = 5
-)
-
-// Groups that the prober has a key exchange for (IANA "TLS Supported Groups").
-const (
-	groupP256   uint16 = 23
-	groupP384   uint16 = 24
-	groupP521   uint16 = 25
-	groupX25519 uint16 = 29
 )
 
 // weakClasses are the classes that the weak offer asks for, in the order in
@@ -47,7 +42,7 @@ func weakClasses() []evidence.SuiteClass {
 
 // tables are the suites that hellos are made of, sorted once.
 type tables struct {
-	all   []tlswire.Suite // up to TLS 1.2, the soundest first
+	all   []tlswire.Suite // up to TLS 1.2, the soundest first, those with a shared key last
 	tls12 []uint16
 	old   []uint16 // for TLS 1.0 and 1.1
 	ssl3  []uint16
@@ -77,13 +72,14 @@ func newTables() *tables {
 	}
 	t.oldest = slices.Clone(t.old)
 	for _, s := range t.all {
-		if !slices.Contains(t.tls12, s.ID) {
+		if !slices.Contains(t.tls12, s.ID) && !preshared(s) {
 			t.rare = append(t.rare, s.ID)
 		}
 		if legacy(s.Name) && !slices.Contains(t.old, s.ID) && len(t.oldest) < maxSuites {
 			t.oldest = append(t.oldest, s.ID)
 		}
 	}
+	t.rare = slices.Concat(sharedSuites(), t.rare)
 	t.small = []uint16{
 		0xc02b, 0xc02f, 0xc02c, 0xc030, 0xc013, 0xc009, 0xc014, 0xc00a, 0xc027, 0xc023, // ECDHE
 		0x009c, 0x002f, 0x003c, 0x0035, 0x009d, 0x000a, 0x0005, 0x0004, // RSA
@@ -93,10 +89,26 @@ func newTables() *tables {
 	return t
 }
 
-// foreign reports whether a suite needs a secret shared beforehand or another
-// trust system: no server answers it to a stranger.
+// preshared reports whether both sides of a suite have a key beforehand (RFC 4279,
+// RFC 5489). A server chooses it before it knows which key the client means, and
+// ends its flight: more is not needed, and no identity is ever sent.
+func preshared(s tlswire.Suite) bool { return strings.Contains(s.KeyExchange, "PSK") }
+
+// sharedSuites are those of the suites with a key beforehand that common stacks
+// have: a server that has any has one of them.
+func sharedSuites() []uint16 {
+	return []uint16{
+		0x00a8, 0x00a9, 0x00ae, 0x00af, 0x008c, 0x008d, 0xc0a4, 0xc0a8, 0xccab, // PSK
+		0xd001, 0xd002, 0xd005, 0xc035, 0xc036, 0xc037, 0xccac, // ECDHE_PSK
+		0x00aa, 0x0090, 0x00ac, 0x0094, // DHE_PSK, RSA_PSK
+		0x002c, 0x00b0, 0x008b, // PSK with NULL and 3DES
+	}
+}
+
+// foreign reports whether a suite needs a password or another trust system: no
+// server answers it to a stranger.
 func foreign(name string) bool {
-	return slices.ContainsFunc([]string{"PSK", "SRP", "KRB5", "GOST", "ECCPWD", "ECJPAKE", "FORTEZZA"}, func(part string) bool {
+	return slices.ContainsFunc([]string{"SRP", "KRB5", "GOST", "ECCPWD", "ECJPAKE", "FORTEZZA"}, func(part string) bool {
 		return strings.Contains(name, part)
 	})
 }
@@ -104,6 +116,9 @@ func foreign(name string) bool {
 // rank sorts suites: 0 is sound, higher is worse or rarer.
 func rank(s tlswire.Suite) int {
 	r := 0
+	if preshared(s) {
+		r += 256
+	}
 	for _, c := range s.Classes {
 		switch c {
 		case evidence.ClassNULL, evidence.ClassAnonymous:
@@ -166,11 +181,12 @@ func clientSuites() []uint16 {
 }
 
 // ids lists the code points of the suites that keep returns true for, at most
-// [maxSuites].
+// [maxSuites], and none with a key that is shared beforehand: a server may choose
+// that and then not go on.
 func (t *tables) ids(keep func(tlswire.Suite) bool) []uint16 {
 	var out []uint16
 	for _, s := range t.all {
-		if keep(s) && len(out) < maxSuites {
+		if !preshared(s) && keep(s) && len(out) < maxSuites {
 			out = append(out, s.ID)
 		}
 	}
@@ -210,6 +226,19 @@ func (t *tables) weak(classes []evidence.SuiteClass) []uint16 {
 	out := t.ids(func(s tlswire.Suite) bool {
 		return slices.ContainsFunc(classes, s.Has) && !strings.Contains(s.Name, "ARIA")
 	})
+	slices.Reverse(out)
+	return out
+}
+
+// weakShared lists those with a key beforehand, of a server that has such: what it
+// says of the others is not all of its weak suites.
+func (t *tables) weakShared(classes []evidence.SuiteClass) []uint16 {
+	var out []uint16
+	for _, s := range t.all {
+		if preshared(s) && slices.ContainsFunc(classes, s.Has) {
+			out = append(out, s.ID)
+		}
+	}
 	slices.Reverse(out)
 	return out
 }
@@ -301,7 +330,7 @@ func kindOfScheme(scheme uint16) keyKind {
 func (t *tables) other(version uint16, kind keyKind) offer {
 	o := offer{name: evidence.OfferOther, version: version, groups: groups()}
 	if version >= tlswire.VersionTLS13 {
-		o.suites, o.groups = computedSuites(), computed()
+		o.suites = computedSuites()
 		o.exact = true
 	} else {
 		for _, s := range t.all {
@@ -318,8 +347,8 @@ func (t *tables) other(version uint16, kind keyKind) offer {
 	return o
 }
 
-// computed are the groups that the prober has a key exchange for. The first is
-// the one that the first hello has a key share of.
+// computed are the groups of a first hello: ordinary ones, whose key shares are
+// small. The first is the one that it has a key share of.
 func computed() []uint16 { return []uint16{groupP256, groupX25519, groupP384, groupP521} }
 
 // retryGroups are all groups that TLS 1.3 registers for use, and those that
@@ -389,8 +418,10 @@ func fewSchemes() []uint16 {
 // offer is one hello to be built.
 type offer struct {
 	name       evidence.Offer
-	version    uint16 // the highest
-	exact      bool   // no lower version, where TLS 1.3 is the highest
+	version    uint16   // the highest
+	exact      bool     // no lower version, where TLS 1.3 is the highest
+	retry      bool     // no key share in the first hello of TLS 1.3, so that the server names a group
+	shares     []uint16 // groups of the key shares of TLS 1.3; none: P-256
 	suites     []uint16
 	classes    []evidence.SuiteClass
 	groups     []uint16

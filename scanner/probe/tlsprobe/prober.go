@@ -2,6 +2,7 @@ package tlsprobe
 
 import (
 	"context"
+	"net"
 	"slices"
 
 	"probity/evidence"
@@ -31,10 +32,11 @@ const (
 )
 
 // maxEnumerate bounds the offers in the enumeration of one version. OpenSSL has 75
-// suites of TLS 1.2 with everything switched on, and 23 of the versions before.
+// suites of TLS 1.2 with everything switched on, 23 of the versions before, and
+// about 60 and 20 more where keys are shared beforehand.
 func maxEnumerate(version uint16) int {
 	if version >= tlswire.VersionTLS12 {
-		return 100
+		return 160
 	}
 	return 64
 }
@@ -61,6 +63,12 @@ func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 		hello("ClientHello, at most TLS 1.2, weak suites only", "which classes of weak suites are accepted", answered+"; again without what was accepted, in place of exchanges that were not needed"),
 		hello("ClientHello, SSL 3.0", "whether SSL 3.0 is accepted", answered),
 	}
+	named := scanner.Exchange{
+		What: "TLS handshake, TLS 1.3, with a group that the server names, without client certificate", MaxBytes: hiddenBytes,
+		Why: "certificate chain and parameters, where groups are large or rare", When: "only if ordinary groups were refused; in place of exchanges that follow",
+		InPlace: level == scanner.Gentle,
+	}
+	out = append(out, named)
 	if level == scanner.Gentle {
 		return out
 	}
@@ -81,7 +89,9 @@ func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 	}
 	plain := out[0]
 	plain.What, plain.When = "TLS handshake, TLS 1.0 to 1.3, without names of application protocols", "only if the server refused the first for its names"
-	out = append(out, plain)
+	last := named
+	last.What, last.When = "TLS handshake, TLS 1.3, with three rare key shares, without client certificate", "only if TLS 1.3 is likely and no other hello was answered in it"
+	out = append(out, plain, last)
 	out[2].What, out[2].MaxBytes = "TLS handshake of at most TLS 1.2, without client certificate, and a hello within it", sessionBytes
 	out[2].Why, out[2].When = "sessions, whether a client certificate is required, whether clients may renegotiate", "only if the server speaks TLS 1.2 or below"
 	resume := scanner.Exchange{
@@ -90,6 +100,7 @@ func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 	}
 	out = append(out, resume, resume)
 	share := suites
+	share.MaxBytes += shareBytes
 	share.What, share.When = "TLS handshake, TLS 1.3, the signature schemes or suites not yet seen", "only if TLS 1.2 did not show the schemes, or hellos without a key share are not answered"
 	out = append(out, slices.Repeat([]scanner.Exchange{share}, maxSignatures+maxShares)...)
 	retry := hello("ClientHello, TLS 1.3 without key share", "every suite and group", "only if the server speaks TLS 1.3")
@@ -105,6 +116,10 @@ func (p *Prober) Probe(ctx context.Context, s scanner.Session, _ []evidence.Obse
 	r := &run{
 		tables: p.tables, session: s, level: s.Level(), asked: map[evidence.Offer]bool{},
 		groups: quarry{left: allGroups()}, schemes: quarry{left: allSchemes()},
+	}
+	if r.level == scanner.Gentle {
+		m := &meter{Session: s}
+		r.session, r.sent = m, &m.sent
 	}
 	err := r.probe(ctx)
 	return r.out, err
@@ -124,6 +139,10 @@ type run struct {
 	bare    bool // the server hung up on a hello with the extensions of the day
 	strict  bool // the server minds the names of application protocols
 	auth    bool // whether a client certificate is required is known
+	// What handshakes of TLS 1.3 with the server need: the group that it chose, and
+	// a suite if ordinary ones will not do. 0 if none was completed.
+	group, suite uint16
+	sent         *int64 // bytes, counted at the gentle level; else nil
 
 	enumerated      []uint16 // versions
 	groups, schemes quarry   // of all versions
@@ -150,11 +169,42 @@ func (r *run) probe(ctx context.Context) error {
 	return nil
 }
 
-// spent reports whether a gentle probe has made all its connections: on the way
-// down from what a server refuses, ordinary ones may have taken the place of the
-// odd ones.
-func (r *run) spent() bool {
-	return r.level == scanner.Gentle && r.over == nil && len(r.out) >= maxGentle
+// spent reports whether a gentle probe has made all its connections, or sent all
+// its bytes: on the way down from what a server refuses, ordinary ones may have
+// taken the place of the odd ones.
+func (r *run) spent() bool { return !r.affords(helloBytes) }
+
+// affords reports whether a connection that sends up to n bytes is within the
+// bounds of the gentle level.
+func (r *run) affords(n int64) bool {
+	return r.sent == nil || len(r.out) < maxGentle && *r.sent+n <= gentleBytes
+}
+
+// meter is a session that counts the bytes which it sends.
+type meter struct {
+	scanner.Session
+	sent int64
+}
+
+// Dial implements [scanner.Session].
+func (m *meter) Dial(ctx context.Context) (net.Conn, error) {
+	c, err := m.Session.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &meterConn{c, m}, nil
+}
+
+type meterConn struct {
+	net.Conn
+	m *meter
+}
+
+// Write implements [io.Writer].
+func (c *meterConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.m.sent += int64(n)
+	return n, err
 }
 
 // offer fills in what offers have in common.
@@ -248,6 +298,9 @@ func (r *run) ladder(ctx context.Context) (bool, error) {
 			return a.hello != nil, err
 		}
 	}
+	if f := r.find(evidence.OfferFull); f != nil {
+		r.needs(f)
+	}
 	r.bare = r.asked[evidence.OfferSmall]
 	_, b, err := r.ask(ctx, r.offer(evidence.OfferTLS12, tlswire.VersionTLS12, r.tables.tls12))
 	if err != nil || r.silent {
@@ -260,6 +313,11 @@ func (r *run) ladder(ctx context.Context) (bool, error) {
 		}
 	}
 	if a.hello == nil && b.hello == nil {
+		if b.alert != nil && *b.alert == alertProtocolVersion { // what it speaks may be newer
+			if err := r.hidden13(ctx); err != nil || r.silent || r.spoke(tlswire.VersionTLS13) {
+				return true, err
+			}
+		}
 		return r.descend(ctx, ordinaryRefusal(b))
 	}
 	// Only a small hello was answered so far.
@@ -360,6 +418,9 @@ func (r *run) otherKey(ctx context.Context) error {
 	o.serverName, o.limit = r.session.Endpoint().Name, helloBytes
 	var err error
 	if version >= tlswire.VersionTLS13 {
+		if r.completable(&o); !r.affords(int64(o.limit)) {
+			return nil
+		}
 		_, _, err = r.take(ctx, o)
 	} else {
 		_, _, err = r.ask(ctx, o)
@@ -377,16 +438,20 @@ func (r *run) weak(ctx context.Context) error {
 			classes = without(classes, f.CipherSuite) // known already
 		}
 	}
-	for left := r.weakRounds(); left > 0; left-- {
+	for left := r.weakRounds(); left > 0 && !r.spent(); left-- {
 		offered := classes
 		if b := broken(classes); r.level == scanner.Gentle && left == 1 && len(classes) < len(weakClasses()) && len(b) > 0 {
 			offered = b // the last question is for what is worst
 		}
-		o := r.offer(evidence.OfferWeak, tlswire.VersionTLS12, nil)
-		o.suites = slices.DeleteFunc(r.tables.weak(offered), func(id uint16) bool { return slices.Contains(chosen, id) })
+		o := r.offer(evidence.OfferWeak, tlswire.VersionTLS12, r.tables.weak(offered))
+		if r.sharesKeys() {
+			o.suites = append(r.tables.weakShared(offered), o.suites...)
+		}
+		o.suites = slices.DeleteFunc(o.suites, func(id uint16) bool { return slices.Contains(chosen, id) })
 		if o.classes = classesOf(o.suites); len(o.suites) == 0 {
 			return nil
 		}
+		o.keep(maxSuites)
 		o.suites = r.tellingFirst(o.suites)
 		o.classes = slices.DeleteFunc(o.classes, func(c evidence.SuiteClass) bool { return !slices.Contains(offered, c) })
 		f, a, err := r.ask(ctx, o)
@@ -400,6 +465,15 @@ func (r *run) weak(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sharesKeys reports whether the server chose a suite with a key that is shared
+// beforehand.
+func (r *run) sharesKeys() bool {
+	return slices.ContainsFunc(r.out, func(o evidence.Observation) bool {
+		s, ok := tlswire.Lookup(o.Facts.TLS.CipherSuite)
+		return ok && o.Facts.TLS.Version != 0 && preshared(s)
+	})
 }
 
 // weakRounds is how often weak suites may be asked for. SSL 3.0 comes after them.

@@ -22,12 +22,14 @@ const (
 	suiteAES128 uint16 = 0x1301
 	suiteAES256 uint16 = 0x1302
 	suiteChaCha uint16 = 0x1303
+	suiteCCM    uint16 = 0x1304
+	suiteCCM8   uint16 = 0x1305
 )
 
 // hashOf returns the hash of a TLS 1.3 suite and the length of its key.
 func hashOf(suite uint16) (newHash func() hash.Hash, keyLen int, err error) {
 	switch suite {
-	case suiteAES128:
+	case suiteAES128, suiteCCM, suiteCCM8:
 		return sha256.New, 16, nil
 	case suiteAES256:
 		return sha512.New384, 32, nil
@@ -185,6 +187,12 @@ func newAEAD(suite uint16, key []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
+	}
+	switch suite {
+	case suiteCCM:
+		return ccm{block, 16}, nil
+	case suiteCCM8:
+		return ccm{block, 8}, nil
 	}
 	return cipher.NewGCM(block)
 }

@@ -192,15 +192,11 @@ func (s *session) bind(h *tlswire.ClientHello, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	c := curve(s.group)
-	if c == nil {
-		return fmt.Errorf("no key exchange for group %s", tlswire.GroupName(s.group))
-	}
-	key, err := c.GenerateKey(rand.Reader)
+	key, err := newKeyShare(s.group)
 	if err != nil {
-		return fmt.Errorf("key share: %w", err)
+		return err
 	}
-	h.KeyShares = []tlswire.KeyShare{{Group: s.group, Data: key.PublicKey().Bytes()}}
+	h.KeyShares = []tlswire.KeyShare{{Group: s.group, Data: key.public()}}
 	h.PSKModes = []byte{1} // with (EC)DHE
 	h.PSK = &tlswire.PSK{
 		Identity: s.ticket.Value, Binder: make([]byte, newHash().Size()),
