@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 )
@@ -78,4 +79,23 @@ type Claim struct {
 	Layer       string // "x509", "ssh", "dicom", "hl7", "snmp"; independent layers add up
 	Source      string // id of the fingerprint that drew the conclusion; empty for a value that was read as it is
 	Observation int64  // the observation that showed it
+}
+
+// Compare orders assets as they are listed: by their lowest address or, for those
+// that have none any more, the lowest that they had; then by id.
+func (a Asset) Compare(b Asset) int {
+	return cmp.Or(a.lowest().Compare(b.lowest()), cmp.Compare(a.ID, b.ID))
+}
+
+func (a Asset) lowest() netip.Addr {
+	if len(a.Addresses) > 0 {
+		return a.Addresses[0] // sorted
+	}
+	var low netip.Addr
+	for _, s := range a.Stays {
+		if !low.IsValid() || s.Addr.Less(low) {
+			low = s.Addr
+		}
+	}
+	return low
 }

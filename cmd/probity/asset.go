@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -15,7 +16,6 @@ import (
 	"probity/evidence/store"
 	"probity/internal/safetext"
 	"probity/reports"
-	"probity/scanner/identify"
 )
 
 func (a *app) assetCommand() *cobra.Command {
@@ -30,6 +30,7 @@ func (a *app) assetCommand() *cobra.Command {
 	}
 	for _, c := range []*cobra.Command{
 		a.assetListCommand(), a.assetShowCommand(), a.assetMergeCommand(), a.assetSplitCommand(), a.assetLabelCommand(), a.assetImportCommand(),
+		a.assetResolveCommand(),
 	} {
 		c.Args = friendlyArgs(c.Args)
 		cmd.AddCommand(c)
@@ -114,11 +115,15 @@ func (a *app) withAssets(ctx context.Context, f storeFlags, do func([]evidence.A
 		return err
 	}
 	assets, err := st.Assets(ctx)
-	if cerr := st.Close(); err == nil {
-		err = cerr
+	if errors.Is(err, store.ErrProjection) {
+		err = fmt.Errorf("%w: run probity asset resolve --anew --db %s", err, f.db)
 	}
-	if err != nil {
+	behind, berr := st.Unresolved(ctx)
+	if err = errors.Join(err, berr, st.Close()); err != nil {
 		return err
+	}
+	if behind > 0 {
+		a.note("%d newer records are not taken into account yet; probity asset resolve does", behind)
 	}
 	return do(assets)
 }
@@ -176,7 +181,7 @@ func (a *app) state(ctx context.Context, f factFlags, make func([]evidence.Asset
 			err = cerr
 		}
 	}()
-	obs, err := observations(ctx, st)
+	assets, err := a.resolved(ctx, st, st.ObservationsAfter)
 	if err != nil {
 		return 0, err
 	}
@@ -184,7 +189,7 @@ func (a *app) state(ctx context.Context, f factFlags, make func([]evidence.Asset
 	if err != nil {
 		return 0, err
 	}
-	facts, err := make(identify.Resolve(obs, said...), said)
+	facts, err := make(assets, said)
 	if err != nil || len(facts) == 0 {
 		return 0, err
 	}
@@ -195,10 +200,7 @@ func (a *app) state(ctx context.Context, f factFlags, make func([]evidence.Asset
 	if err := a.recordFacts(ctx, st, f.storeFlags, facts); err != nil {
 		return 0, err
 	}
-	if said, err = st.AssetFacts(ctx); err != nil {
-		return 0, err
-	}
-	return len(facts), st.SaveAssets(ctx, identify.Resolve(obs, said...))
+	return len(facts), a.resolve(ctx, st, st.ObservationsAfter, false)
 }
 
 func (a *app) recordFacts(ctx context.Context, st *store.Store, f storeFlags, facts []evidence.AssetFact) error {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/user"
 	"runtime/debug"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -32,7 +31,6 @@ type storeFlags struct {
 	operator      string
 	authority     string
 	checkpointOut string
-	gather        time.Duration // see store.Options
 }
 
 func (f *storeFlags) register(fs *pflag.FlagSet) {
@@ -50,7 +48,7 @@ func (f *storeFlags) registerWriter(fs *pflag.FlagSet) {
 
 // openWriter opens the database for adding to it, or makes it.
 func (a *app) openWriter(ctx context.Context, f storeFlags) (*store.Store, error) {
-	return store.Open(ctx, f.db, store.Options{KeyFile: f.key, Now: a.now, Gather: f.gather})
+	return store.Open(ctx, f.db, store.Options{KeyFile: f.key, Now: a.now})
 }
 
 // openReader opens an existing database without writing to it.
@@ -107,11 +105,11 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 	if err != nil {
 		return err
 	}
-	assets := identify.Resolve(obs, facts...)
-	j.policy.Site.Inventory = identify.Inventory(facts)
-	if err := st.SaveAssets(ctx, assets); err != nil {
+	assets, err := a.resolved(ctx, st, read(obs))
+	if err != nil {
 		return err
 	}
+	j.policy.Site.Inventory = identify.Inventory(facts)
 	if err := st.SaveFindings(ctx, run.ID, j.findings(obs, assets)); err != nil {
 		return err
 	}

@@ -3,48 +3,11 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 
 	"probity/evidence"
 )
-
-// projections of assets, those that point to others first.
-func assetProjections() []string {
-	return []string{
-		"proj_claim", "proj_asset_endpoint", "proj_asset_stay", "proj_asset_join", "proj_asset_event", "proj_asset_fact", "proj_asset",
-	}
-}
-
-// SaveAssets replaces the projection of assets, their claims and their lives. It
-// is derived from observations and from what people said, and not part of the
-// log.
-func (s *Store) SaveAssets(ctx context.Context, assets []evidence.Asset) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.write(ctx, func(b *batch) error {
-		for _, t := range assetProjections() {
-			if _, err := b.tx.ExecContext(ctx, "DELETE FROM "+t); err != nil {
-				return err
-			}
-		}
-		w, err := newAssetWriter(ctx, b)
-		if err != nil {
-			return err
-		}
-		for i, a := range assets {
-			if err := w.write(int64(i)+1, a); err != nil {
-				return errors.Join(fmt.Errorf("asset %q: %w", a.ID, err), w.close())
-			}
-		}
-		return w.close()
-	})
-	if err != nil {
-		return fmt.Errorf("save assets: %w", err)
-	}
-	return nil
-}
 
 // RecordAssetFacts records what people said of assets in a run that is open, all
 // or nothing. The IDs and runs of the facts are assigned.

@@ -2,89 +2,158 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
+	"database/sql/driver"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 
 	"probity/evidence"
 )
 
-// assetWriter writes assets with statements that are compiled once.
+// The tables of an asset, those that others point to first.
+const (
+	rowAsset = iota
+	rowEndpoint
+	rowClaim
+	rowStay
+	rowJoin
+	rowEvent
+	rowFact
+	rowName
+	rowSum
+	assetTables
+)
+
+// assetColumns are the columns of each table that an asset has rows in.
+func assetColumns() [assetTables]struct {
+	table   string
+	columns []string
+} {
+	type t = struct {
+		table   string
+		columns []string
+	}
+	return [assetTables]t{
+		rowAsset:    {"proj_asset", []string{"id", "asset", "addresses", "first_seen_ms", "last_seen_ms"}},
+		rowEndpoint: {"proj_asset_endpoint", []string{"asset", "address", "port", "transport", "server_name"}},
+		rowClaim:    {"proj_claim", []string{"asset", "attribute", "value", "confidence", "layer", "observation", "source"}},
+		rowStay:     {"proj_asset_stay", []string{"asset", "stay", "address", "first_ms", "last_ms", "ended"}},
+		rowJoin:     {"proj_asset_join", []string{"asset", "kept", "ended", "reason", "observations"}},
+		rowEvent:    {"proj_asset_event", []string{"asset", "at_ms", "event"}},
+		rowFact:     {"proj_asset_fact", []string{"asset", "fact"}},
+		rowName:     {"proj_asset_name", []string{"name", "asset"}},
+		rowSum:      {"proj_asset_sum", []string{"asset", "sum"}},
+	}
+}
+
+// assetWriter writes assets, many rows with one statement.
 type assetWriter struct {
-	asset, endpoint, claim, stay, join, event, fact *sql.Stmt
+	tables [assetTables]*appender
+	sum    int64
+	err    error
 }
 
-func newAssetWriter(ctx context.Context, b *batch) (*assetWriter, error) {
+func newAssetWriter() *assetWriter {
 	w := &assetWriter{}
-	for _, p := range []struct {
-		stmt **sql.Stmt
-		sql  string
-	}{
-		{&w.asset, "INSERT INTO proj_asset(id,asset,addresses,first_seen_ms,last_seen_ms) VALUES(?,?,?,?,?)"},
-		{&w.endpoint, "INSERT INTO proj_asset_endpoint(asset,address,port,transport,server_name) VALUES(?,?,?,?,?)"},
-		{&w.claim, "INSERT INTO proj_claim(asset,attribute,value,confidence,layer,observation,source) VALUES(?,?,?,?,?,?,?)"},
-		{&w.stay, "INSERT INTO proj_asset_stay(asset,stay,address,first_ms,last_ms,ended) VALUES(?,?,?,?,?,?)"},
-		{&w.join, "INSERT INTO proj_asset_join(asset,kept,ended,reason,observations) VALUES(?,?,?,?,?)"},
-		{&w.event, "INSERT INTO proj_asset_event(asset,at_ms,event) VALUES(?,?,?)"},
-		{&w.fact, "INSERT INTO proj_asset_fact(asset,fact) VALUES(?,?)"},
-	} {
-		var err error
-		if *p.stmt, err = b.tx.PrepareContext(ctx, p.sql); err != nil { //nolint:sqlclosecheck // close closes them
-			return nil, errors.Join(err, w.close())
-		}
+	for i, t := range assetColumns() {
+		w.tables[i] = newAppender(t.table, t.columns)
 	}
-	return w, nil
+	return w
 }
 
-func (w *assetWriter) close() error {
-	var errs []error
-	for _, s := range []*sql.Stmt{w.asset, w.endpoint, w.claim, w.stay, w.join, w.event, w.fact} {
-		if s != nil {
-			errs = append(errs, s.Close())
-		}
-	}
-	return errors.Join(errs...)
+// add takes a row. Rows of the asset's own value come after its id.
+func (w *assetWriter) add(table int, id int64, values ...any) {
+	w.sum += rowSumOf(table, values...)
+	w.tables[table].add(append([]any{id}, values...))
 }
 
-func (w *assetWriter) write(id int64, a evidence.Asset) error {
+// write takes an asset with the names by which an inventory may mean it.
+func (w *assetWriter) write(id int64, a evidence.Asset, names []string) error {
+	w.sum = 0
 	addresses := a.Addresses
 	if addresses == nil {
 		addresses = []netip.Addr{}
 	}
-	var err error
-	text := func(v any) (s string) {
-		if err == nil {
-			s, err = toJSON(v)
-		}
-		return s
-	}
-	exec := func(stmt *sql.Stmt, args ...any) {
-		if err == nil {
-			_, err = stmt.ExecContext(context.Background(), args...)
-		}
-	}
-	exec(w.asset, id, clean(a.ID), text(addresses), a.FirstSeen.UnixMilli(), a.LastSeen.UnixMilli())
+	w.add(rowAsset, id, clean(a.ID), w.text(addresses), a.FirstSeen.UnixMilli(), a.LastSeen.UnixMilli())
 	for _, e := range a.Endpoints {
-		exec(w.endpoint, id, address(e.Addr), int64(e.Port), string(e.Transport), clean(e.Name))
+		w.add(rowEndpoint, id, address(e.Addr), int64(e.Port), string(e.Transport), clean(e.Name))
 	}
 	for _, c := range a.Claims {
-		exec(w.claim, id, string(c.Attribute), clean(c.Value), int64(c.Confidence), clean(c.Layer), optional(c.Observation), clean(c.Source))
+		w.add(rowClaim, id, string(c.Attribute), clean(c.Value), int64(c.Confidence), clean(c.Layer), optional(c.Observation), clean(c.Source))
 	}
 	for _, s := range a.Stays {
-		exec(w.stay, id, clean(s.ID), address(s.Addr), s.First.UnixMilli(), s.Last.UnixMilli(), stayState(s))
+		w.add(rowStay, id, clean(s.ID), address(s.Addr), s.First.UnixMilli(), s.Last.UnixMilli(), stayState(s))
 	}
 	for _, j := range a.Joins {
-		exec(w.join, id, clean(j.Kept), clean(j.Ended), clean(j.Reason), text(append([]int64{}, j.Observations...)))
+		w.add(rowJoin, id, clean(j.Kept), clean(j.Ended), clean(j.Reason), w.text(append([]int64{}, j.Observations...)))
 	}
 	for _, e := range a.Events {
-		exec(w.event, id, e.At.UnixMilli(), text(e))
+		w.add(rowEvent, id, e.At.UnixMilli(), w.text(e))
 	}
 	for _, f := range a.Facts {
-		exec(w.fact, id, text(f))
+		w.add(rowFact, id, w.text(f))
 	}
-	return err
+	for _, n := range names {
+		w.tables[rowName].add([]any{clean(n), id})
+	}
+	w.tables[rowSum].add([]any{id, w.sum})
+	return w.err
+}
+
+func (w *assetWriter) text(v any) string {
+	s, err := toJSON(v)
+	if w.err == nil {
+		w.err = err
+	}
+	return s
+}
+
+func (w *assetWriter) full() bool {
+	for _, t := range w.tables {
+		if t.full() {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *assetWriter) flush(conn driver.ConnPrepareContext) error {
+	for _, t := range w.tables {
+		if err := t.flush(conn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *assetWriter) close() error {
+	var errs []error
+	for _, t := range w.tables {
+		errs = append(errs, t.close())
+	}
+	return errors.Join(errs...)
+}
+
+// rowSumOf is what a row adds to the sum of its asset. It tells accidents, not
+// attacks: who can write the file can write the sum.
+func rowSumOf(table int, values ...any) int64 {
+	h := fnv.New64a()
+	var b []byte
+	b = append(b, byte(table))
+	for _, v := range values {
+		switch v := v.(type) {
+		case int64:
+			b = binary.AppendVarint(append(b, 1), v)
+		case string:
+			b = append(binary.AppendUvarint(append(b, 2), uint64(len(v))), v...)
+		default:
+			b = append(b, 0)
+		}
+	}
+	_, _ = h.Write(b) // never fails
+	return int64(h.Sum64())
 }
 
 // stayState is the form of how a stay ended: 0 not, 1 another device has the
@@ -96,143 +165,43 @@ func stayState(s evidence.Stay) int64 {
 	return bit(s.Ended)
 }
 
-// Assets returns the assets as they were last saved.
-func (s *Store) Assets(ctx context.Context) ([]evidence.Asset, error) {
-	l := assetLoader{s: s, at: make(map[int64]int)}
-	err := l.load(ctx)
-	if err == nil && s.version > 1 {
-		err = l.loadLives(ctx)
-	}
-	return l.all, explain(s.path, err)
-}
-
-// assetLoader collects what belongs to an asset from its tables.
-type assetLoader struct {
-	s   *Store
-	all []evidence.Asset
-	at  map[int64]int // index in all by row
-}
-
-func (l *assetLoader) load(ctx context.Context) error {
-	err := each(ctx, l.s.r, "SELECT id, asset, addresses, first_seen_ms, last_seen_ms FROM proj_asset ORDER BY id", func(scan scanFunc) error {
-		var a evidence.Asset
-		var id, first, last int64
-		var list string
-		if err := scan(&id, &a.ID, &list, &first, &last); err != nil {
-			return err
-		}
-		if err := json.Unmarshal([]byte(list), &a.Addresses); err != nil {
-			return fmt.Errorf("asset %q: addresses: %w", a.ID, err)
-		}
-		a.FirstSeen, a.LastSeen = fromMS(first), fromMS(last)
-		l.at[id] = len(l.all)
-		l.all = append(l.all, a)
+// deleteAssets drops assets by their ids.
+func deleteAssets(ctx context.Context, b *batch, ids []string) error {
+	if len(ids) == 0 {
 		return nil
-	})
-	if err != nil {
-		return err
 	}
-	err = each(ctx, l.s.r, "SELECT asset, address, port, transport, server_name FROM proj_asset_endpoint ORDER BY id", func(scan scanFunc) error {
-		var id int64
-		var n nullEndpoint
-		if err := scan(&id, &n.address, &n.port, &n.transport, &n.name); err != nil {
-			return err
+	var stmts []func(int64) error
+	tables := assetColumns()
+	for i := len(tables) - 1; i >= 0; i-- {
+		column := "asset"
+		if i == rowAsset {
+			column = "id"
 		}
-		e, err := n.endpoint()
-		if a := l.asset(id); a != nil {
-			a.Endpoints = append(a.Endpoints, e)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	source := "source"
-	if l.s.version < 2 {
-		source = "''"
-	}
-	return each(ctx, l.s.r, "SELECT asset, attribute, value, confidence, layer, coalesce(observation,0), "+source+" FROM proj_claim ORDER BY id", func(scan scanFunc) error {
-		var id int64
-		var c evidence.Claim
-		err := scan(&id, &c.Attribute, &c.Value, &c.Confidence, &c.Layer, &c.Observation, &c.Source)
-		if a := l.asset(id); a != nil {
-			a.Claims = append(a.Claims, c)
-		}
-		return err
-	})
-}
-
-func (l *assetLoader) asset(id int64) *evidence.Asset {
-	if i, ok := l.at[id]; ok {
-		return &l.all[i]
-	}
-	return nil
-}
-
-// loadLives reads what version 2 added.
-func (l *assetLoader) loadLives(ctx context.Context) error {
-	stays := each(ctx, l.s.r, "SELECT asset, stay, address, first_ms, last_ms, ended FROM proj_asset_stay ORDER BY id", func(scan scanFunc) error {
-		var id, first, last, state int64
-		var addr string
-		var s evidence.Stay
-		err := scan(&id, &s.ID, &addr, &first, &last, &state)
+		stmt, err := b.tx.PrepareContext(ctx, "DELETE FROM "+tables[i].table+" WHERE "+column+"=?") //nolint:sqlclosecheck // closed below
 		if err != nil {
 			return err
 		}
-		s.Ended, s.Left = state == 1, state == 2
-		s.First, s.Last = fromMS(first), fromMS(last)
-		s.Addr, err = netip.ParseAddr(addr)
-		if a := l.asset(id); a != nil {
-			a.Stays = append(a.Stays, s)
-		}
+		defer stmt.Close() //nolint:errcheck // the transaction's end reports what matters
+		stmts = append(stmts, func(id int64) error {
+			_, err := stmt.ExecContext(ctx, id)
+			return err
+		})
+	}
+	find, err := b.tx.PrepareContext(ctx, "SELECT id FROM proj_asset WHERE asset=?")
+	if err != nil {
 		return err
-	})
-	joins := each(ctx, l.s.r, "SELECT asset, kept, ended, reason, observations FROM proj_asset_join ORDER BY id", func(scan scanFunc) error {
+	}
+	defer find.Close() //nolint:errcheck // only read
+	for _, name := range ids {
 		var id int64
-		var list string
-		var j evidence.Join
-		err := scan(&id, &j.Kept, &j.Ended, &j.Reason, &list)
-		if err == nil {
-			err = json.Unmarshal([]byte(list), &j.Observations)
+		if err := find.QueryRowContext(ctx, clean(name)).Scan(&id); err != nil {
+			return fmt.Errorf("asset %q: %w", name, err)
 		}
-		if len(j.Observations) == 0 {
-			j.Observations = nil
+		for _, del := range stmts {
+			if err := del(id); err != nil {
+				return fmt.Errorf("asset %q: %w", name, err)
+			}
 		}
-		if a := l.asset(id); a != nil {
-			a.Joins = append(a.Joins, j)
-		}
-		return err
-	})
-	return errors.Join(stays, joins,
-		l.documents(ctx, "SELECT asset, event FROM proj_asset_event ORDER BY id", func(a *evidence.Asset, text []byte) error {
-			var e evidence.Event
-			err := json.Unmarshal(text, &e)
-			a.Events = append(a.Events, e)
-			return err
-		}),
-		l.documents(ctx, "SELECT asset, fact FROM proj_asset_fact ORDER BY id", func(a *evidence.Asset, text []byte) error {
-			var f evidence.AssetFact
-			err := json.Unmarshal(text, &f)
-			a.Facts = append(a.Facts, f)
-			return err
-		}))
-}
-
-// documents reads a table of JSON values.
-func (l *assetLoader) documents(ctx context.Context, query string, add func(*evidence.Asset, []byte) error) error {
-	return each(ctx, l.s.r, query, func(scan scanFunc) error {
-		var id int64
-		var text []byte
-		if err := scan(&id, &text); err != nil {
-			return err
-		}
-		a := l.asset(id)
-		if a == nil {
-			return nil
-		}
-		if err := add(a, text); err != nil {
-			return fmt.Errorf("asset %q: %w", a.ID, err)
-		}
-		return nil
-	})
+	}
+	return nil
 }

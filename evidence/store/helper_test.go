@@ -212,7 +212,7 @@ func fill(t testing.TB, s *Store) Checkpoint {
 		_, err = s.EndRun(ctx, evidence.RunEnd{Run: run.ID, Ended: testTime.Add(time.Hour), Status: evidence.StatusComplete, Targets: 3, Reached: int64(i), PacketsSeen: 10, PacketsDropped: 1, Note: "end"})
 		must(err)
 	}
-	must(s.SaveAssets(ctx, testAssets()))
+	must(s.SaveResolution(ctx, resolution(testAssets())))
 	c, err := s.LastCheckpoint(ctx)
 	must(err)
 	return c
@@ -293,5 +293,33 @@ func sequence(fs []evidence.Finding) iter.Seq2[evidence.Finding, error] {
 				return
 			}
 		}
+	}
+}
+
+// resolution is one that has assets, and a place and an identifier for each.
+func resolution(assets []evidence.Asset) Resolution {
+	return Resolution{
+		Maker: "test", Whole: true, Observation: 2,
+		Assets: func(yield func(evidence.Asset, []string) bool) {
+			for _, a := range assets {
+				if !yield(a, []string{"name of " + a.ID}) {
+					return
+				}
+			}
+		},
+		Places: func(yield func(netip.Addr, []byte) bool) {
+			for i := range assets {
+				if !yield(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), []byte{1, byte(i)}) {
+					return
+				}
+			}
+		},
+		Held: func(yield func([16]byte, netip.Addr) bool) {
+			for i := range assets {
+				if !yield([16]byte{byte(i)}, netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})) {
+					return
+				}
+			}
+		},
 	}
 }

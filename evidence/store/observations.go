@@ -16,9 +16,15 @@ import (
 // sees one state of the database, whatever is written meanwhile. Equal
 // certificates share one slice; do not change it. After an error it stops.
 func (s *Store) Observations(ctx context.Context) iter.Seq2[evidence.Observation, error] {
+	return s.ObservationsAfter(ctx, 0)
+}
+
+// ObservationsAfter yields the observations that were recorded after the one with
+// the given id, as Observations does.
+func (s *Store) ObservationsAfter(ctx context.Context, id int64) iter.Seq2[evidence.Observation, error] {
 	return func(yield func(evidence.Observation, error) bool) {
 		stopped := false
-		err := s.scanObservations(ctx, func(o evidence.Observation) bool {
+		err := s.scanObservations(ctx, id, func(o evidence.Observation) bool {
 			stopped = !yield(o, nil)
 			return !stopped
 		})
@@ -28,7 +34,7 @@ func (s *Store) Observations(ctx context.Context) iter.Seq2[evidence.Observation
 	}
 }
 
-func (s *Store) scanObservations(ctx context.Context, yield func(evidence.Observation) bool) (err error) {
+func (s *Store) scanObservations(ctx context.Context, after int64, yield func(evidence.Observation) bool) (err error) {
 	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
@@ -39,12 +45,12 @@ func (s *Store) scanObservations(ctx context.Context, yield func(evidence.Observ
 		return err
 	}
 	defer get.Close() //nolint:errcheck // only read
-	certs, err := newAttached(ctx, tx, "SELECT observation, blob, role, position FROM presented ORDER BY observation, id")
+	certs, err := newAttached(ctx, tx, "SELECT observation, blob, role, position FROM presented WHERE observation>? ORDER BY observation, id", after)
 	if err != nil {
 		return err
 	}
 	defer certs.rows.Close() //nolint:errcheck // Err is checked
-	keys, err := newAttached(ctx, tx, "SELECT observation, blob, algorithm, 0 FROM host_key ORDER BY observation, id")
+	keys, err := newAttached(ctx, tx, "SELECT observation, blob, algorithm, 0 FROM host_key WHERE observation>? ORDER BY observation, id", after)
 	if err != nil {
 		return err
 	}
@@ -63,7 +69,7 @@ func (s *Store) scanObservations(ctx context.Context, yield func(evidence.Observ
 		return b, nil
 	}
 	return each(ctx, tx, `SELECT id, run, coalesce(probe,0), method, kind, address, port, transport, server_name,
-		peer_address, peer_port, peer_transport, peer_name, at_ms, result, detail, facts FROM observation ORDER BY id`, func(scan scanFunc) error {
+		peer_address, peer_port, peer_transport, peer_name, at_ms, result, detail, facts FROM observation WHERE id>? ORDER BY id`, func(scan scanFunc) error {
 		o, err := scanObservation(scan)
 		if err != nil {
 			return err
@@ -86,7 +92,7 @@ func (s *Store) scanObservations(ctx context.Context, yield func(evidence.Observ
 			return errStop
 		}
 		return nil
-	})
+	}, after)
 }
 
 // errStop ends an iteration that its consumer has ended.
@@ -107,8 +113,8 @@ type attached struct {
 	ok   bool
 }
 
-func newAttached(ctx context.Context, tx *sql.Tx, query string) (*attached, error) {
-	rows, err := tx.QueryContext(ctx, query) //nolint:rowserrcheck // advance checks it
+func newAttached(ctx context.Context, tx *sql.Tx, query string, after int64) (*attached, error) {
+	rows, err := tx.QueryContext(ctx, query, after) //nolint:rowserrcheck // advance checks it
 	if err != nil {
 		return nil, err
 	}

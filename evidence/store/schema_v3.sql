@@ -34,3 +34,46 @@ CREATE TABLE verdict(
 CREATE INDEX subject_run ON subject(run);
 CREATE INDEX verdict_run ON verdict(run);
 CREATE INDEX verdict_rule ON verdict(rule);
+
+-- Projections from which a later resolution of assets goes on. Like those of
+-- schema.sql they can be deleted and are written again.
+
+-- Who made the projections of assets, from what, and how large they are. leaf is
+-- that of the log's last entry then.
+CREATE TABLE proj_identity(
+  id INTEGER PRIMARY KEY,
+  maker TEXT NOT NULL,
+  observation INTEGER NOT NULL,
+  fact INTEGER NOT NULL,
+  entries INTEGER NOT NULL,
+  leaf BLOB NOT NULL,
+  assets INTEGER NOT NULL,
+  places INTEGER NOT NULL,
+  identifiers INTEGER NOT NULL) STRICT;
+
+-- The sum of the rows of an asset, by which a lost or changed one is noticed.
+CREATE TABLE proj_asset_sum(
+  asset INTEGER PRIMARY KEY REFERENCES proj_asset(id),
+  sum INTEGER NOT NULL) STRICT;
+
+-- Names by which an inventory may mean an asset.
+CREATE TABLE proj_asset_name(
+  name TEXT NOT NULL,
+  asset INTEGER NOT NULL REFERENCES proj_asset(id),
+  PRIMARY KEY(name,asset)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE proj_identity_place(
+  id INTEGER PRIMARY KEY,
+  address TEXT NOT NULL UNIQUE,
+  record BLOB NOT NULL) STRICT;
+
+CREATE TABLE proj_identity_held(
+  identifier BLOB NOT NULL,
+  address TEXT NOT NULL,
+  PRIMARY KEY(identifier,address)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE proj_identity_former(
+  stay TEXT PRIMARY KEY,
+  address TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE INDEX proj_asset_name_asset ON proj_asset_name(asset);

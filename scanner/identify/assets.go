@@ -21,10 +21,9 @@ func idOf(name string) string {
 	return "asset-" + hex.EncodeToString(d[:6])
 }
 
-// build makes the asset that its stays amount to.
-func (r *Resolver) build(a *asset) evidence.Asset {
-	slices.SortFunc(a.stays, compareStays)
-	out := evidence.Asset{ID: a.id(), FirstSeen: fromMS(a.stays[0].first), Addresses: []netip.Addr{}}
+// build makes the asset that its stays amount to, with what people said of it.
+func (r *Resolver) build(a *asset, facts []evidence.AssetFact) (evidence.Asset, []string) {
+	out := evidence.Asset{ID: a.name, Facts: facts, FirstSeen: fromMS(a.stays[0].first), Addresses: []netip.Addr{}}
 	last := a.stays[0].last
 	for _, s := range a.stays {
 		last = max(last, s.last)
@@ -42,16 +41,23 @@ func (r *Resolver) build(a *asset) evidence.Asset {
 	out.Addresses = slices.Compact(out.Addresses)
 	h := r.history(a)
 	out.Endpoints = h.endpoints(out.Addresses)
-	out.Claims = conclude(h.claims())
+	out.Claims = conclude(append(statedClaims(facts), h.claims()...))
 	for _, e := range a.joins {
 		out.Joins = append(out.Joins, evidence.Join{Kept: e.a.id, Ended: e.b.id, Reason: e.reason, Observations: e.proof})
 	}
 	slices.SortFunc(out.Joins, func(x, y evidence.Join) int {
 		return cmp.Or(cmp.Compare(x.Kept, y.Kept), cmp.Compare(x.Ended, y.Ended), cmp.Compare(x.Reason, y.Reason))
 	})
-	out.Facts = a.facts
 	out.Events = r.events(a, h, &out)
-	return out
+	return out, h.names(a)
+}
+
+// assetOf is the id of the asset that a stay is of.
+func (s *stay) assetOf() string {
+	if s.asset != nil {
+		return s.asset.name
+	}
+	return s.place.before[s.id]
 }
 
 // id is that of the stay that was recorded first, of one run that with the
@@ -77,7 +83,7 @@ func (a *asset) left(s *stay) bool {
 // ended reports whether another device came to the address after the stay.
 func (s *stay) ended() bool {
 	for _, o := range s.place.stays {
-		if o != s && o.last > s.last && o.asset != s.asset {
+		if o != s && o.last > s.last && o.assetOf() != s.assetOf() {
 			return true
 		}
 	}
@@ -113,28 +119,27 @@ type historyValue struct {
 	endpoint    evidence.Endpoint
 	first, last sight
 	oldest      int64 // lowest id of an observation that showed it
-	content     uint32
 }
 
 func (r *Resolver) history(a *asset) *history {
 	h := &history{r: r, places: map[evidence.Endpoint]bool{}, tracks: map[historyKey]*historyTrack{}}
 	for _, s := range a.stays {
 		for _, x := range s.place.sights[s.lo:s.hi] {
-			c := &r.contents[x.content]
+			c := &s.place.contents[x.content]
+			at := s.place.endpoint(c)
 			if !c.client {
-				h.places[c.endpoint] = true
+				h.places[at] = true
 			}
-			for _, m := range c.marks {
-				k := &r.marks[m]
+			for _, k := range c.marks {
 				if k.sort == sortBoot || k.sort == sortSubject || k.sort == sortModel {
 					continue
 				}
-				h.add(historyKey{sort: k.sort, track: k.track}, historyValue{text: r.values[k.value].text, endpoint: c.endpoint}, x)
+				h.add(historyKey{sort: k.sort, track: k.track}, historyValue{text: r.values[k.value].text, endpoint: at}, x)
 			}
 			for _, i := range c.claims {
 				claim := r.claims[i]
-				port := portText(c.endpoint.Port)
-				h.add(historyKey{numSorts, port, claim.Attribute, claim.Layer}, historyValue{text: claim.Value, claim: claim, endpoint: c.endpoint}, x)
+				port := portText(c.port)
+				h.add(historyKey{numSorts, port, claim.Attribute, claim.Layer}, historyValue{text: claim.Value, claim: claim, endpoint: at}, x)
 			}
 		}
 	}
@@ -158,13 +163,13 @@ func (h *history) add(k historyKey, v historyValue, x sight) {
 	}
 	i := slices.IndexFunc(t.values, func(o historyValue) bool { return o.text == v.text && o.claim == v.claim })
 	if i < 0 {
-		v.first, v.last, v.oldest, v.content = x, x, x.id, x.content
+		v.first, v.last, v.oldest = x, x, x.id
 		t.values = append(t.values, v)
 		return
 	}
 	o := &t.values[i]
 	if earlier(x, o.first) {
-		o.first, o.content, o.endpoint = x, x.content, v.endpoint
+		o.first, o.endpoint = x, v.endpoint
 	}
 	if earlier(o.last, x) {
 		o.last = x

@@ -1,351 +1,13 @@
 package identify
 
 import (
-	"crypto/ed25519"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/binary"
 	"fmt"
-	"math/big"
-	"math/rand/v2"
-	"net/netip"
-	"runtime"
 	"slices"
-	"syscall"
 	"testing"
-	"time"
 
 	"probity/evidence"
+	"probity/scanner/identify/churn"
 )
-
-// A world is a simulated site over some weeks: devices that move, are renewed,
-// re-imaged, repaired and replaced, and a scanner and a sensor that see them. It
-// knows which device every observation is of.
-type world struct {
-	t       testing.TB
-	r       *rand.Rand
-	devices []*simulated
-	free    map[int][]netip.Addr // by network, addresses that nobody has
-	now     time.Time
-	run     int64
-	id      int64
-	issuer  ed25519.PrivateKey
-	emit    func(evidence.Observation, int)
-	serial  int64
-	shared  []simulatedKeys // golden images
-	addrs   int
-	scope   int // networks from this on are not looked at
-}
-
-type simulatedKeys struct {
-	ssh  []byte
-	cert []byte
-}
-
-// simulated is one device.
-type simulated struct {
-	n        int
-	network  int
-	dhcp     bool
-	sensor   bool // a sensor sees its network
-	addr     netip.Addr
-	v6       netip.Addr
-	mac      string
-	host     string
-	keys     simulatedKeys
-	tlsKey   ed25519.PrivateKey
-	engine   string
-	boots    uint32
-	booted   time.Time
-	model    string
-	serialNo string
-	alive    bool
-	gateway  bool // tells serial numbers of others
-	nat      int  // devices behind its address
-	vip      netip.Addr
-	partner  *simulated
-	active   bool // of a pair: holds the common address
-}
-
-const perNetwork = 240
-
-func newWorld(t testing.TB, seed uint64, devices int, emit func(evidence.Observation, int)) *world {
-	w := &world{
-		t: t, r: rand.New(rand.NewPCG(seed, 77)), free: map[int][]netip.Addr{}, emit: emit,
-		now: time.Date(2026, 1, 5, 6, 0, 0, 0, time.UTC), issuer: ed25519.NewKeyFromSeed(make([]byte, 32)),
-	}
-	for i := range 12 {
-		s := w.key(1_000_000 + i)
-		w.shared = append(w.shared, simulatedKeys{ssh: s.Public().(ed25519.PublicKey), cert: w.certificate(fmt.Sprintf("appliance-%d", i), s)})
-	}
-	networks := devices/(perNetwork*3/4) + 1
-	w.scope = networks
-	for n := range networks {
-		for h := range perNetwork {
-			w.free[n] = append(w.free[n], netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), byte(h + 10)}))
-		}
-	}
-	for i := range devices {
-		w.add(i % networks)
-	}
-	return w
-}
-
-func (w *world) key(n int) ed25519.PrivateKey {
-	var seed [32]byte
-	binary.LittleEndian.PutUint64(seed[:], uint64(n))
-	binary.LittleEndian.PutUint64(seed[8:], w.r.Uint64())
-	return ed25519.NewKeyFromSeed(seed[:])
-}
-
-func (w *world) certificate(name string, key ed25519.PrivateKey) []byte {
-	w.serial++
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(w.serial), Subject: pkix.Name{CommonName: name, Organization: []string{"Example"}},
-		NotBefore: w.now, NotAfter: w.now.AddDate(1, 0, 0),
-	}
-	der, err := x509.CreateCertificate(nil, template, &x509.Certificate{Subject: pkix.Name{CommonName: "CA"}}, key.Public(), w.issuer)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return der
-}
-
-func (w *world) chance(percent int) bool { return w.r.IntN(100) < percent }
-
-// add brings a new device into a network.
-func (w *world) add(network int) *simulated {
-	d := &simulated{
-		n: len(w.devices), network: network, dhcp: network%5 < 2, sensor: network%10 != 9, alive: true, booted: w.now,
-		boots: uint32(w.r.IntN(30) + 1),
-	}
-	w.devices = append(w.devices, d)
-	d.mac = w.card()
-	d.host = fmt.Sprintf("dev%05d", d.n)
-	d.addr = w.take(network)
-	if w.chance(60) {
-		d.keys.ssh = w.key(d.n).Public().(ed25519.PublicKey)
-	}
-	if w.chance(60) || d.keys.ssh == nil {
-		d.tlsKey = w.key(d.n)
-		d.keys.cert = w.certificate(d.host, d.tlsKey)
-	}
-	if w.chance(30) {
-		d.engine = fmt.Sprintf("engine-%d-%d", d.n, w.r.Uint32())
-	}
-	if w.chance(15) {
-		d.model, d.serialNo = fmt.Sprintf("Model %d", w.r.IntN(6)), fmt.Sprintf("SN%06d", d.n)
-	}
-	switch {
-	case w.chance(4): // a copy of an image
-		d.keys, d.tlsKey = w.shared[w.r.IntN(len(w.shared))], nil
-	case w.chance(3): // two protocols
-		d.v6 = netip.AddrFrom16([16]byte{0xfd, 1, 2, 3, 14: byte(d.n >> 8), 15: byte(d.n)})
-	case w.chance(1):
-		d.nat = 3
-		d.dhcp = false
-	case w.chance(1):
-		d.gateway = true
-		d.model, d.serialNo = "", ""
-		d.sensor, d.dhcp = true, false
-	case w.chance(2) && d.n > 0:
-		o := w.devices[d.n-1]
-		if o.partner == nil && !o.vip.IsValid() && !o.gateway && o.nat == 0 && o.alive {
-			d.partner, o.partner = o, d
-			d.vip = w.take(network)
-			o.vip, d.active = d.vip, true
-			d.dhcp, o.dhcp, d.sensor, o.sensor = false, false, true, true
-		}
-	}
-	return d
-}
-
-func (w *world) card() string {
-	v := w.r.Uint32()
-	return fmt.Sprintf("00:1a:%02x:%02x:%02x:%02x", byte(v>>24), byte(v>>16), byte(v>>8), byte(v))
-}
-
-func (w *world) take(network int) netip.Addr {
-	f := w.free[network]
-	if len(f) == 0 {
-		w.addrs++
-		return netip.AddrFrom4([4]byte{11, byte(w.addrs >> 16), byte(w.addrs >> 8), byte(w.addrs)})
-	}
-	i := w.r.IntN(len(f))
-	a := f[i]
-	f[i] = f[len(f)-1]
-	w.free[network] = f[:len(f)-1]
-	return a
-}
-
-// week changes the site as a week does.
-func (w *world) week() {
-	for _, d := range slices.Clone(w.devices) {
-		if !d.alive {
-			continue
-		}
-		if d.dhcp && w.chance(20) {
-			w.free[d.network] = append(w.free[d.network], d.addr)
-			d.addr = w.take(d.network)
-		}
-		if w.r.IntN(1000) < 20 && d.tlsKey != nil { // renewal, half of them with a new key
-			if w.chance(50) {
-				d.tlsKey = w.key(d.n)
-			}
-			d.keys.cert = w.certificate(d.host, d.tlsKey)
-		}
-		if w.r.IntN(1000) < 5 && d.sensor { // re-imaged
-			if d.keys.ssh != nil {
-				d.keys.ssh = w.key(d.n).Public().(ed25519.PublicKey)
-			}
-			if d.tlsKey != nil {
-				d.tlsKey = w.key(d.n)
-				d.keys.cert = w.certificate(d.host, d.tlsKey)
-			}
-			if d.engine != "" {
-				d.engine = fmt.Sprintf("engine-%d-%d", d.n, w.r.Uint32())
-			}
-		}
-		if w.r.IntN(1000) < 3 && d.partner == nil && d.tlsKey != nil { // another network card
-			d.mac = w.card()
-		}
-		if w.chance(10) { // restarted
-			d.boots++
-			d.booted = w.now
-		}
-		if d.partner != nil && d.active && w.chance(20) { // the pair fails over
-			d.active, d.partner.active = false, true
-		}
-		if w.r.IntN(1000) < 4 && d.partner == nil { // another device in its place, at its address
-			d.alive = false
-			n := w.add(d.network)
-			w.free[n.network] = append(w.free[n.network], n.addr)
-			n.addr = d.addr
-		}
-	}
-}
-
-// observe has the sensor listen for a day, and then the scanner scan.
-func (w *world) observe() {
-	w.run++
-	for _, d := range w.devices {
-		if d.alive && d.sensor && d.network < w.scope {
-			w.overhear(d)
-		}
-	}
-	w.now = w.now.Add(26 * time.Hour)
-	w.run++
-	start := w.now
-	for _, d := range w.devices {
-		if d.alive && d.network < w.scope {
-			w.now = start.Add(time.Duration(w.r.IntN(3600)) * time.Second)
-			w.scan(d)
-		}
-	}
-	for n := range min(w.scope, len(w.free)) {
-		for _, a := range w.free[n] {
-			w.now = start.Add(time.Duration(w.r.IntN(3600)) * time.Second)
-			w.send(-1, evidence.Observation{
-				Method: evidence.Active, Kind: evidence.KindTLS, Result: evidence.ResultTimeout,
-				Endpoint: evidence.Endpoint{Addr: a, Port: 443, Transport: evidence.TCP},
-			})
-		}
-	}
-	w.now = start.Add(5*24*time.Hour - 2*time.Hour)
-}
-
-func (w *world) send(device int, o evidence.Observation) {
-	w.id++
-	o.ID, o.Run = w.id, w.run
-	if o.At.IsZero() {
-		o.At = w.now
-	}
-	if o.Result == "" {
-		o.Result = evidence.ResultData
-	}
-	w.emit(o, device)
-}
-
-func (w *world) overhear(d *simulated) {
-	told := func(addr netip.Addr, f evidence.IdentityFacts) {
-		w.send(d.n, evidence.Observation{
-			Method: evidence.Passive, Kind: evidence.KindIdentity, At: w.now.Add(time.Duration(w.r.IntN(24*3600)) * time.Second),
-			Endpoint: evidence.Endpoint{Addr: addr, Transport: evidence.Link}, Facts: evidence.Facts{Identity: &f},
-		})
-	}
-	told(d.addr, evidence.IdentityFacts{Protocol: "arp", MAC: d.mac})
-	if d.v6.IsValid() {
-		told(d.v6, evidence.IdentityFacts{Protocol: "nd", MAC: d.mac})
-	}
-	if d.dhcp {
-		told(d.addr, evidence.IdentityFacts{Protocol: "dhcp", MAC: d.mac, Hostnames: []string{d.host}})
-	}
-	if d.vip.IsValid() && d.active {
-		told(d.vip, evidence.IdentityFacts{Protocol: "arp", MAC: d.mac})
-	}
-	if d.gateway {
-		for range 4 {
-			told(d.addr, evidence.IdentityFacts{
-				Protocol: "poct1", Manufacturer: "Example", Model: "Meter", Serial: fmt.Sprintf("M%04d", w.r.IntN(40)),
-			})
-		}
-	}
-}
-
-func (w *world) scan(d *simulated) {
-	addrs := []netip.Addr{d.addr}
-	if d.v6.IsValid() {
-		addrs = append(addrs, d.v6)
-	}
-	if d.vip.IsValid() && d.active {
-		addrs = append(addrs, d.vip)
-	}
-	for _, addr := range addrs {
-		at := func(port uint16, t evidence.Transport) evidence.Endpoint {
-			return evidence.Endpoint{Addr: addr, Port: port, Transport: t}
-		}
-		ssh := func(port uint16, key []byte) {
-			w.send(d.n, evidence.Observation{
-				Method: evidence.Active, Kind: evidence.KindSSH, Endpoint: at(port, evidence.TCP),
-				Keys:  []evidence.HostKey{{Algorithm: "ssh-ed25519", Blob: key}},
-				Facts: evidence.Facts{SSH: &evidence.SSHFacts{Version: "SSH-2.0-OpenSSH_9.2"}},
-			})
-		}
-		refused := func(port uint16, k evidence.Kind) {
-			w.send(d.n, evidence.Observation{Method: evidence.Active, Kind: k, Result: evidence.ResultRefused, Endpoint: at(port, evidence.TCP)})
-		}
-		if d.keys.ssh != nil {
-			ssh(22, d.keys.ssh)
-		} else {
-			refused(22, evidence.KindSSH)
-		}
-		if d.keys.cert == nil {
-			refused(443, evidence.KindTLS)
-		}
-		for i := range d.nat {
-			ssh(uint16(2200+i), w.shared[i].ssh[:31])
-		}
-		if d.keys.cert != nil {
-			w.send(d.n, evidence.Observation{
-				Method: evidence.Active, Kind: evidence.KindTLS, Endpoint: at(443, evidence.TCP),
-				Certs: []evidence.Presented{{Role: evidence.RoleServer, DER: d.keys.cert}},
-				Facts: evidence.Facts{TLS: &evidence.TLSFacts{Offer: evidence.OfferFull, Version: 0x304}},
-			})
-		}
-		if d.engine != "" {
-			w.send(d.n, evidence.Observation{
-				Method: evidence.Active, Kind: evidence.KindSNMP, Endpoint: at(161, evidence.UDP),
-				Facts: evidence.Facts{SNMP: &evidence.SNMPFacts{EngineID: []byte(d.engine), EngineBoots: d.boots, EngineTime: uint32(w.now.Sub(d.booted) / time.Second)}},
-			})
-		}
-		if d.serialNo != "" {
-			w.send(d.n, evidence.Observation{
-				Method: evidence.Active, Kind: evidence.KindSDC, Endpoint: at(6464, evidence.TCP),
-				Facts: evidence.Facts{SDC: &evidence.SDCFacts{Manufacturer: "Example", ModelName: d.model, Serial: d.serialNo, Firmware: "1.0"}},
-			})
-		}
-	}
-}
 
 // score compares assets with the truth.
 type score struct {
@@ -354,12 +16,12 @@ type score struct {
 	why                 []string
 }
 
-func judge(assets []evidence.Asset, r *Resolver, truth map[int64]int) score {
-	s := score{assets: len(assets)}
+func judge(r *Resolver, truth map[int64]int) score {
+	s := score{assets: len(r.formed)}
 	pieces := map[int]map[string]bool{}
-	for a := range r.assets {
+	for _, a := range r.formed {
 		of := map[int]bool{}
-		id := r.assets[a].ID
+		id := a.name
 		for _, st := range a.stays {
 			for _, x := range st.place.sights[st.lo:st.hi] {
 				d := truth[x.id]
@@ -372,7 +34,7 @@ func judge(assets []evidence.Asset, r *Resolver, truth map[int64]int) score {
 		}
 		if len(of) > 1 {
 			s.falseMerges++
-			s.why = append(s.why, fmt.Sprintf("%s holds the devices %v: %v", id, of, r.assets[a].Joins))
+			s.why = append(s.why, fmt.Sprintf("%s holds the devices %v: %v", id, of, a.joins))
 		}
 	}
 	s.devices = len(pieces)
@@ -385,80 +47,35 @@ func judge(assets []evidence.Asset, r *Resolver, truth map[int64]int) score {
 	return s
 }
 
-// churn simulates weeks and resolves after each, as a site does.
-func churn(t testing.TB, seed uint64, devices, weeks int) (score, *world) {
-	r, truth := New(), map[int64]int{}
-	w := newWorld(t, seed, devices, func(o evidence.Observation, device int) {
+// simulate simulates weeks and resolves after each, as a site does.
+func simulate(t testing.TB, seed uint64, devices, weeks int) (score, *churn.World) {
+	r, truth := New(nil), map[int64]int{}
+	w := churn.New(t, seed, devices, func(o evidence.Observation, device int) {
 		truth[o.ID] = device
 		r.Add(&o)
 	})
 	for range weeks {
-		w.observe()
-		w.week()
+		w.Observe()
+		w.Week()
 	}
-	return judge(r.Resolve(nil), r, truth), w
+	if _, err := r.Resolve(nil); err != nil {
+		t.Fatal(err)
+	}
+	return judge(r, truth), w
 }
 
 // TestChurn resolves ten simulated weeks of a small site without one false merge.
 // BenchmarkChurn has a site of full size.
 func TestChurn(t *testing.T) {
 	for _, seed := range []uint64{301, 302} {
-		s, w := churn(t, seed, 250, 10)
+		s, w := simulate(t, seed, 250, 10)
 		t.Logf("seed %d: %d devices, %d assets, %d observations, %d false merges, %d splits (%.2f %%)",
-			seed, s.devices, s.assets, w.id, s.falseMerges, s.splits, 100*float64(s.splits)/float64(s.devices))
+			seed, s.devices, s.assets, w.Observations(), s.falseMerges, s.splits, 100*float64(s.splits)/float64(s.devices))
 		if s.falseMerges > 0 || s.splits*100 >= s.devices {
 			slices.Sort(s.why)
 			t.Errorf("seed %d: %d false merges, %d splits of %d devices\n%v", seed, s.falseMerges, s.splits, s.devices, s.why)
 			for _, line := range s.why[:min(len(s.why), 20)] {
 				t.Log(line)
-			}
-		}
-	}
-}
-
-// TestResolver_isIncremental resolves after each week and compares with one
-// resolution of everything, in another order: byte for byte the same. No id that
-// was ever given is lost.
-func TestResolver_isIncremental(t *testing.T) {
-	for _, seed := range []uint64{11, 12} {
-		var all []evidence.Observation
-		r := New()
-		w := newWorld(t, seed, 100, func(o evidence.Observation, _ int) {
-			all = append(all, o)
-			r.Add(&o)
-		})
-		given := map[string]bool{}
-		var got []evidence.Asset
-		for range 6 {
-			w.observe()
-			w.week()
-			got = r.Resolve(nil)
-			known := map[string]bool{}
-			for _, a := range got {
-				given[a.ID] = true
-				for _, s := range a.Stays {
-					known[s.ID] = true
-				}
-			}
-			for id := range given {
-				if !known[id] && r.find(id) == nil {
-					t.Errorf("seed %d: the id %s is lost", seed, id)
-				}
-			}
-		}
-		shuffled := New()
-		rnd := rand.New(rand.NewPCG(seed, 5))
-		rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		for i := range all {
-			shuffled.Add(&all[i])
-		}
-		want := shuffled.Resolve(nil)
-		if a, b := fmt.Sprint(want), fmt.Sprint(got); a != b {
-			t.Errorf("seed %d: the incremental result differs", seed)
-			for i := range min(len(want), len(got)) {
-				if a, b := fmt.Sprintf("%+v", want[i]), fmt.Sprintf("%+v", got[i]); a != b {
-					t.Fatalf("full:        %.3000s\nincremental: %.3000s", a, b)
-				}
 			}
 		}
 	}
@@ -472,8 +89,8 @@ func BenchmarkChurn(b *testing.B) {
 	for b.Loop() {
 		i := seed
 		seed++
-		s, w := churn(b, uint64(5000+i), 2000, 10)
-		b.Logf("seed %d: %d devices, %d assets, %d observations, %d false merges, %d splits", 5000+i, s.devices, s.assets, w.id, s.falseMerges, s.splits)
+		s, w := simulate(b, uint64(5000+i), 2000, 10)
+		b.Logf("seed %d: %d devices, %d assets, %d observations, %d false merges, %d splits", 5000+i, s.devices, s.assets, w.Observations(), s.falseMerges, s.splits)
 		total.devices += s.devices
 		total.falseMerges += s.falseMerges
 		total.splits += s.splits
@@ -481,64 +98,4 @@ func BenchmarkChurn(b *testing.B) {
 	b.ReportMetric(float64(total.falseMerges), "false-merges")
 	b.ReportMetric(100*float64(total.splits)/float64(total.devices), "%splits")
 	b.ReportMetric(float64(total.devices)/float64(seed), "devices")
-}
-
-// cpu is the processor time that this process has used.
-func cpu(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// BenchmarkResolve resolves 100,000 devices with 2 million observations, and then
-// a run that adds 1 %: processor seconds and memory of both. The simulated site
-// is not counted: its observations wait in chunks while the resolver works.
-func BenchmarkResolve(b *testing.B) {
-	for b.Loop() {
-		var before, after runtime.MemStats
-		var used time.Duration
-		r := New()
-		var chunk []evidence.Observation
-		take := func() {
-			start := cpu(b)
-			for i := range chunk {
-				r.Add(&chunk[i])
-			}
-			used += cpu(b) - start
-			chunk = chunk[:0]
-		}
-		resolve := func() []evidence.Asset {
-			take()
-			start := cpu(b)
-			defer func() { used += cpu(b) - start }()
-			return r.Resolve(nil)
-		}
-		w := newWorld(b, 1, 100_000, func(o evidence.Observation, _ int) {
-			if chunk = append(chunk, o); len(chunk) == 1<<14 {
-				take()
-			}
-		})
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		for w.id < 2_000_000 {
-			w.observe()
-			w.week()
-		}
-		n := len(resolve())
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		b.ReportMetric(used.Seconds(), "cpu-s/full")
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/1e6, "MB")
-		b.ReportMetric(float64(n), "assets")
-		b.ReportMetric(float64(w.id), "observations")
-
-		w.scope, used = 24, 0
-		size := w.id
-		w.observe()
-		resolve()
-		b.ReportMetric(used.Seconds(), "cpu-s/more")
-		b.ReportMetric(100*float64(w.id-size)/float64(size), "%more")
-	}
 }

@@ -23,9 +23,9 @@ func (r *Resolver) events(a *asset, h *history, out *evidence.Asset) []evidence.
 			At: fromMS(s.first), Kind: kind, Subject: s.place.addr.String(), Detail: s.cut,
 			Observations: ids(append(s.cutAt[:], s.place.sights[s.lo].id)...),
 		})
-		if next := s.successor(); next != nil && next.asset != a {
+		if next := s.successor(); next != nil && next.assetOf() != a.name {
 			add(evidence.Event{
-				At: fromMS(next.first), Kind: evidence.EventLeft, Subject: s.place.addr.String(), After: next.asset.id(), Detail: next.cut,
+				At: fromMS(next.first), Kind: evidence.EventLeft, Subject: s.place.addr.String(), After: next.assetOf(), Detail: next.cut,
 				Observations: ids(s.place.sights[s.hi-1].id, next.place.sights[next.lo].id),
 			})
 		}
@@ -37,7 +37,7 @@ func (r *Resolver) events(a *asset, h *history, out *evidence.Asset) []evidence.
 		})
 	}
 	for _, n := range a.apart {
-		if n.a.asset == n.b.asset {
+		if n.a.assetOf() == n.b.assetOf() {
 			continue // joined for another reason
 		}
 		other := n.a
@@ -46,7 +46,7 @@ func (r *Resolver) events(a *asset, h *history, out *evidence.Asset) []evidence.
 		}
 		add(evidence.Event{
 			At: fromMS(max(n.a.first, n.b.first)), Kind: evidence.EventApart, Subject: other.place.addr.String(),
-			After: other.asset.id(), Detail: n.reason, Observations: n.proof,
+			After: other.assetOf(), Detail: n.reason, Observations: n.proof,
 		})
 	}
 	for _, t := range h.tracks {

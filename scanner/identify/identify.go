@@ -4,8 +4,10 @@
 // Every attribute of an asset is a claim with the observation that showed it and
 // the layer it came from; nothing is asserted without one. Resolution is a pure
 // function of the observations and of what people stated, and does not depend on
-// their order. The package sends nothing and judges nothing. docs/identity.md
-// has the model: what joins, what tells apart, and why.
+// their order. What it worked out can be kept as a [Base], from which a later
+// resolution goes on with what is new; the result is the same. The package sends
+// nothing and judges nothing. docs/identity.md has the model: what joins, what
+// tells apart, and why.
 package identify
 
 import (
@@ -28,59 +30,67 @@ const bootTolerance = 3 * time.Second
 // Observations of files belong to no asset. The facts are what people stated, in
 // the order in which they did.
 func Resolve(obs []evidence.Observation, facts ...evidence.AssetFact) []evidence.Asset {
-	r := New()
+	r := New(nil)
 	for i := range obs {
 		r.Add(&obs[i])
 	}
-	return r.Resolve(facts)
+	u, err := r.Resolve(facts)
+	if err != nil {
+		return nil // there is no base that could be damaged
+	}
+	var out []evidence.Asset
+	for a := range u.Assets {
+		out = append(out, a)
+	}
+	slices.SortFunc(out, evidence.Asset.Compare)
+	return out
 }
 
-// Resolve returns all assets, ordered by their lowest address. Only what was
-// added since the last call, and what it touches, is worked out anew; the result
-// is that of a resolver to which all was added at once. The statements of people
-// are those of the whole store, in the order of their ids.
-func (r *Resolver) Resolve(facts []evidence.AssetFact) []evidence.Asset {
+// Resolve works out what was added and what it touches. The statements of people
+// are those of the whole store, in the order of their ids. An error is [ErrBase];
+// one that is met while the update is read ends its sequences, and [Resolver.Err]
+// has it.
+func (r *Resolver) Resolve(facts []evidence.AssetFact) (Update, error) {
 	dirty := r.decide()
-	touched := r.recut(dirty)
-	said := newStatements(facts)
-	touched = append(touched, r.restate(said)...)
-	changed := r.regroup(touched, said)
-	r.rebuild(changed)
-	return r.list(facts)
+	r.cutAll()
+	r.search(facts)
+	g := grouping{r: r, said: newStatements(facts), group: map[*stay]int{}, fetched: map[string]bool{}}
+	g.said = g.said.inForce(r.find)
+	g.merges = g.said.merges(r.find)
+	g.partners = map[*stay][]*stay{}
+	for _, e := range g.merges {
+		g.partners[e.a] = append(g.partners[e.a], e.b)
+		g.partners[e.b] = append(g.partners[e.b], e.a)
+	}
+	g.run(append(r.touched(dirty), r.stated(g.said)...))
+	matched := r.match(facts, &g)
+	if r.err != nil {
+		return Update{}, r.err
+	}
+	return r.update(matched), nil
 }
+
+// Err is the first error that the base had.
+func (r *Resolver) Err() error { return r.err }
 
 // decide orders the places to which something was added and decides anew which
 // of their identifiers tell something. It returns the places to cut anew.
 func (r *Resolver) decide() []*place {
 	var dirty []*place
 	for _, p := range r.places {
-		if p.dirty {
+		if p.dirty() {
+			r.order(p)
 			dirty = append(dirty, p)
 		}
-	}
-	mark := func(v uint32) {
-		before := r.values[v].shared
-		if r.decideShared(&r.values[v], v); r.values[v].shared == before {
-			return
-		}
-		for _, p := range r.values[v].places {
-			if !p.dirty {
-				p.dirty = true
-				dirty = append(dirty, p)
-			}
-		}
-	}
-	for _, p := range dirty {
-		r.order(p)
 	}
 	// Cards first: they show which places are one device.
 	for _, cards := range []bool{true, false} {
 		done := map[uint32]bool{}
 		for _, p := range slices.Clone(dirty) {
-			for _, v := range r.valuesOf(p) {
-				if (r.values[v].sort == sortMAC) == cards && !done[v] {
+			for _, v := range p.identifiers() {
+				if s := r.values[v].sort; (s == sortMAC) == cards && s.canBeShared() && !done[v] {
 					done[v] = true
-					mark(v)
+					dirty = append(dirty, r.decideValue(v)...)
 				}
 			}
 		}
@@ -88,67 +98,49 @@ func (r *Resolver) decide() []*place {
 	return dirty
 }
 
-// valuesOf lists the values that were seen at a place, each once.
-func (r *Resolver) valuesOf(p *place) []uint32 {
-	var out []uint32
-	contents, values := map[uint32]bool{}, map[uint32]bool{}
-	for _, s := range p.sights {
-		if contents[s.content] {
-			continue
-		}
-		contents[s.content] = true
-		for _, m := range r.contents[s.content].marks {
-			if v := r.marks[m].value; !values[v] {
-				values[v] = true
-				out = append(out, v)
-			}
-		}
+// decideValue decides whether a value tells something and returns the places
+// that have to be cut anew for it.
+func (r *Resolver) decideValue(index uint32) (more []*place) {
+	r.known(index)
+	if r.values[index].stands() {
+		return nil
 	}
-	return out
+	r.all(index)
+	v := &r.values[index]
+	before, why := v.shared, v.proof
+	if r.decideShared(v, index); v.shared == before && v.proof == why {
+		return nil
+	}
+	for _, p := range v.places {
+		if !p.dirty() {
+			more = append(more, p)
+		}
+		p.since = always // what rests on the value may have been decided long ago
+	}
+	return more
 }
 
-// recut cuts places anew and returns the stays that this may concern: theirs,
-// and those that hold one of their identifiers.
-func (r *Resolver) recut(dirty []*place) []*stay {
-	var touched []*stay
-	values := map[uint32]bool{}
-	for _, p := range dirty {
-		p.dirty = false
-		for _, s := range p.stays {
-			for _, n := range s.seen {
-				values[n.value] = true
+// cutAll cuts the places that are known by now.
+func (r *Resolver) cutAll() {
+	r.cutting = true
+	for _, p := range r.places {
+		r.cut(p)
+	}
+}
+
+// cut decides which stays a place has, and makes them known to their values.
+func (r *Resolver) cut(p *place) {
+	r.cutStays(p)
+	for _, s := range p.stays {
+		r.byID[s.id] = s
+		for i, n := range s.seen {
+			if !joins(n.key.sort) || slices.ContainsFunc(s.seen[:i], func(o seen) bool { return o.value == n.value }) {
+				continue
 			}
-			if s.asset != nil {
-				r.dropAsset(s.asset)
-			}
-		}
-		for _, s := range p.stays {
-			for _, n := range s.seen {
-				v := &r.values[n.value]
-				v.stays = slices.DeleteFunc(v.stays, func(o *stay) bool { return o.place == p })
-			}
-			delete(r.byID, s.id)
+			v := &r.values[n.value]
+			v.stays = append(v.stays, s)
 		}
 	}
-	for _, p := range dirty {
-		r.cutStays(p)
-		for _, s := range p.stays {
-			r.byID[s.id] = s
-			touched = append(touched, s)
-			for _, n := range s.seen {
-				values[n.value] = true
-				if v := &r.values[n.value]; joins(n.key.sort) && !slices.Contains(v.stays, s) {
-					v.stays = append(v.stays, s)
-				}
-			}
-		}
-	}
-	for v := range values {
-		x := &r.values[v]
-		x.edges, x.apart = r.edges(x, v)
-		touched = append(touched, x.stays...)
-	}
-	return touched
 }
 
 // joins reports whether an identifier is a reason to compare two stays.
@@ -156,223 +148,95 @@ func joins(s sort) bool {
 	return s == sortMAC || s == sortBoot || s.isKey()
 }
 
-// find returns the stay that has an id or, if what had it was later shown to be
-// part of a longer stay, the stay that holds its first sight.
-func (r *Resolver) find(id string) *stay {
-	if s := r.byID[id]; s != nil || id == "" {
-		return s
-	}
-	for _, p := range r.places {
-		for _, s := range p.stays {
-			last := int64(-1)
-			for _, x := range p.sights[s.lo:s.hi] {
-				if x.at != last && lateID(p.addr, x.at) == id {
-					return s
-				}
-				last = x.at
+// touched lists the stays that what is new may concern: those of the places to
+// cut anew, and those that hold one of their identifiers.
+func (r *Resolver) touched(dirty []*place) []*stay {
+	var out []*stay
+	done := map[uint32]bool{}
+	for _, p := range dirty {
+		out = append(out, p.stays...)
+		for _, asset := range p.before {
+			r.replaced[asset] = true
+		}
+		for _, v := range p.identifiers() {
+			if x := &r.values[v]; r.base != nil && joins(x.sort) && !x.shared && !done[v] {
+				done[v] = true
+				r.all(v)
+				out = append(out, r.values[v].stays...)
 			}
 		}
 	}
-	return nil
+	return out
 }
 
-// restate returns the stays that a new statement concerns.
-func (r *Resolver) restate(said statements) []*stay {
+// stated lists the stays that a new statement concerns.
+func (r *Resolver) stated(said statements) []*stay {
 	var out []*stay
-	for _, f := range said.facts[min(r.stated, len(said.facts)):] {
-		ids := slices.Concat([]string{f.Asset, f.Other}, said.named(f))
-		for _, id := range ids {
+	if r.base == nil {
+		return nil // all are worked out
+	}
+	for _, f := range said.facts {
+		if f.Kind == evidence.FactInventory || f.ID <= r.base.Stated() {
+			continue
+		}
+		for _, id := range append([]string{f.Asset, f.Other}, named(f)...) {
 			if s := r.find(id); s != nil {
 				out = append(out, s)
 			}
 		}
 	}
-	r.stated = len(said.facts)
 	return out
 }
 
-// regroup forms the assets of the touched stays, and of all that are joined to
-// them by any reason, anew.
-func (r *Resolver) regroup(touched []*stay, said statements) []*asset {
-	said = said.inForce(r.find)
-	merges := said.merges(r.find)
-	partners := map[*stay][]*stay{}
-	for _, e := range merges {
-		partners[e.a] = append(partners[e.a], e.b)
-		partners[e.b] = append(partners[e.b], e.a)
+// update gives out what was worked out.
+func (r *Resolver) update(said map[*asset][]evidence.AssetFact) Update {
+	u := Update{Former: r.former}
+	for id := range r.replaced {
+		u.Gone = append(u.Gone, id)
 	}
-	group := map[*stay]int{}
-	var out []*asset
-	var queue []*stay
-	for _, first := range touched {
-		if _, ok := group[first]; ok {
-			continue
+	slices.Sort(u.Gone)
+	slices.SortFunc(r.formed, func(a, b *asset) int { return cmp.Compare(a.name, b.name) })
+	u.Assets = func(yield func(evidence.Asset, []string) bool) {
+		for _, a := range r.formed {
+			if built, names := r.build(a, said[a]); !yield(built, names) {
+				return
+			}
 		}
-		queue = append(queue[:0], first)
-		group[first] = len(out)
-		var values []uint32
-		counted := map[uint32]bool{}
-		for i := 0; i < len(queue); i++ {
-			s := queue[i]
-			reach := func(o *stay) {
-				if _, ok := group[o]; !ok {
-					group[o] = len(out)
-					queue = append(queue, o)
-				}
+	}
+	u.Places = func(yield func(netip.Addr, []byte) bool) {
+		for _, p := range r.sortedPlaces() {
+			if p.changed() && !yield(p.addr, r.encode(p)) {
+				return
 			}
-			for _, o := range partners[s] {
-				reach(o)
+		}
+	}
+	u.Held = func(yield func(Key, netip.Addr) bool) {
+		for _, p := range r.sortedPlaces() {
+			if !p.dirty() {
+				continue
 			}
-			for _, n := range s.seen {
-				if counted[n.value] || len(r.values[n.value].edges) == 0 && len(r.values[n.value].apart) == 0 {
-					continue
-				}
-				counted[n.value] = true
-				values = append(values, n.value)
-			}
-			for _, n := range s.seen {
-				for _, e := range r.values[n.value].edges {
-					if e.a == s {
-						reach(e.b)
-					} else if e.b == s {
-						reach(e.a)
-					}
+			for _, v := range p.identifiers() {
+				if _, old := slices.BinarySearch(p.values, v); !old && !yield(r.values[v].key(), p.addr) {
+					return
 				}
 			}
 		}
-		out = append(out, r.form(queue, values, merges, said)...)
 	}
+	return u
+}
+
+func (r *Resolver) sortedPlaces() []*place {
+	out := make([]*place, 0, len(r.places))
+	for _, p := range r.places {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b *place) int { return a.addr.Compare(b.addr) })
 	return out
 }
 
-// form makes the assets of a group of stays.
-func (r *Resolver) form(stays []*stay, values []uint32, merges []edge, said statements) []*asset {
-	stays = slices.Clone(stays)
-	slices.SortFunc(stays, compareStays)
-	member := make(map[*stay]bool, len(stays))
-	for _, s := range stays {
-		member[s] = true
-		if s.asset != nil {
-			r.dropAsset(s.asset)
-		}
-	}
-	var edges []edge
-	var apart []apartness
-	for _, v := range values {
-		for _, e := range r.values[v].edges {
-			if member[e.a] && member[e.b] {
-				edges = append(edges, e)
-			}
-		}
-		for _, n := range r.values[v].apart {
-			if member[n.a] || member[n.b] {
-				apart = append(apart, n)
-			}
-		}
-	}
-	var ordered []edge
-	for _, e := range merges {
-		if member[e.a] {
-			ordered = append(ordered, e)
-		}
-	}
-	out := r.cluster(stays, edges, ordered, said)
-	for _, n := range apart {
-		for _, s := range []*stay{n.a, n.b} {
-			if member[s] {
-				s.asset.apart = append(s.asset.apart, n)
-			}
-		}
-	}
-	for _, a := range out {
-		r.assets[a] = nil
-	}
-	return out
-}
-
-// dropAsset forgets an asset, and has those that name it built anew.
-func (r *Resolver) dropAsset(a *asset) {
-	if _, ok := r.assets[a]; !ok {
-		return
-	}
-	delete(r.assets, a)
-	r.neighbours(a)
-}
-
-// neighbours marks the assets whose life names this one: those that were at its
-// addresses before, and those that it is kept apart from.
-func (r *Resolver) neighbours(a *asset) {
-	for _, s := range a.stays {
-		for _, o := range s.place.stays {
-			r.stale[o] = true
-		}
-	}
-	for _, n := range a.apart {
-		r.stale[n.a], r.stale[n.b] = true, true
-	}
-}
-
-// rebuild works out the assets that are new or name one that is.
-func (r *Resolver) rebuild(changed []*asset) {
-	for _, a := range changed {
-		r.neighbours(a)
-	}
-	again := map[*asset]bool{}
-	for s := range r.stale {
-		if s.asset != nil {
-			if _, ok := r.assets[s.asset]; ok {
-				again[s.asset] = true
-			}
-		}
-	}
-	for _, a := range changed {
-		again[a] = true
-	}
-	for a := range again {
-		a.facts = nil
-		built := r.build(a)
-		r.assets[a] = &built
-	}
-	clear(r.stale)
-}
-
-// list returns the assets with what people stated of them.
-func (r *Resolver) list(facts []evidence.AssetFact) []evidence.Asset {
-	out := make([]evidence.Asset, 0, len(r.assets))
-	keys := make([]*asset, 0, len(r.assets))
-	for a := range r.assets {
-		keys = append(keys, a)
-	}
-	slices.SortFunc(keys, func(a, b *asset) int {
-		x, y := r.assets[a], r.assets[b]
-		return cmp.Or(lowest(x).Compare(lowest(y)), cmp.Compare(x.ID, y.ID))
-	})
-	said := r.assign(facts)
-	for _, a := range keys {
-		built := *r.assets[a]
-		if fs := said[a]; len(fs) > 0 {
-			a.facts = fs
-			built = r.build(a)
-			a.facts = nil
-			built.Claims = conclude(append(statedClaims(fs), built.Claims...))
-		}
-		out = append(out, built)
-	}
-	return out
-}
-
-// lowest is the lowest address of an asset, or the lowest that it had.
-func lowest(a *evidence.Asset) netip.Addr {
-	if len(a.Addresses) > 0 {
-		return a.Addresses[0]
-	}
-	low := a.Stays[0].Addr
-	for _, s := range a.Stays {
-		if s.Addr.Less(low) {
-			low = s.Addr
-		}
-	}
-	return low
+// changed reports whether the record of the place is another than before.
+func (p *place) changed() bool {
+	return p.dirty() || slices.ContainsFunc(p.stays, func(s *stay) bool { return s.assetOf() != p.before[s.id] })
 }
 
 func portText(p uint16) string { return strconv.Itoa(int(p)) }

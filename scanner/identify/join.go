@@ -3,8 +3,6 @@ package identify
 import (
 	"cmp"
 	"slices"
-
-	"probity/evidence"
 )
 
 // reach is how many stays after it in time a stay is compared with, for each
@@ -93,7 +91,7 @@ func (r *Resolver) relateAtOnce(a, b *stay, index uint32) (edge, apartness, bool
 	if v.sort == sortBoot {
 		for _, x := range a.seen {
 			for _, y := range b.seen {
-				if x.value == index && y.value == index && r.sameStart(x, y) {
+				if x.value == index && y.value == index && sameStart(a.place, b.place, x, y) {
 					return edge{
 						a, b, weights()[sortMAC].same, "one SNMP engine with one boot count and moment of start answers at both",
 						ids(a.place.sights[x.first].id, b.place.sights[y.first].id),
@@ -163,7 +161,7 @@ type asset struct {
 	stays []*stay
 	joins []edge
 	apart []apartness
-	facts []evidence.AssetFact
+	name  string // its id
 	found *asset // union-find; itself for a root
 }
 

@@ -192,11 +192,13 @@ func short(s string) string {
 func TestStatements(t *testing.T) {
 	obs := told(t, "0 192.0.2.1 arp 1\n0 2001:db8::1 arp 1\n0 192.0.2.2 ssh k")
 	ids := map[string]string{}
-	r := New()
+	r := New(nil)
 	for i := range obs {
 		r.Add(&obs[i])
 	}
-	r.Resolve(nil)
+	if _, err := r.Resolve(nil); err != nil {
+		t.Fatal(err)
+	}
 	for id, s := range r.byID {
 		ids[s.place.addr.String()] = id
 	}
@@ -223,16 +225,15 @@ func TestStatements(t *testing.T) {
 			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
 		}
 		// What is said later has the same effect as what was said before.
-		later := New()
-		for i := range obs {
-			later.Add(&obs[i])
-		}
+		later := newShelf()
+		later.take(t, obs, nil)
 		for n := range tt.facts {
-			later.Resolve(tt.facts[:n])
+			later.take(t, nil, tt.facts[:n+1])
 		}
-		same := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
-		if diff := cmp.Diff(Resolve(obs, tt.facts...), later.Resolve(tt.facts), same); diff != "" {
-			t.Errorf("%s: said later (-want +got)\n%s", tt.name, diff)
+		want := newShelf()
+		want.take(t, obs, tt.facts)
+		if diff := want.differ(later); diff != "" {
+			t.Errorf("%s: said later: %s", tt.name, diff)
 		}
 	}
 }

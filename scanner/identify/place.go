@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -27,25 +28,34 @@ const (
 
 // sight is one observation at an address, without what many have in common.
 type sight struct {
-	at      int64 // Unix milliseconds
-	id, run int64
-	content uint32
+	at, id  int64 // at: Unix milliseconds
+	start   int64 // of the SNMP engine that was seen, Unix milliseconds; 0 for none
+	run     int32
+	content uint32 // into place.contents
 	active  bool
 }
 
 // content is what observations of one endpoint have in common: identifiers and
 // claims, each kept once.
 type content struct {
-	sum      [16]byte // orders contents
-	endpoint evidence.Endpoint
-	client   bool // of the caller; the endpoint has no port
-	marks    []uint32
-	claims   []uint32
+	sum       [16]byte // orders contents
+	name      string   // TLS server name of the endpoint
+	transport evidence.Transport
+	port      uint16
+	client    bool // of the caller; the endpoint has no port
+	marks     []held
+	claims    []uint32 // into Resolver.claims
 }
 
-// held is an interned mark.
+// endpoint is the one that the content was seen at.
+func (p *place) endpoint(c *content) evidence.Endpoint {
+	return evidence.Endpoint{Addr: p.addr, Port: c.port, Transport: c.transport, Name: c.name}
+}
+
+// held is an identifier and the place in the device at which it was seen.
 type held struct {
-	mark
+	sort  sort
+	track string
 	value uint32 // into Resolver.values
 }
 
@@ -58,14 +68,24 @@ type valueKey struct {
 type value struct {
 	sort   sort
 	text   string
-	places []*place // rising by address
+	places []*place // rising by address; all of them once complete
 	stays  []*stay
 	edges  []edge
 	apart  []apartness
 	// shared is true if it was seen in several places at once that nothing shows to
 	// be one device: a clone, a default, a gateway. It then tells nothing.
 	shared bool
-	proof  [2]int64 // two observations that show it
+	proof  proof // of that
+	// What is known of it: whether what the base decided, whether all places, and
+	// whether its edges.
+	based, complete, related bool
+}
+
+// proof are the two observations that show that a value is shared, and where.
+type proof struct {
+	at    int64 // of the later one, Unix milliseconds
+	ids   [2]int64
+	addrs [2]netip.Addr
 }
 
 // absence is a failed attempt to reach a service of an address.
@@ -74,16 +94,34 @@ type absence struct {
 	port    uint16
 }
 
+// Times before and after all others.
+const (
+	always = int64(math.MinInt64)
+	never  = int64(math.MaxInt64)
+)
+
 // place is one address with all that was seen of it.
 type place struct {
-	addr   netip.Addr
-	sights []sight
-	absent []absence
-	dirty  bool
-	sorted bool
-	stays  []*stay
-	many   map[trackKey]bool // told for many devices: a gateway
+	addr     netip.Addr
+	contents []content
+	bySum    map[[16]byte]uint32 // of contents, where there are many
+	sights   []sight
+	absent   []absence
+	// since is the earliest time of what is new; never, if nothing is.
+	since   int64
+	ordered bool
+	stays   []*stay
+	many    map[trackKey]bool // told for many devices: a gateway
+	// What the base had: the asset of each stay, and the values.
+	before map[string]string
+	values []uint32
 }
+
+// dirty reports whether the place is to be cut anew.
+func (p *place) dirty() bool { return p.since != never }
+
+// add notes that something of a time is new.
+func (p *place) add(at int64) { p.since, p.ordered = min(p.since, at), false }
 
 type trackKey struct {
 	sort  sort
@@ -94,7 +132,6 @@ type trackKey struct {
 type seen struct {
 	key         trackKey
 	value       uint32
-	mark        uint32
 	first, last int32 // into place.sights
 	inferred    inference
 }
@@ -118,43 +155,43 @@ type stay struct {
 	seen        []seen
 	cut         string // why it is another device than the stay before
 	cutAt       [2]int64
-	asset       *asset
+	asset       *asset // nil: not worked out anew
 }
 
 // Resolver joins observations into assets. It keeps of an observation only what
-// it needs for that. It is not safe for use by several goroutines.
+// it needs for that. It is used once, by one goroutine.
 type Resolver struct {
-	places    map[netip.Addr]*place
-	contents  []content
-	contentOf map[[16]byte]uint32
-	marks     []held
-	markOf    map[[16]byte]uint32
-	values    []value
-	valueOf   map[valueKey]uint32
-	claims    []evidence.Claim
-	claimOf   map[evidence.Claim]uint32
-	leafs     map[evidence.Digest]leaf
-	byDigest  map[string]leaf
-	read      memo // of certificates
-	byID      map[string]*stay
-	assets    map[*asset]*evidence.Asset // built; nil while they are formed
-	stale     map[*stay]bool             // their assets name one that changed
-	stated    int                        // statements that were taken up
-	buf       []byte
+	base    Base
+	places  map[netip.Addr]*place
+	values  []value
+	valueOf map[valueKey]uint32
+	claims  []evidence.Claim
+	claimOf map[evidence.Claim]uint32
+	tracks  map[string]string // texts that many contents have in common
+	leafs   map[evidence.Digest]leaf
+	// byDigest has what the history tells of a certificate.
+	byDigest map[string]leaf
+	read     memo // of certificates
+	cutting  bool // places are cut as they become known
+	byID     map[string]*stay
+	former   map[string]netip.Addr // ids that no stay has any more
+	formed   []*asset
+	replaced map[string]bool // assets of the base that are worked out anew
+	buf      []byte
+	err      error
 }
 
-// New returns a resolver that knows nothing.
-func New() *Resolver {
+// New returns a resolver that knows what the base has; nil for nothing.
+func New(base Base) *Resolver {
 	return &Resolver{
-		places: map[netip.Addr]*place{}, contentOf: map[[16]byte]uint32{}, markOf: map[[16]byte]uint32{},
-		valueOf: map[valueKey]uint32{}, claimOf: map[evidence.Claim]uint32{},
-		leafs: map[evidence.Digest]leaf{}, byDigest: map[string]leaf{}, read: memo{},
-		byID: map[string]*stay{}, assets: map[*asset]*evidence.Asset{}, stale: map[*stay]bool{},
+		base: base, places: map[netip.Addr]*place{}, valueOf: map[valueKey]uint32{}, claimOf: map[evidence.Claim]uint32{},
+		tracks: map[string]string{}, leafs: map[evidence.Digest]leaf{}, byDigest: map[string]leaf{}, read: memo{},
+		byID: map[string]*stay{}, former: map[string]netip.Addr{}, replaced: map[string]bool{},
 	}
 }
 
-// Add takes up an observation. The order of observations does not matter, but
-// each must come once.
+// Add takes up an observation that the base does not have. The order of
+// observations does not matter, but each must come once.
 func (r *Resolver) Add(o *evidence.Observation) {
 	if !o.Endpoint.Addr.IsValid() {
 		return
@@ -163,7 +200,7 @@ func (r *Resolver) Add(o *evidence.Observation) {
 		if o.Method == evidence.Active && (o.Result == evidence.ResultTimeout || o.Result == evidence.ResultRefused) {
 			p := r.place(o.Endpoint.Addr)
 			p.absent = append(p.absent, absence{o.Run, o.At.UnixMilli(), o.Endpoint.Port})
-			p.dirty, p.sorted = true, false
+			p.add(o.At.UnixMilli())
 		}
 		return
 	}
@@ -176,15 +213,6 @@ func (r *Resolver) Add(o *evidence.Observation) {
 		// A client's port is ephemeral and names no endpoint.
 		r.see(o, evidence.Endpoint{Addr: o.Peer.Addr, Transport: o.Peer.Transport}, true, clientMarks(o), clientClaims(*o, r.read))
 	}
-}
-
-func (r *Resolver) place(addr netip.Addr) *place {
-	p := r.places[addr]
-	if p == nil {
-		p = &place{addr: addr}
-		r.places[addr] = p
-	}
-	return p
 }
 
 // leafMarks are the identifiers in the certificate of a server that was seen to
@@ -211,14 +239,18 @@ func (r *Resolver) leafMarks(o *evidence.Observation) []mark {
 // see notes a sighting at an address.
 func (r *Resolver) see(o *evidence.Observation, e evidence.Endpoint, client bool, marks []mark, claims []evidence.Claim) {
 	p := r.place(e.Addr)
-	p.dirty, p.sorted = true, false
-	p.sights = append(p.sights, sight{
-		at: o.At.UnixMilli(), id: o.ID, run: o.Run, content: r.content(e, client, marks, claims), active: o.Method == evidence.Active,
-	})
+	x := sight{at: o.At.UnixMilli(), id: o.ID, run: int32(o.Run), content: r.content(p, e, client, marks, claims), active: o.Method == evidence.Active}
+	for _, m := range marks {
+		if m.sort == sortBoot {
+			x.start = m.start
+		}
+	}
+	p.add(x.at)
+	p.sights = append(p.sights, x)
 }
 
-// content interns what observations have in common.
-func (r *Resolver) content(e evidence.Endpoint, client bool, marks []mark, claims []evidence.Claim) uint32 {
+// content keeps what observations have in common.
+func (r *Resolver) content(p *place, e evidence.Endpoint, client bool, marks []mark, claims []evidence.Claim) uint32 {
 	b := append(r.buf[:0], e.String()...)
 	if client {
 		b = append(b, 0)
@@ -238,74 +270,105 @@ func (r *Resolver) content(e evidence.Endpoint, client bool, marks []mark, claim
 	r.buf = b
 	sum := sha256.Sum256(b)
 	key := [16]byte(sum[:16])
-	if i, ok := r.contentOf[key]; ok {
+	if i, ok := p.contentOf(key); ok {
 		return i
 	}
-	c := content{sum: key, endpoint: e, client: client}
+	c := content{sum: key, port: e.Port, transport: e.Transport, name: e.Name, client: client}
+	c.marks = make([]held, 0, len(marks))
 	for _, m := range marks {
-		c.marks = append(c.marks, r.mark(m))
+		c.marks = append(c.marks, held{m.sort, r.track(m.track), r.value(m.sort, m.value)})
 	}
+	c.claims = make([]uint32, 0, len(claims))
 	for _, k := range claims {
-		i, ok := r.claimOf[k]
-		if !ok {
-			i = uint32(len(r.claims))
-			r.claims = append(r.claims, k)
-			r.claimOf[k] = i
-		}
-		c.claims = append(c.claims, i)
+		c.claims = append(c.claims, r.claim(k))
 	}
-	i := uint32(len(r.contents))
-	r.contents = append(r.contents, c)
-	r.contentOf[key] = i
+	return p.addContent(c)
+}
+
+// fewContents is up to how many are looked through.
+const fewContents = 12
+
+func (p *place) contentOf(sum [16]byte) (uint32, bool) {
+	if p.bySum != nil {
+		i, ok := p.bySum[sum]
+		return i, ok
+	}
+	i := slices.IndexFunc(p.contents, func(c content) bool { return c.sum == sum })
+	return uint32(max(i, 0)), i >= 0
+}
+
+func (p *place) addContent(c content) uint32 {
+	i := uint32(len(p.contents))
+	p.contents = append(p.contents, c)
+	if p.bySum == nil && len(p.contents) > fewContents {
+		p.bySum = map[[16]byte]uint32{}
+		for j := range p.contents {
+			p.bySum[p.contents[j].sum] = uint32(j)
+		}
+	}
+	if p.bySum != nil {
+		p.bySum[c.sum] = i
+	}
 	return i
 }
 
-func (r *Resolver) mark(m mark) uint32 {
-	r.buf = appendMark(r.buf[:0], m)
-	sum := sha256.Sum256(r.buf)
-	key := [16]byte(sum[:16])
-	if i, ok := r.markOf[key]; ok {
-		return i
-	}
-	vkey := valueKey{m.sort, m.value}
-	v, ok := r.valueOf[vkey]
+// claim interns a claim.
+func (r *Resolver) claim(c evidence.Claim) uint32 {
+	i, ok := r.claimOf[c]
 	if !ok {
-		v = uint32(len(r.values))
-		r.values = append(r.values, value{sort: m.sort, text: m.value})
-		r.valueOf[vkey] = v
+		i = uint32(len(r.claims))
+		r.claims = append(r.claims, c)
+		r.claimOf[c] = i
 	}
-	i := uint32(len(r.marks))
-	r.marks = append(r.marks, held{mark: m, value: v})
-	r.markOf[key] = i
+	return i
+}
+
+func (r *Resolver) track(s string) string {
+	t, ok := r.tracks[s]
+	if !ok {
+		t = s
+		r.tracks[s] = s
+	}
+	return t
+}
+
+// value interns a value.
+func (r *Resolver) value(s sort, text string) uint32 {
+	k := valueKey{s, text}
+	i, ok := r.valueOf[k]
+	if !ok {
+		i = uint32(len(r.values))
+		r.values = append(r.values, value{sort: s, text: text})
+		r.valueOf[k] = i
+	}
 	return i
 }
 
 // order sorts what was seen of a place and links it to its values.
 func (r *Resolver) order(p *place) {
-	if p.sorted {
+	if p.ordered {
 		return
 	}
-	p.sorted = true
+	p.ordered = true
 	slices.SortFunc(p.sights, func(a, b sight) int {
 		if c := cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.run, b.run), cmp.Compare(a.id, b.id)); c != 0 {
 			return c
 		}
-		x, y := &r.contents[a.content], &r.contents[b.content]
-		return bytes.Compare(x.sum[:], y.sum[:])
+		return cmp.Or(bytes.Compare(p.contents[a.content].sum[:], p.contents[b.content].sum[:]), cmp.Compare(a.start, b.start))
 	})
 	slices.SortFunc(p.absent, func(a, b absence) int {
 		return cmp.Or(cmp.Compare(a.run, b.run), cmp.Compare(a.port, b.port), cmp.Compare(a.at, b.at))
 	})
 	// One failure a run says as much as many.
 	p.absent = slices.CompactFunc(p.absent, func(a, b absence) bool { return a.run == b.run && a.port == b.port })
-	done := map[uint32]bool{}
-	for _, s := range p.sights {
-		if done[s.content] {
-			continue
-		}
-		done[s.content] = true
-		for _, m := range r.contents[s.content].marks {
-			v := &r.values[r.marks[m].value]
+	r.link(p)
+}
+
+// link makes the place known to its values.
+func (r *Resolver) link(p *place) {
+	for i := range p.contents {
+		for _, m := range p.contents[i].marks {
+			v := &r.values[m.value]
 			at, found := slices.BinarySearchFunc(v.places, p, func(x, y *place) int { return x.addr.Compare(y.addr) })
 			if !found {
 				v.places = slices.Insert(v.places, at, p)
@@ -314,73 +377,14 @@ func (r *Resolver) order(p *place) {
 	}
 }
 
-// sweep is what was seen of a place in one go.
-type sweep struct {
-	lo, hi int
-	seen   []seen
-}
-
-// sweeps cuts the sights of a place into sweeps.
-func (r *Resolver) sweeps(p *place, do func(sweep)) {
-	mac := uint32(0)
-	lo := 0
-	for i, s := range p.sights {
-		next := r.macOf(s.content)
-		if i > lo {
-			before := p.sights[i-1]
-			if s.run != before.run || s.at-before.at > sweepGap || next != 0 && mac != 0 && next != mac {
-				do(r.sweep(p, lo, i))
-				lo, mac = i, 0
-			}
-		}
-		if next != 0 {
-			mac = next
+// identifiers lists the values that were seen at a place, each once.
+func (p *place) identifiers() []uint32 {
+	var out []uint32
+	for i := range p.contents {
+		for _, m := range p.contents[i].marks {
+			out = append(out, m.value)
 		}
 	}
-	if lo < len(p.sights) {
-		do(r.sweep(p, lo, len(p.sights)))
-	}
-}
-
-// macOf returns 1 more than the MAC address of a content, 0 for none.
-func (r *Resolver) macOf(c uint32) uint32 {
-	for _, m := range r.contents[c].marks {
-		if r.marks[m].sort == sortMAC {
-			return r.marks[m].value + 1
-		}
-	}
-	return 0
-}
-
-// sweep collects the values of each track. A track with several has none: many
-// devices answer in it.
-func (r *Resolver) sweep(p *place, lo, hi int) sweep {
-	w := sweep{lo: lo, hi: hi}
-	var many []trackKey
-	for at, s := range p.sights[lo:hi] {
-		at := int32(lo + at)
-		for _, m := range r.contents[s.content].marks {
-			h := &r.marks[m]
-			if h.sort == sortCertificate {
-				continue
-			}
-			k := trackKey{h.sort, h.track}
-			if p.many[k] {
-				continue
-			}
-			i := slices.IndexFunc(w.seen, func(x seen) bool { return x.key == k })
-			switch {
-			case i < 0:
-				w.seen = append(w.seen, seen{key: k, value: h.value, mark: m, first: at, last: at})
-			case w.seen[i].value != h.value:
-				many = append(many, k)
-			default:
-				w.seen[i].last = at
-			}
-		}
-	}
-	if len(many) > 0 {
-		w.seen = slices.DeleteFunc(w.seen, func(x seen) bool { return slices.Contains(many, x.key) })
-	}
-	return w
+	slices.Sort(out)
+	return slices.Compact(out)
 }

@@ -25,13 +25,13 @@ type where struct {
 // decideShared says whether a value was seen at once in places that nothing
 // shows to be one device.
 func (r *Resolver) decideShared(v *value, index uint32) {
-	v.shared, v.proof = false, [2]int64{}
-	if len(v.places) < 2 || v.sort == sortBoot || v.sort == sortCertificate || v.sort == sortModel {
+	v.shared, v.proof = false, proof{}
+	if len(v.places) < 2 || !v.sort.canBeShared() {
 		return
 	}
 	all := r.wheres(v, index)
 	if v.sort == sortMAC {
-		v.shared = answersForMany(all)
+		v.shared, v.proof = answersForMany(all)
 		return
 	}
 	latest := map[*place]where{}
@@ -39,7 +39,7 @@ func (r *Resolver) decideShared(v *value, index uint32) {
 	for i, w := range all {
 		for _, o := range byRun[w.run] {
 			if w.active && o.place != w.place && r.apart(o, w) {
-				v.shared, v.proof = true, [2]int64{o.id, w.id}
+				v.shared, v.proof = true, proofOf(o, w)
 				return
 			}
 		}
@@ -49,14 +49,14 @@ func (r *Resolver) decideShared(v *value, index uint32) {
 		// Close in time, or between two sights elsewhere.
 		for j := i - 1; j >= 0 && w.at-all[j].at <= atOnce; j-- {
 			if o := all[j]; o.place != w.place && r.apart(o, w) {
-				v.shared, v.proof = true, [2]int64{o.id, w.id}
+				v.shared, v.proof = true, proofOf(o, w)
 				return
 			}
 		}
 		if before, ok := latest[w.place]; ok && w.at-before.at <= bracket {
 			for j := i - 1; j >= 0 && all[j].at > before.at; j-- {
 				if o := all[j]; o.place != w.place && r.apart(o, w) {
-					v.shared, v.proof = true, [2]int64{o.id, w.id}
+					v.shared, v.proof = true, proofOf(o, w)
 					return
 				}
 			}
@@ -65,19 +65,34 @@ func (r *Resolver) decideShared(v *value, index uint32) {
 	}
 }
 
+// canBeShared reports whether it is asked of a sort where it was seen at once.
+func (s sort) canBeShared() bool {
+	return s != sortBoot && s != sortCertificate && s != sortModel
+}
+
+// stands reports whether what the base decided about a value holds whatever is
+// new: it was shown to be shared by what was seen before.
+func (v *value) stands() bool {
+	return v.shared && !slices.ContainsFunc(v.places, func(p *place) bool { return p.since <= v.proof.at+sweepGap })
+}
+
+func proofOf(o, w where) proof {
+	return proof{at: w.at, ids: [2]int64{o.id, w.id}, addrs: [2]netip.Addr{o.place.addr, w.place.addr}}
+}
+
 // wheres lists the sights of a value by time.
 func (r *Resolver) wheres(v *value, index uint32) []where {
 	var out []where
-	has := map[uint32]bool{}
 	for _, p := range v.places {
+		has := map[uint32]bool{}
 		for _, s := range p.sights {
 			yes, known := has[s.content]
 			if !known {
-				yes = slices.ContainsFunc(r.contents[s.content].marks, func(m uint32) bool { return r.marks[m].value == index })
+				yes = slices.ContainsFunc(p.contents[s.content].marks, func(m held) bool { return m.value == index })
 				has[s.content] = yes
 			}
 			if yes {
-				out = append(out, where{p, s.at, s.id, s.run, s.active})
+				out = append(out, where{p, s.at, s.id, int64(s.run), s.active})
 			}
 		}
 	}
@@ -89,7 +104,7 @@ func (r *Resolver) wheres(v *value, index uint32) []where {
 
 // answersForMany reports whether more addresses than one card has were seen with
 // a MAC address within a day.
-func answersForMany(all []where) bool {
+func answersForMany(all []where) (bool, proof) {
 	lo := 0
 	v4, v6 := map[netip.Addr]int{}, map[netip.Addr]int{}
 	of := func(a netip.Addr) map[netip.Addr]int {
@@ -107,17 +122,17 @@ func answersForMany(all []where) bool {
 		}
 		of(w.place.addr)[w.place.addr]++
 		if len(v4) > mostIPv4 || len(v6) > mostIPv6 {
-			return true
+			return true, proofOf(all[lo], w)
 		}
 	}
-	return false
+	return false, proof{}
 }
 
 // apart reports whether two sights at different places are not shown to be of
 // one device by its hardware: the card that both addresses answered with then, or
 // one start of one SNMP engine.
 func (r *Resolver) apart(a, b where) bool {
-	x, y := r.hardwareAt(a.place, a.at), r.hardwareAt(b.place, b.at)
+	x, y := a.place.hardwareAt(a.at), b.place.hardwareAt(b.at)
 	if x.mac != 0 && x.mac == y.mac && !r.values[x.mac-1].shared {
 		return false
 	}
@@ -133,16 +148,16 @@ type hardware struct {
 
 // hardwareAt returns the newest hardware seen at a place up to shortly after a
 // time.
-func (r *Resolver) hardwareAt(p *place, at int64) hardware {
+func (p *place) hardwareAt(at int64) hardware {
 	var h hardware
 	i, _ := slices.BinarySearchFunc(p.sights, at+sweepGap+1, func(x sight, t int64) int { return cmp.Compare(x.at, t) })
 	for i--; i >= 0 && (h.mac == 0 || h.boot == 0); i-- {
-		for _, m := range r.contents[p.sights[i].content].marks {
-			switch k := &r.marks[m]; {
-			case k.sort == sortMAC && h.mac == 0:
-				h.mac = k.value + 1
-			case k.sort == sortBoot && h.boot == 0:
-				h.boot, h.start = k.value+1, k.start
+		for _, m := range p.contents[p.sights[i].content].marks {
+			switch {
+			case m.sort == sortMAC && h.mac == 0:
+				h.mac = m.value + 1
+			case m.sort == sortBoot && h.boot == 0:
+				h.boot, h.start = m.value+1, p.sights[i].start
 			}
 		}
 	}

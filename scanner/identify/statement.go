@@ -87,6 +87,6 @@ func (st statements) inForce(find func(string) *stay) statements {
 }
 
 // named lists the stays that a statement names besides its assets.
-func (statements) named(f evidence.AssetFact) []string {
+func named(f evidence.AssetFact) []string {
 	return append(strings.Fields(f.Values[SplitApart]), strings.Fields(f.Values[SplitFrom])...)
 }

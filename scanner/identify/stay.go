@@ -69,8 +69,8 @@ func (p *place) gone(before, after []seen) (differ []sort, shown [2]int64) {
 }
 
 // failed reports whether an attempt to reach a service failed in a run.
-func (p *place) failed(run int64, port uint16) bool {
-	_, ok := slices.BinarySearchFunc(p.absent, absence{run: run, port: port}, func(a, b absence) int {
+func (p *place) failed(run int32, port uint16) bool {
+	_, ok := slices.BinarySearchFunc(p.absent, absence{run: int64(run), port: port}, func(a, b absence) int {
 		return cmp.Or(cmp.Compare(a.run, b.run), cmp.Compare(a.port, b.port))
 	})
 	return ok
@@ -268,7 +268,7 @@ func (r *Resolver) compare(p, q *place, before, after []seen) comparison {
 					c.shown = [2]int64{p.sights[a.last].id, q.sights[b.first].id}
 				}
 			case !r.values[a.value].shared:
-				if k != sortBoot || r.sameStart(a, b) {
+				if k != sortBoot || sameStart(p, q, a, b) {
 					same[k] = true
 				}
 				if b.inferred == nearby {
@@ -305,8 +305,8 @@ func (r *Resolver) compare(p, q *place, before, after []seen) comparison {
 
 // sameStart reports whether two sights of one engine and boot count are of one
 // start of it (RFC 3414 section 2.2).
-func (r *Resolver) sameStart(a, b seen) bool {
-	d := r.marks[a.mark].start - r.marks[b.mark].start
+func sameStart(p, q *place, a, b seen) bool {
+	d := p.sights[a.first].start - q.sights[b.first].start
 	return max(d, -d) <= bootTolerance.Milliseconds()
 }
 
@@ -323,8 +323,7 @@ func (r *Resolver) tellsInTurn(p *place) {
 	}
 	recent := map[trackKey][]told{}
 	for _, s := range p.sights {
-		for _, m := range r.contents[s.content].marks {
-			h := &r.marks[m]
+		for _, h := range p.contents[s.content].marks {
 			if !h.sort.isTold() {
 				continue
 			}
@@ -450,7 +449,7 @@ func together(a, b *stay) bool {
 
 // inOneRun reports whether an active run met both.
 func inOneRun(a, b *stay) bool {
-	runs := map[int64]bool{}
+	runs := map[int32]bool{}
 	for _, x := range a.place.sights[a.lo:a.hi] {
 		if x.active && x.run != 0 {
 			runs[x.run] = true

@@ -1,0 +1,160 @@
+//go:build cgo
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"runtime/debug"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"probity/evidence"
+	"probity/evidence/store"
+	"probity/scanner/identify"
+	"probity/scanner/identify/fingerprint"
+)
+
+// source yields the observations after the one with an id.
+type source func(ctx context.Context, id int64) iter.Seq2[evidence.Observation, error]
+
+// read is a source of observations that were read before, all of them.
+func read(obs []evidence.Observation) source {
+	return func(_ context.Context, id int64) iter.Seq2[evidence.Observation, error] {
+		return func(yield func(evidence.Observation, error) bool) {
+			first, _ := slices.BinarySearchFunc(obs, id+1, func(o evidence.Observation, id int64) int { return cmp.Compare(o.ID, id) })
+			for _, o := range obs[first:] {
+				if !yield(o, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// resolve brings the assets up to date with the evidence. It goes on from what
+// the last resolution left, if the same program made that and it is whole; else,
+// or when anew is set, all of the evidence is taken up.
+func (a *app) resolve(ctx context.Context, st *store.Store, from source, anew bool) error {
+	facts, err := st.AssetFacts(ctx)
+	if err != nil {
+		return err
+	}
+	maker, err := resolutionMaker()
+	if err != nil {
+		return err
+	}
+	if !anew {
+		err := a.resolveOn(ctx, st, from, maker, facts)
+		if !errors.Is(err, store.ErrProjection) && !errors.Is(err, identify.ErrBase) {
+			return err
+		}
+	}
+	// What is kept of all the evidence stays to the end: let the rest be little
+	// beside it.
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
+	return a.resolveFrom(ctx, st, from, nil, store.Resolution{Maker: maker, Whole: true}, facts)
+}
+
+// resolveOn goes on from what the last resolution left.
+func (a *app) resolveOn(ctx context.Context, st *store.Store, from source, maker string, facts []evidence.AssetFact) error {
+	last, err := st.Resolved(ctx, maker)
+	if err != nil {
+		return err
+	}
+	err = a.resolveFrom(ctx, st, from, last, store.Resolution{Maker: maker, Observation: last.Observation(), Fact: last.Stated()}, facts)
+	return errors.Join(err, last.Close())
+}
+
+func (a *app) resolveFrom(ctx context.Context, st *store.Store, from source, last *store.Resolved, to store.Resolution, facts []evidence.AssetFact) error {
+	var base identify.Base
+	if last != nil {
+		base = last
+	}
+	r := identify.New(base)
+	fresh := false
+	for o, err := range from(ctx, to.Observation) {
+		if err != nil {
+			return err
+		}
+		to.Observation, fresh = o.ID, true
+		r.Add(&o)
+	}
+	if n := len(facts); n > 0 && facts[n-1].ID > to.Fact {
+		to.Fact, fresh = facts[n-1].ID, true
+	}
+	if !fresh && !to.Whole {
+		return nil
+	}
+	u, err := r.Resolve(facts)
+	if err != nil {
+		return err
+	}
+	to.Gone, to.Assets, to.Places, to.Held, to.Former = u.Gone, u.Assets, u.Places, u.Held, u.Former
+	if err := st.SaveResolution(ctx, to); err != nil {
+		return err
+	}
+	return r.Err()
+}
+
+// resolutionMaker names what makes resolutions: another program, or other
+// fingerprints, may come to other results.
+func resolutionMaker() (string, error) {
+	set, err := fingerprint.Builtin()
+	if err != nil {
+		return "", err
+	}
+	return "program " + toolHash().String() + ", fingerprints " + set.Digest().String(), nil
+}
+
+// resolved brings the assets up to date and returns them. Should rows be damaged,
+// they are worked out anew.
+func (a *app) resolved(ctx context.Context, st *store.Store, from source) ([]evidence.Asset, error) {
+	if err := a.resolve(ctx, st, from, false); err != nil {
+		return nil, err
+	}
+	assets, err := st.Assets(ctx)
+	if errors.Is(err, store.ErrProjection) {
+		if err = a.resolve(ctx, st, from, true); err == nil {
+			assets, err = st.Assets(ctx)
+		}
+	}
+	return assets, err
+}
+
+func (a *app) assetResolveCommand() *cobra.Command {
+	var f storeFlags
+	var anew bool
+	cmd := &cobra.Command{
+		Use:   "resolve",
+		Short: "Bring the list of devices up to date with the evidence",
+		Long: "resolve works out which devices the observations amount to, as scan, read and lint do\n" +
+			"when they judge. It goes on from the last time, so that it costs what was added; with\n" +
+			"--anew it starts from the evidence. The result is the same. What it writes is no part\n" +
+			"of the evidence and can be made again at any time.",
+		Example: "  probity asset resolve --db hospital.db",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := fileExists(f.db); err != nil {
+				return err
+			}
+			st, err := a.openWriter(cmd.Context(), f)
+			if err != nil {
+				return err
+			}
+			defer func() {
+				if cerr := st.Close(); err == nil {
+					err = cerr
+				}
+			}()
+			return a.resolve(cmd.Context(), st, st.ObservationsAfter, anew)
+		},
+	}
+	f.register(cmd.Flags())
+	cmd.Flags().StringVar(&f.key, "key", "", "signing key `FILE` (default: the database's name with .key)")
+	cmd.Flags().BoolVar(&anew, "anew", false, "do not go on from the last time")
+	return cmd
+}
