@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/zmap/zcrypto/x509"
@@ -37,6 +38,8 @@ type Certificate struct {
 	Request bool
 	// Memo is for what checks compute of the certificate alone.
 	Memo Memo
+
+	subject, issuer nameText
 }
 
 // parseCertificate decodes der. Hostile input is expected: nothing that der
@@ -234,7 +237,7 @@ func (c *Certificate) Subject() string {
 	if c.X509 == nil {
 		return ""
 	}
-	return safetext.Clean(NameText(c.X509.RawSubject))
+	return c.subject.of(c.X509.RawSubject)
 }
 
 // Issuer is the issuer name as safe RFC 4514 text.
@@ -242,7 +245,18 @@ func (c *Certificate) Issuer() string {
 	if c.X509 == nil {
 		return ""
 	}
-	return safetext.Clean(NameText(c.X509.RawIssuer))
+	return c.issuer.of(c.X509.RawIssuer)
+}
+
+// nameText is the safe text of a name, which is made when it is first asked for.
+type nameText struct {
+	once sync.Once
+	text string
+}
+
+func (n *nameText) of(der []byte) string {
+	n.once.Do(func() { n.text = safetext.Clean(NameText(der)) })
+	return n.text
 }
 
 // NameText renders a DER distinguished name as RFC 4514 text, the most specific

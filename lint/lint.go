@@ -53,7 +53,7 @@ type GroupVerdict struct {
 // Result is a verdict with its subject, ready to become a finding.
 type Result struct {
 	Check        string
-	Subject      evidence.Subject
+	Subject      *evidence.Subject // shared by the results on it, not to be changed
 	Asset        string
 	Outcome      evidence.Outcome
 	Detail       string
@@ -71,6 +71,9 @@ type Env struct {
 	Corpus *Corpus
 	// params are the values in force for the check that runs.
 	params map[string]any
+	// memo is for what the check makes of them and of the policy; nil remembers
+	// nothing.
+	memo *Memo
 }
 
 // Policy is what a site or manufacturer declares. The zero value declares

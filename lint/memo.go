@@ -30,6 +30,15 @@ func Remember[T any](m *Memo, name string, compute func() T) T {
 	return f()
 }
 
+// Prepare is [Remember] for what a check computes of its parameters and the policy,
+// once for all subjects of a run.
+func Prepare[T any](e *Env, name string, compute func() T) T {
+	if e.memo == nil {
+		return compute()
+	}
+	return Remember(e.memo, name, compute)
+}
+
 // keyring holds the keys of a corpus, each once.
 type keyring struct {
 	mu   sync.Mutex

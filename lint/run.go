@@ -13,35 +13,75 @@ import (
 	"probity/internal/safetext"
 )
 
-// Run applies one check to every subject of its kind, several at a time, and
-// returns the results ordered by their subjects. A nil policy declares nothing;
-// params are checked as by [ParamsFor].
-func Run(c *Corpus, check Check, at time.Time, p *Policy, params map[string]any) ([]Result, error) {
-	values, err := ParamsFor(check, params)
-	if err != nil {
-		return nil, err
-	}
+// Job is a check with the parameters that a rule sets.
+type Job struct {
+	Check  Check
+	Params map[string]any
+}
+
+// Run applies each check to every subject of its kind, several at a time, and
+// returns the results of each, ordered by their subjects. A nil policy declares
+// nothing; params are checked as by [ParamsFor].
+//
+// A certificate goes through all checks while it is at hand, which is faster than
+// one check after the other on certificates that no cache holds; but all results are
+// in memory.
+func Run(c *Corpus, jobs []Job, at time.Time, p *Policy) ([][]Result, error) {
 	if p == nil {
 		p = &Policy{}
 	}
-	env := &Env{At: at, Policy: p, Corpus: c, params: values}
+	envs := make([]*Env, len(jobs))
+	for i, j := range jobs {
+		values, err := ParamsFor(j.Check, j.Params)
+		if err != nil {
+			return nil, err
+		}
+		envs[i] = &Env{At: at, Policy: p, Corpus: c, params: values, memo: &Memo{}}
+	}
+	out := make([][]Result, len(jobs))
+	subjects := c.CertificateSubjects()
+	for i, j := range jobs {
+		if j.Check.Certificate != nil {
+			out[i] = make([]Result, len(subjects))
+		}
+	}
+	chunks(len(subjects), func(start, end int) {
+		for at := start; at < end; at++ {
+			s := subjects[at]
+			for i, j := range jobs {
+				if j.Check.Certificate != nil {
+					out[i][at] = result(j.Check, &s.subject, s.Asset, j.Check.Certificate(envs[i], s), s.ids)
+				}
+			}
+		}
+	})
+	for i, j := range jobs {
+		if j.Check.Certificate != nil {
+			continue
+		}
+		var err error
+		if out[i], err = runOther(c, j.Check, envs[i]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// runOther applies a check whose subjects are no certificates.
+func runOther(c *Corpus, check Check, env *Env) ([]Result, error) {
 	var out []Result
 	switch {
-	case check.Certificate != nil:
-		out = each(c.CertificateSubjects(), func(s *CertificateSubject) Result {
-			return result(check, s.subject(), s.Asset, check.Certificate(env, s), s.ids)
-		})
 	case check.Endpoint != nil:
 		out = each(c.Endpoints(), func(s *EndpointSubject) Result {
-			return result(check, evidence.Subject{Endpoint: s.Endpoint}, s.Asset, check.Endpoint(env, s), s.ids)
+			return result(check, &evidence.Subject{Endpoint: s.Endpoint}, s.Asset, check.Endpoint(env, s), s.ids)
 		})
 	case check.Asset != nil:
 		out = each(c.AssetSubjects(), func(s *AssetSubject) Result {
-			return result(check, evidence.Subject{Asset: s.ID}, s.ID, check.Asset(env, s), nil)
+			return result(check, &evidence.Subject{Asset: s.ID}, s.ID, check.Asset(env, s), nil)
 		})
 	case check.Fleet != nil:
 		for _, g := range check.Fleet(env, c) {
-			var s evidence.Subject
+			s := new(evidence.Subject)
 			if g.Group.Kind != "" {
 				s.Group = &g.Group
 			}
@@ -50,7 +90,7 @@ func Run(c *Corpus, check Check, at time.Time, p *Policy, params map[string]any)
 	default:
 		return nil, fmt.Errorf("check %s judges nothing", check.Name)
 	}
-	slices.SortStableFunc(out, func(a, b Result) int { return a.Subject.Compare(b.Subject) })
+	slices.SortStableFunc(out, func(a, b Result) int { return a.Subject.Compare(*b.Subject) })
 	return out, nil
 }
 
@@ -61,31 +101,38 @@ const atOnce = 32
 // order of the subjects, whoever made them.
 func each[S, R any](subjects []S, do func(S) R) []R {
 	out := make([]R, len(subjects))
+	chunks(len(subjects), func(start, end int) {
+		for i := start; i < end; i++ {
+			out[i] = do(subjects[i])
+		}
+	})
+	return out
+}
+
+// chunks calls do for ranges of the numbers below n, on all processors.
+func chunks(n int, do func(start, end int)) {
 	var next atomic.Int64
 	work := func() {
 		for {
 			end := int(next.Add(atOnce))
 			start := end - atOnce
-			if start >= len(subjects) {
+			if start >= n {
 				return
 			}
-			for i := start; i < min(end, len(subjects)); i++ {
-				out[i] = do(subjects[i])
-			}
+			do(start, min(end, n))
 		}
 	}
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), (len(subjects)+atOnce-1)/atOnce) - 1 {
+	for range min(runtime.GOMAXPROCS(0), (n+atOnce-1)/atOnce) - 1 {
 		workers.Go(work)
 	}
 	work()
 	workers.Wait()
-	return out
 }
 
 // result makes the result of a verdict; ids are the observations of the subject,
 // rising and unique, which results may share.
-func result(check Check, s evidence.Subject, asset string, v Verdict, ids []int64) Result {
+func result(check Check, s *evidence.Subject, asset string, v Verdict, ids []int64) Result {
 	if len(v.Observations) > 0 {
 		ids = recorded(slices.Concat(ids, v.Observations))
 	}

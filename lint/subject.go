@@ -19,8 +19,9 @@ type CertificateSubject struct {
 	// Sightings are the places of this subject; never empty.
 	Sightings []Sighting
 
-	roles []evidence.Role // sorted, unique
-	ids   []int64         // of the observations, rising, unique
+	subject evidence.Subject
+	roles   []evidence.Role // sorted, unique
+	ids     []int64         // of the observations, rising, unique
 }
 
 // Roles returns the roles in which the subject was seen, sorted.
@@ -42,12 +43,9 @@ func (s *CertificateSubject) Presented() []*Certificate {
 	return out
 }
 
-func (s *CertificateSubject) subject() evidence.Subject {
-	return evidence.Subject{Endpoint: s.Endpoint, Certificate: s.Digest}
-}
-
 // complete fills in what follows from the sightings.
 func (s *CertificateSubject) complete() {
+	s.subject = evidence.Subject{Endpoint: s.Endpoint, Certificate: s.Digest}
 	for _, g := range s.Sightings {
 		s.roles = append(s.roles, g.Role)
 		s.ids = append(s.ids, g.Observation)

@@ -52,6 +52,13 @@ func (r Rates) Validate() error {
 	return nil
 }
 
+// Gather is how long a row of the probe ledger may wait for others before it is
+// written: its asset, which waits for it, would be given that time anyway.
+func (r Rates) Gather() time.Duration {
+	const most = 100 * time.Millisecond
+	return min(most, time.Duration(float64(time.Second)/r.Asset/5))
+}
+
 // PlannedProbe is one probe of a plan.
 type PlannedProbe struct {
 	Endpoint evidence.Endpoint `json:"endpoint"`

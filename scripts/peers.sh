@@ -9,10 +9,12 @@ peers=(
   Orthanc:orthanc sshd:openssh-server gpg:gnupg ssh-keygen:openssh-client ssh-keyscan:openssh-client
   mosquitto:mosquitto mosquitto_pub:mosquitto-clients snmpd:snmpd snmpget:snmp
   curl:curl tshark:tshark editcap:wireshark-common mergecap:wireshark-common dumpcap:wireshark-common tcpdump:tcpdump ndpiReader:libndpi-bin setpriv:util-linux setcap:libcap2-bin sqlite3:sqlite3 ip:iproute2 Xtigervnc:tigervnc-standalone-server
+  postgres:postgresql mariadbd:mariadb-server-core smtpd:opensmtpd dovecot:dovecot-imapd /usr/lib/dovecot/pop3:dovecot-pop3d tsql:freetds-bin vsftpd:vsftpd
+  slapd:slapd prosody:prosody xrdp:xrdp rabbitmq-server:rabbitmq-server
   avahi-daemon:avahi-daemon dhclient:isc-dhcp-client miniupnpd:miniupnpd wsdd:wsdd chromium:chromium
 )
 
-export PATH="$PATH:/usr/sbin:/sbin"
+export PATH="$PATH:/usr/sbin:/sbin:$(echo /usr/lib/postgresql/*/bin)"
 missing=()
 /usr/bin/python3 -c 'import pymodbus.server' 2>/dev/null || missing+=(python3-pymodbus python3-serial-asyncio)
 for p in "${peers[@]}"; do
@@ -34,5 +36,13 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq
+# Debian starts services on installation, unless this script refuses: the tests
+# start their own. Where there is one already, it holds.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap '$sudo rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+  $sudo chmod 755 "$policy"
+fi
 # shellcheck disable=SC2086 # the list is words on purpose
 $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $list >/dev/null

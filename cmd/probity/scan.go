@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,6 +87,7 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	if err := a.inWindow(ctx, f, plan); err != nil {
 		return err
 	}
+	f.store.gather = plan.Rates.Gather()
 	st, err := a.openWriter(ctx, f.store)
 	if err != nil {
 		return err
@@ -168,6 +170,7 @@ func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *sc
 	if err != nil {
 		return active.Summary{}, err
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(active.GCPercent))
 	progress := newProgress(a.stderr, a.now)
 	opts.Ledger = &runLedger{st, run.ID}
 	opts.Progress = func(p active.Progress) { progress.line(p.Done, p.Planned, p.Connections) }

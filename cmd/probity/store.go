@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -31,6 +32,7 @@ type storeFlags struct {
 	operator      string
 	authority     string
 	checkpointOut string
+	gather        time.Duration // see store.Options
 }
 
 func (f *storeFlags) register(fs *pflag.FlagSet) {
@@ -48,7 +50,7 @@ func (f *storeFlags) registerWriter(fs *pflag.FlagSet) {
 
 // openWriter opens the database for adding to it, or makes it.
 func (a *app) openWriter(ctx context.Context, f storeFlags) (*store.Store, error) {
-	return store.Open(ctx, f.db, store.Options{KeyFile: f.key, Now: a.now})
+	return store.Open(ctx, f.db, store.Options{KeyFile: f.key, Now: a.now, Gather: f.gather})
 }
 
 // openReader opens an existing database without writing to it.

@@ -80,11 +80,59 @@ func parseCertificate(der []byte) (c parsedCertificate, err error) {
 
 // nameText is the RFC 2253 form of a distinguished name.
 func nameText(der []byte) any {
-	var rdn pkix.RDNSequence
-	if rest, err := asn1.Unmarshal(der, &rdn); err != nil || len(rest) > 0 {
-		return nil
+	rdn, ok := plainName(der)
+	if !ok {
+		if rest, err := asn1.Unmarshal(der, &rdn); err != nil || len(rest) > 0 {
+			return nil
+		}
 	}
 	return clean(rdn.String())
+}
+
+// plainName reads a name whose values are all strings of ASCII in UTF8String or
+// PrintableString, as nearly all are. It reports false for any other, which
+// package asn1 reads: by reflection, and with ten times the effort.
+func plainName(der []byte) (pkix.RDNSequence, bool) {
+	input := cryptobyte.String(der)
+	var sequence cryptobyte.String
+	if !input.ReadASN1(&sequence, cbasn1.SEQUENCE) || !input.Empty() {
+		return nil, false
+	}
+	var rdns pkix.RDNSequence
+	for !sequence.Empty() {
+		var set cryptobyte.String
+		if !sequence.ReadASN1(&set, cbasn1.SET) {
+			return nil, false
+		}
+		var rdn pkix.RelativeDistinguishedNameSET
+		for !set.Empty() {
+			var attribute, value cryptobyte.String
+			var tag cbasn1.Tag
+			var a pkix.AttributeTypeAndValue
+			if !set.ReadASN1(&attribute, cbasn1.SEQUENCE) || !attribute.ReadASN1ObjectIdentifier(&a.Type) ||
+				!attribute.ReadAnyASN1(&value, &tag) || !attribute.Empty() ||
+				tag != cbasn1.UTF8String && tag != cbasn1.PrintableString || !plainText(value) {
+				return nil, false
+			}
+			a.Value = string(value)
+			rdn = append(rdn, a)
+		}
+		rdns = append(rdns, rdn)
+	}
+	return rdns, true
+}
+
+// plainText reports whether a text has only letters, digits, blanks and such marks
+// as are allowed in every type of string (X.680 section 41.4).
+func plainText(b []byte) bool {
+	for _, c := range b {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == ' ', c == '-', c == '.', c == ',', c == '/', c == ':', c == '(', c == ')':
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func readTime(s *cryptobyte.String) any {
@@ -138,28 +186,66 @@ func keyOf(der cryptobyte.String) (algorithm, bits any) {
 // curveBits is the size of the field of the curves of RFC 5480 section 2.1.1.1
 // and RFC 5639 section 4.1.
 func curveBits(oid asn1.ObjectIdentifier) (int64, bool) {
-	bits, ok := map[string]int64{
-		"1.2.840.10045.3.1.1": 192, "1.3.132.0.33": 224, "1.2.840.10045.3.1.7": 256, "1.3.132.0.34": 384, "1.3.132.0.35": 521,
-		"1.3.132.0.10": 256, "1.3.36.3.3.2.8.1.1.7": 256, "1.3.36.3.3.2.8.1.1.11": 384, "1.3.36.3.3.2.8.1.1.13": 512,
-	}[oid.String()]
-	return bits, ok
+	switch oid.String() {
+	case "1.2.840.10045.3.1.1":
+		return 192, true
+	case "1.3.132.0.33":
+		return 224, true
+	case "1.2.840.10045.3.1.7", "1.3.132.0.10", "1.3.36.3.3.2.8.1.1.7":
+		return 256, true
+	case "1.3.132.0.34", "1.3.36.3.3.2.8.1.1.11":
+		return 384, true
+	case "1.3.36.3.3.2.8.1.1.13":
+		return 512, true
+	case "1.3.132.0.35":
+		return 521, true
+	}
+	return 0, false
 }
 
 // nameOf names the algorithms of RFC 3279, RFC 4055, RFC 5758 and RFC 8410; for
 // any other it returns the dotted identifier.
 func nameOf(oid asn1.ObjectIdentifier) string {
 	id := oid.String()
-	if name, ok := map[string]string{
-		"1.2.840.113549.1.1.1": "RSA", "1.2.840.10040.4.1": "DSA", "1.2.840.10045.2.1": "EC",
-		"1.3.101.110": "X25519", "1.3.101.112": "Ed25519", "1.3.101.113": "Ed448",
-		"1.2.840.113549.1.1.2": "MD2-RSA", "1.2.840.113549.1.1.4": "MD5-RSA", "1.2.840.113549.1.1.5": "SHA1-RSA",
-		"1.2.840.113549.1.1.11": "SHA256-RSA", "1.2.840.113549.1.1.12": "SHA384-RSA", "1.2.840.113549.1.1.13": "SHA512-RSA",
-		"1.2.840.113549.1.1.10": "RSA-PSS",
-		"1.2.840.10040.4.3":     "SHA1-DSA", "2.16.840.1.101.3.4.3.2": "SHA256-DSA",
-		"1.2.840.10045.4.1": "SHA1-ECDSA", "1.2.840.10045.4.3.2": "SHA256-ECDSA",
-		"1.2.840.10045.4.3.3": "SHA384-ECDSA", "1.2.840.10045.4.3.4": "SHA512-ECDSA",
-	}[id]; ok {
-		return name
+	switch id {
+	case "1.2.840.113549.1.1.1":
+		return "RSA"
+	case "1.2.840.10040.4.1":
+		return "DSA"
+	case "1.2.840.10045.2.1":
+		return "EC"
+	case "1.3.101.110":
+		return "X25519"
+	case "1.3.101.112":
+		return "Ed25519"
+	case "1.3.101.113":
+		return "Ed448"
+	case "1.2.840.113549.1.1.2":
+		return "MD2-RSA"
+	case "1.2.840.113549.1.1.4":
+		return "MD5-RSA"
+	case "1.2.840.113549.1.1.5":
+		return "SHA1-RSA"
+	case "1.2.840.113549.1.1.11":
+		return "SHA256-RSA"
+	case "1.2.840.113549.1.1.12":
+		return "SHA384-RSA"
+	case "1.2.840.113549.1.1.13":
+		return "SHA512-RSA"
+	case "1.2.840.113549.1.1.10":
+		return "RSA-PSS"
+	case "1.2.840.10040.4.3":
+		return "SHA1-DSA"
+	case "2.16.840.1.101.3.4.3.2":
+		return "SHA256-DSA"
+	case "1.2.840.10045.4.1":
+		return "SHA1-ECDSA"
+	case "1.2.840.10045.4.3.2":
+		return "SHA256-ECDSA"
+	case "1.2.840.10045.4.3.3":
+		return "SHA384-ECDSA"
+	case "1.2.840.10045.4.3.4":
+		return "SHA512-ECDSA"
 	}
 	return id
 }

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"testing"
 
@@ -50,4 +52,41 @@ func FuzzParseCertificate(f *testing.F) {
 			t.Errorf("no error and no serial or key: %+v", c)
 		}
 	})
+}
+
+// FuzzPlainName holds the short way of reading names against package asn1.
+func FuzzPlainName(f *testing.F) {
+	for _, name := range []pkix.Name{
+		{CommonName: "pump 1"}, {CommonName: "Müller"}, {Country: []string{"DE"}, Organization: []string{"Example, Inc."}, SerialNumber: "4711"},
+	} {
+		der, err := asn1.Marshal(name.ToRDNSequence())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(der)
+	}
+	f.Add([]byte{0x30, 0x00})
+	f.Fuzz(func(t *testing.T, der []byte) {
+		got, ok := plainName(der)
+		if !ok {
+			return
+		}
+		var want pkix.RDNSequence
+		if rest, err := asn1.Unmarshal(der, &want); err != nil || len(rest) > 0 {
+			t.Fatalf("%x: package asn1 says %v, %d bytes left", der, err, len(rest))
+		}
+		if got.String() != want.String() {
+			t.Errorf("%x: %q, want %q", der, got, want)
+		}
+	})
+}
+
+func TestPlainName(t *testing.T) {
+	der, err := asn1.Marshal(pkix.Name{Country: []string{"DE"}, CommonName: "pump 1"}.ToRDNSequence())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := plainName(der); !ok || got.String() != "CN=pump 1,C=DE" {
+		t.Errorf("%q %v", got, ok)
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"probity/evidence"
@@ -60,17 +59,21 @@ func (s *Store) RecordProbe(ctx context.Context, p evidence.ProbeRecord, obs []e
 	}
 	row := &probeRow{record: p, obs: obs}
 	s.queueMu.Lock()
-	first := len(s.queue) == 0
-	s.queue = append(s.queue, row)
+	first := s.queue == nil
+	if first {
+		s.queue = &probeQueue{full: make(chan struct{}), kept: make(chan struct{})}
+	}
+	q := s.queue
+	q.rows = append(q.rows, row)
+	if len(q.rows) == maxTogether {
+		close(q.full)
+		s.queue = nil // the next row begins another
+	}
 	s.queueMu.Unlock()
 	if first {
-		time.Sleep(gatherTime)
-	}
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !row.done {
-		s.recordQueue(context.WithoutCancel(ctx)) // rows of others, too
+		s.recordQueue(context.WithoutCancel(ctx), q) // rows of others, too
+	} else {
+		<-q.kept
 	}
 	if row.err != nil {
 		return fmt.Errorf("record probe of %s: %w", p.Endpoint, row.err)
@@ -78,40 +81,52 @@ func (s *Store) RecordProbe(ctx context.Context, p evidence.ProbeRecord, obs []e
 	return nil
 }
 
-// probeRow is a row of the ledger that waits for its transaction. The mutex of
-// the store guards done and err.
+// probeRow is a row of the ledger that waits for its transaction.
 type probeRow struct {
 	record evidence.ProbeRecord
 	obs    []evidence.Observation
-	done   bool
-	err    error
+	err    error // before kept is closed: of whoever brought the first row
 }
 
-// gatherTime is how long the first row of a transaction waits for more. It is short
-// beside the half second that an asset is given between two connections.
-const gatherTime = 20 * time.Millisecond
-
 // maxTogether bounds the probes of one transaction.
-const maxTogether = 64
+const maxTogether = 256
 
-// recordQueue keeps the rows that wait. If they cannot be kept together, each is
-// tried alone, so that one does not take the others with it.
-func (s *Store) recordQueue(ctx context.Context) {
+// probeQueue are the rows that share a transaction, which whoever brought the
+// first of them writes for all.
+type probeQueue struct {
+	rows []*probeRow   // guarded by queueMu while others may add
+	full chan struct{} // closed when there is no room for more
+	kept chan struct{} // closed when all are kept, or failed
+}
+
+// recordQueue waits until the rows are many, at most as long as [Options] say,
+// and keeps them. If they cannot be kept together, each is tried alone, so that
+// one does not take the others with it.
+func (s *Store) recordQueue(ctx context.Context, q *probeQueue) {
+	defer close(q.kept)
+	if s.gather > 0 {
+		timer := time.NewTimer(s.gather)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-q.full:
+		}
+	}
+	s.mu.Lock() // more come while another transaction is written
+	defer s.mu.Unlock()
 	s.queueMu.Lock()
-	rows := s.queue
-	s.queue = nil
+	if s.queue == q {
+		s.queue = nil
+	}
 	s.queueMu.Unlock()
 	late := s.takeLate()
-	for some := range slices.Chunk(rows, maxTogether) {
-		err := late
-		if err == nil {
-			err = s.recordProbes(ctx, some)
-		}
-		for _, row := range some {
-			if row.err = err; err != nil && late == nil && len(some) > 1 {
-				row.err = s.recordProbes(ctx, []*probeRow{row})
-			}
-			row.done = true
+	err := late
+	if err == nil {
+		err = s.recordProbes(ctx, q.rows)
+	}
+	for _, row := range q.rows {
+		if row.err = err; err != nil && late == nil && len(q.rows) > 1 {
+			row.err = s.recordProbes(ctx, []*probeRow{row})
 		}
 	}
 }

@@ -33,6 +33,10 @@ type Options struct {
 	Origin string
 	// Now is the clock. A writable store needs one.
 	Now func() time.Time
+	// Gather is how long the first row of a transaction of the probe ledger waits
+	// for rows of other callers. A transaction has a price of its own, which is that
+	// of several rows. Zero: it does not wait.
+	Gather time.Duration
 }
 
 // Store is an open database. Its methods may be called from several goroutines;
@@ -49,8 +53,9 @@ type Store struct {
 	origin  string
 	checks  [numKinds][]check
 
-	queueMu sync.Mutex // guards queue
-	queue   []*probeRow
+	gather  time.Duration
+	queueMu sync.Mutex  // guards queue
+	queue   *probeQueue // takes rows; nil: the next row begins one
 
 	mu      sync.Mutex // guards what follows
 	rows    [numKinds]*appender
@@ -95,7 +100,7 @@ func (h *head) unsealed() int64 {
 // [ErrInconsistent], [ErrKeyMissing], [ErrKeyForeign], [tlog.ErrKeyMode] and
 // [fs.ErrNotExist].
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
-	s := &Store{path: path, now: o.Now, tables: tables(), open: make(map[int64]bool)}
+	s := &Store{path: path, now: o.Now, tables: tables(), open: make(map[int64]bool), gather: o.Gather}
 	if o.ReadOnly {
 		if err := s.openReaders(ctx); err != nil {
 			return nil, errors.Join(explain(path, err), s.closePools())

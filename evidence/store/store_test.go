@@ -446,17 +446,28 @@ func TestStore_sealsLongRuns(t *testing.T) {
 
 // TestRecordProbe_together records from many goroutines at the same time: each
 // row has its own observations, and a row that cannot be kept is the only one that
-// is not.
+// is not. Rows that are enough for a transaction do not wait for the time to gather
+// more.
 func TestRecordProbe_together(t *testing.T) {
+	for _, gather := range []time.Duration{0, time.Hour} {
+		t.Run(gather.String(), func(t *testing.T) { recordTogether(t, gather) })
+	}
+}
+
+func recordTogether(t *testing.T, gather time.Duration) {
 	ctx := t.Context()
 	path := filepath.Join(t.TempDir(), "e.db")
-	s := openT(t, path)
+	s, err := Open(ctx, path, Options{Now: clock(), Origin: "probity/test", Gather: gather})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
 	run, err := s.BeginRun(ctx, testRun(evidence.ModeActive), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	der := testCert(t)
-	const callers = 100
+	const callers = maxTogether
 	errs := make([]error, callers)
 	var wg sync.WaitGroup
 	for i := range callers {

@@ -16,8 +16,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	zx509 "github.com/zmap/zcrypto/x509"
-	zlint "github.com/zmap/zlint/v3/lint"
 
 	"probity/evidence"
 	"probity/fixtures/pki"
@@ -82,6 +80,17 @@ func TestChecks_order(t *testing.T) {
 	}
 	checks := all.Checks()
 	want := run(t, checks, c, "")
+	var jobs []lint.Job
+	for _, check := range checks {
+		jobs = append(jobs, lint.Job{Check: check})
+	}
+	together, err := lint.Run(lint.NewCorpus(c.obs, c.assets), jobs, c.at, &c.policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, slices.Concat(together...), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Fatalf("one check after the other, another result than together (-want +got)\n%s", diff)
+	}
 	for range 3 {
 		rand.Shuffle(len(c.obs), func(i, j int) { c.obs[i], c.obs[j] = c.obs[j], c.obs[i] })
 		rand.Shuffle(len(c.assets), func(i, j int) { c.assets[i], c.assets[j] = c.assets[j], c.assets[i] })
@@ -156,11 +165,11 @@ func TestChecks_publicRoots(t *testing.T) {
 	corpus := lint.NewCorpus(files(ders...), nil)
 	failures := make(map[string]int)
 	for _, check := range all.Checks() {
-		results, err := lint.Run(corpus, check, now, nil, nil)
+		results, err := lint.Run(corpus, []lint.Job{{Check: check}}, now, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range results {
+		for _, r := range results[0] {
 			if r.Outcome == evidence.Fail {
 				failures[r.Check]++
 				t.Logf("%s on %s: %s", r.Check, shorten(r.Subject.Locus()), r.Detail)
@@ -280,55 +289,4 @@ func FuzzCertificate(f *testing.F) {
 			}
 		}
 	})
-}
-
-// benchmarkLeafs are distinct leafs with RSA and EC keys.
-func benchmarkLeafs(b *testing.B) [][]byte {
-	w := newWorld(b)
-	keys := []any{w.ec("leaf").Public(), w.rsa("a", 2048).Public(), w.rsa("b", 2048).Public(), w.rsa("c", 3072).Public()}
-	var out [][]byte
-	for i := range 200 {
-		out = append(out, w.leafOf(i, keys[i%len(keys)], nil))
-	}
-	return out
-}
-
-// BenchmarkCertificateChecks measures all certificate checks on distinct leafs,
-// parsing included; BenchmarkZlintRFC is what it is to be compared with.
-func BenchmarkCertificateChecks(b *testing.B) {
-	ders := benchmarkLeafs(b)
-	checks := slices.DeleteFunc(all.Checks(), func(c lint.Check) bool { return c.Certificate == nil })
-	obs := files(ders...)
-	for b.Loop() {
-		c := lint.NewCorpus(obs, nil)
-		for _, check := range checks {
-			if _, err := lint.Run(c, check, now, nil, nil); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(ders)), "µs/cert")
-}
-
-func BenchmarkZlintRFC(b *testing.B) {
-	ders := benchmarkLeafs(b)
-	registry, err := zlint.GlobalRegistry().Filter(zlint.FilterOptions{
-		IncludeSources: zlint.SourceList{zlint.RFC3279, zlint.RFC5280, zlint.RFC5480, zlint.RFC8813},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	lints := registry.CertificateLints().Lints()
-	for b.Loop() {
-		for _, der := range ders {
-			c, err := zx509.ParseCertificate(der)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for _, l := range lints {
-				l.Execute(c, registry.GetConfiguration())
-			}
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(ders)), "µs/cert")
 }

@@ -207,11 +207,11 @@ func run(t testing.TB, checks []lint.Check, c testCase, name string) []lint.Resu
 		if check.Name == name {
 			params = c.params
 		}
-		results, err := lint.Run(corpus, check, c.at, &c.policy, params)
+		results, err := lint.Run(corpus, []lint.Job{{Check: check, Params: params}}, c.at, &c.policy)
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, results...)
+		out = append(out, results[0]...)
 	}
 	return out
 }

@@ -374,7 +374,7 @@ func keyInputs(w *world) []input {
 	with("no_structural_weakness/sound", rsa2048.Public(), nil)
 	with("no_structural_weakness/roca", must[*rsa.PrivateKey](w.t)(pki.ROCAKey(pki.NewSeed(7))).Public(), nil)
 	with("no_structural_weakness/close_primes", &rsa.PublicKey{N: closePrimes(), E: 65537}, nil)
-	with("no_structural_weakness/small_factor", &rsa.PublicKey{N: new(big.Int).Mul(rsa2048.N, big.NewInt(65521)), E: 65537}, nil)
+	with("no_structural_weakness/small_factor", &rsa.PublicKey{N: new(big.Int).Mul(rsa2048.N, big.NewInt(4093)), E: 65537}, nil)
 	with("no_structural_weakness/ec", w.ec("leaf").Public(), nil)
 
 	with("not_publicly_known/own", w.ec("leaf").Public(), nil)

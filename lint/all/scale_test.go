@@ -32,7 +32,7 @@ func BenchmarkFleet(b *testing.B) {
 	for b.Loop() {
 		c := lint.NewCorpus(obs, assets)
 		for _, check := range checks {
-			if _, err := lint.Run(c, check, now, w.anchors(), nil); err != nil {
+			if _, err := lint.Run(c, []lint.Job{{Check: check}}, now, w.anchors()); err != nil {
 				b.Fatal(err)
 			}
 		}

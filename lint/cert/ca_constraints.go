@@ -17,12 +17,13 @@ func caConstraints() lint.Check {
 		Name:   "cert/ca_constraints",
 		Source: "RFC 5280 sections 4.2.1.3 and 4.2.1.9",
 		Certificate: lint.Decoded(func(_ *lint.Env, s *lint.CertificateSubject) lint.Verdict {
+			if !s.CA {
+				return lint.NotApplicablef("The certificate is a leaf.")
+			}
 			_, critical, _ := s.Extension(oidBasicConstraints)
 			_, _, hasUsage := s.Extension(oidKeyUsage)
 			signs := s.X509.KeyUsage&x509.KeyUsageCertSign != 0
 			switch {
-			case !s.CA:
-				return lint.NotApplicablef("The certificate is a leaf.")
 			case s.SelfSigned() && (!s.IsCA() || !hasUsage):
 				return lint.NotApplicablef("A self-signed certificate without these extensions is trusted by configuration.")
 			case !s.IsCA():

@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"slices"
 	"strings"
 
 	"probity/lint"
@@ -14,7 +15,7 @@ func noWildcard() lint.Check {
 		Certificate: lint.DecodedLeaf(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
 			var wild []string
 			for _, n := range s.X509.DNSNames {
-				if strings.HasPrefix(n, "*.") {
+				if isWildcard(n) {
 					wild = append(wild, n)
 				}
 			}
@@ -23,8 +24,9 @@ func noWildcard() lint.Check {
 			}
 			holders := make(map[string]bool)
 			var seen []int64
-			for _, g := range env.Corpus.Leafs() {
-				if h := env.Corpus.Holder(g.Endpoint); h != "" && g.Certificate == s.Certificate {
+			all := lint.Prepare(env, "cert/no_wildcard", func() map[*lint.Certificate][]lint.Sighting { return wildcards(env.Corpus) })
+			for _, g := range all[s.Certificate] {
+				if h := env.Corpus.Holder(g.Endpoint); h != "" {
 					holders[h] = true
 					seen = append(seen, g.Observation)
 				}
@@ -37,4 +39,17 @@ func noWildcard() lint.Check {
 			return lint.Warnf("The certificate holds the wildcard name %s.", quoted(wild))
 		}),
 	}
+}
+
+func isWildcard(name string) bool { return strings.HasPrefix(name, "*.") }
+
+// wildcards are the sightings of the leafs with a wildcard name.
+func wildcards(c *lint.Corpus) map[*lint.Certificate][]lint.Sighting {
+	out := make(map[*lint.Certificate][]lint.Sighting)
+	for _, g := range c.Leafs() {
+		if x := g.Certificate.X509; x != nil && slices.ContainsFunc(x.DNSNames, isWildcard) {
+			out[g.Certificate] = append(out[g.Certificate], g)
+		}
+	}
+	return out
 }

@@ -1,8 +1,6 @@
 package cert
 
 import (
-	"strings"
-
 	"probity/lint"
 	"probity/lint/key"
 )
@@ -10,6 +8,7 @@ import (
 // notDefault asks that the certificate is not one that ships with software.
 func notDefault() lint.Check {
 	known := key.Known()
+	samples := newWordSet(sampleNames()...)
 	return lint.Check{
 		Name:   "cert/not_default",
 		Source: "CWE-321, CWE-1392; the list of keys is that of key/not_publicly_known",
@@ -19,7 +18,7 @@ func notDefault() lint.Check {
 					return lint.Failf("The private key of the certificate is public: %s.", k)
 				}
 			}
-			if p := samplePattern(s.Certificate); p != "" {
+			if p := sampleName(s.Certificate, samples); p != "" {
 				return lint.Warnf("The name of the certificate matches %q, as sample certificates have it: subject %q, issuer %q.", p, s.Subject(), s.Issuer())
 			}
 			return lint.Passf("The certificate is on no list of sample certificates and has no sample name.")
@@ -27,27 +26,32 @@ func notDefault() lint.Check {
 	}
 }
 
-// samplePattern returns the first pattern of sample names that the subject's or
-// issuer's common name, unit or organisation contains.
-func samplePattern(c *lint.Certificate) string {
-	subject, issuer := c.X509.Subject, c.X509.Issuer
-	var fields []string
-	for _, list := range [][]string{
-		subject.CommonNames, subject.Organization, subject.OrganizationalUnit,
-		issuer.CommonNames, issuer.Organization, issuer.OrganizationalUnit,
-	} {
-		fields = append(fields, list...)
-	}
-	for _, pattern := range []string{
+// sampleNames are what the names of sample certificates contain.
+func sampleNames() []string {
+	return []string{
 		"snake oil", "snakeoil", "localhost", "example.com", "example.org", "example.net",
 		"test ca", "testca", "test certificate", "dummy", "changeme",
 		"internet widgits pty ltd", "default company ltd", // defaults of openssl req
+	}
+}
+
+// sampleName returns the first of the sample names that the subject's or issuer's
+// common name, unit or organisation contains.
+func sampleName(c *lint.Certificate, samples *wordSet) string {
+	subject, issuer := &c.X509.Subject, &c.X509.Issuer
+	first := -1
+	for _, list := range [...][]string{
+		subject.CommonNames, subject.Organization, subject.OrganizationalUnit,
+		issuer.CommonNames, issuer.Organization, issuer.OrganizationalUnit,
 	} {
-		for _, f := range fields {
-			if strings.Contains(strings.ToLower(f), pattern) {
-				return pattern
+		for _, field := range list {
+			if at := samples.find(field); at >= 0 && (first < 0 || at < first) {
+				first = at
 			}
 		}
 	}
-	return ""
+	if first < 0 {
+		return ""
+	}
+	return samples.words[first]
 }

@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 	"time"
@@ -80,17 +81,18 @@ func publicRoot(env *lint.Env, s *lint.CertificateSubject, roots map[string][][]
 	if s.SelfIssued() {
 		return ""
 	}
+	var anchors [][]byte
+	for _, name := range issuerNames(env, s) {
+		anchors = append(anchors, roots[name]...)
+	}
+	if len(anchors) == 0 {
+		return ""
+	}
 	// Judged at the leaf's own date: whether the chain has expired since does not
 	// make the PKI private.
 	then := *env
 	then.At = s.X509.NotBefore
-	then.Policy = &lint.Policy{}
-	for _, name := range issuerNames(env, s) {
-		then.Policy.Anchors = append(then.Policy.Anchors, roots[name]...)
-	}
-	if len(then.Policy.Anchors) == 0 {
-		return ""
-	}
+	then.Policy = &lint.Policy{Anchors: anchors}
 	p := then.Path(s.Certificate, s.Presented(), then.Anchors())
 	if p.Certs == nil {
 		return ""
@@ -102,7 +104,7 @@ func publicRoot(env *lint.Env, s *lint.CertificateSubject, roots map[string][][]
 func issuerNames(env *lint.Env, s *lint.CertificateSubject) []string {
 	names := []string{string(s.X509.RawIssuer)}
 	for _, c := range s.Presented() {
-		if c.X509 != nil {
+		if c.X509 != nil && !bytes.Equal(c.X509.RawIssuer, s.X509.RawIssuer) {
 			names = append(names, string(c.X509.RawIssuer))
 		}
 	}
@@ -114,6 +116,8 @@ func issuerNames(env *lint.Env, s *lint.CertificateSubject) []string {
 			}
 		}
 	}
-	slices.Sort(names)
+	if len(names) > 1 {
+		slices.Sort(names)
+	}
 	return slices.Compact(names)
 }

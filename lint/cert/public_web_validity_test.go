@@ -67,11 +67,11 @@ func TestPublicWebValidity(t *testing.T) {
 				Certs:    []evidence.Presented{{Role: evidence.RoleServer, DER: der}},
 			}}, nil)
 			// Years later, when the root has expired, the answer is the same.
-			results, err := lint.Run(c, check, issued.AddDate(20, 0, 0), nil, nil)
+			results, err := lint.Run(c, []lint.Job{{Check: check}}, issued.AddDate(20, 0, 0), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(results) != 1 || results[0].Outcome != tt.want {
+			if got := results[0]; len(got) != 1 || got[0].Outcome != tt.want {
 				t.Errorf("got %+v, want %s", results, tt.want)
 			}
 		})

@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"slices"
 	"strings"
 
 	"probity/lint"
@@ -28,10 +29,7 @@ func rfcProfile() lint.Check {
 				// which zlint then warns of.
 				return lint.Failf("The serial number %v is not positive (RFC 5280 section 4.1.2.2).", x.SerialNumber)
 			}
-			var found []string
-			for _, h := range lint.Remember(&s.Memo, "cert/rfc_profile", func() []hit { return run(x) }) {
-				found = append(found, h.name)
-			}
+			found := slices.Clone(lint.Remember(&s.Memo, "cert/rfc_profile", func() []string { return run(x) }))
 			for _, e := range x.Extensions {
 				if e.Critical && !knownExtension(e.Id.String()) {
 					found = append(found, "unknown critical extension "+e.Id.String())

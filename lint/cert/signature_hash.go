@@ -53,21 +53,24 @@ func signatureIdentifiers(der []byte) (inner, outer []byte, ok bool) {
 // weakHash names the broken hash of an AlgorithmIdentifier, or returns "".
 func weakHash(identifier []byte) string {
 	in := cryptobyte.String(identifier)
-	var body cryptobyte.String
-	var oid asn1.ObjectIdentifier
-	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1ObjectIdentifier(&oid) {
+	var body, oid cryptobyte.String
+	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1(&oid, cbasn1.OBJECT_IDENTIFIER) {
 		return ""
 	}
-	switch oid.String() {
-	case "1.2.840.113549.1.1.2":
+	switch string(oid) { // the encoded identifier, which costs less than its digits
+	case "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x02": // 1.2.840.113549.1.1.2
 		return "MD2"
-	case "1.2.840.113549.1.1.3":
+	case "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x03": // 1.2.840.113549.1.1.3
 		return "MD4"
-	case "1.2.840.113549.1.1.4":
+	case "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04": // 1.2.840.113549.1.1.4
 		return "MD5"
-	case "1.2.840.113549.1.1.5", "1.3.14.3.2.29", "1.2.840.10040.4.3", "1.3.14.3.2.27", "1.2.840.10045.4.1":
+	case "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", // 1.2.840.113549.1.1.5
+		"\x2b\x0e\x03\x02\x1d",         // 1.3.14.3.2.29
+		"\x2b\x0e\x03\x02\x1b",         // 1.3.14.3.2.27
+		"\x2a\x86\x48\xce\x38\x04\x03", // 1.2.840.10040.4.3
+		"\x2a\x86\x48\xce\x3d\x04\x01": // 1.2.840.10045.4.1
 		return "SHA-1"
-	case "1.2.840.113549.1.1.10":
+	case "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a": // 1.2.840.113549.1.1.10
 		return weakPSSHash(body)
 	}
 	return ""

@@ -23,36 +23,81 @@ func muted() map[string]string {
 	}
 }
 
-// hit is a lint of zlint that found something.
-type hit struct{ name, detail string }
+// zlinter runs lints of zlint.
+type zlinter struct {
+	lints []*zlint.CertificateLint // by name
+	// framed says of each whether zlint's framework has a part in running it: it
+	// configures the lint, or looks first whether the certificate is of those that
+	// sources of the CA/Browser Forum are about.
+	framed []bool
+	config zlint.Configuration
+}
+
+// newZlinter filters zlint's registry: the lints of sources, without the muted.
+func newZlinter(sources zlint.SourceList) zlinter {
+	var names []string
+	for name := range muted() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	r, err := zlint.GlobalRegistry().Filter(zlint.FilterOptions{IncludeSources: sources, ExcludeNames: names})
+	if err != nil {
+		return zlinter{}
+	}
+	lints := slices.Clone(r.CertificateLints().Lints())
+	slices.SortFunc(lints, func(a, b *zlint.CertificateLint) int { return strings.Compare(a.Name, b.Name) })
+	framed := make([]bool, len(lints))
+	for i, l := range lints {
+		_, configurable := l.Lint().(zlint.Configurable)
+		framed[i] = configurable || l.Source == zlint.CABFBaselineRequirements ||
+			l.Source == zlint.CABFSMIMEBaselineRequirements || l.Source == zlint.CABFCSBaselineRequirements
+	}
+	return zlinter{lints, framed, r.GetConfiguration()}
+}
 
 // rfcLinter returns a function that runs zlint's RFC lints on a certificate and
-// returns the hits at error and warn level, by name. Notices do not count, nor
-// does a lint that failed itself. The registry is filtered at the first call.
-func rfcLinter() func(*x509.Certificate) []hit {
-	lints := sync.OnceValues(func() ([]*zlint.CertificateLint, zlint.Configuration) {
-		skip := muted()
-		names := make([]string, 0, len(skip))
-		for name := range skip {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		r, err := zlint.GlobalRegistry().Filter(zlint.FilterOptions{IncludeSources: rfcSources(), ExcludeNames: names})
-		if err != nil {
-			return nil, zlint.Configuration{}
-		}
-		return r.CertificateLints().Lints(), r.GetConfiguration()
-	})
-	return func(c *x509.Certificate) []hit {
-		all, config := lints()
-		var hits []hit
-		for _, l := range all {
-			r := l.Execute(c, config)
-			if r.Status == zlint.Warn || r.Status == zlint.Error {
-				hits = append(hits, hit{l.Name, r.Details})
-			}
-		}
-		slices.SortFunc(hits, func(a, b hit) int { return strings.Compare(a.name, b.name) })
-		return hits
+// returns the names of those that found something at error or warn level, sorted.
+// Notices do not count, nor does a lint that failed itself. What a lint says besides
+// is left out: some of zlint's texts list a map in its random order. The registry
+// is filtered at the first call.
+func rfcLinter() func(*x509.Certificate) []string {
+	z := sync.OnceValue(func() zlinter { return newZlinter(rfcSources()) })
+	return func(c *x509.Certificate) []string { return z().run(c) }
+}
+
+func (z zlinter) run(c *x509.Certificate) []string {
+	var hits []string
+	for next := 0; next < len(z.lints); next++ {
+		hits, next = z.runFrom(next, c, hits)
 	}
+	return hits
+}
+
+// runFrom runs the lints from next on, to the end or to one that panics, and
+// returns where it stopped. It does what [zlint.CertificateLint.Execute] does, but
+// makes no result for the many lints that do not apply.
+func (z zlinter) runFrom(next int, c *x509.Certificate, before []string) (hits []string, stopped int) {
+	hits = before
+	defer func() {
+		if recover() != nil { // a lint that fails itself says nothing of the certificate
+			stopped = next
+		}
+	}()
+	for ; next < len(z.lints); next++ {
+		l := z.lints[next]
+		var r *zlint.LintResult
+		if z.framed[next] {
+			r = l.Execute(c, z.config)
+		} else {
+			impl := l.Lint()
+			if !impl.CheckApplies(c) || !l.CheckEffective(c) {
+				continue
+			}
+			r = impl.Execute(c)
+		}
+		if r.Status == zlint.Warn || r.Status == zlint.Error {
+			hits = append(hits, l.Name)
+		}
+	}
+	return hits, next
 }

@@ -19,7 +19,6 @@ func ecCurve() lint.Check {
 			if k.Algorithm == lint.Ed25519 || k.Algorithm == lint.Ed448 {
 				return lint.Passf("The key is on the approved curve %s.", k.Algorithm)
 			}
-			approved := append([]string{"P-224", "P-256", "P-384", "P-521"}, env.Strings("allow")...)
 			switch {
 			case k.Algorithm != lint.EC:
 				return lint.NotApplicablef("The key is of kind %s.", k.Algorithm)
@@ -31,10 +30,15 @@ func ecCurve() lint.Check {
 				return lint.Failf("The curve %s has %d bits, fewer than %d.", k.Curve, k.Bits, env.Int("min_bits"))
 			case k.Point == lint.PointInvalid:
 				return lint.Failf("The point of the key is not on the curve %s.", k.Curve)
-			case !slices.Contains(approved, k.Curve):
+			case !nist(k.Curve) && !slices.Contains(env.Strings("allow"), k.Curve):
 				return lint.Warnf("The curve %s has %d bits but is not approved.", k.Curve, k.Bits)
 			}
 			return lint.Passf("The key is on the approved curve %s.", k.Curve)
 		}),
 	}
+}
+
+// nist reports whether a curve is one of the prime curves of SP 800-186.
+func nist(curve string) bool {
+	return curve == "P-256" || curve == "P-384" || curve == "P-521" || curve == "P-224"
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,9 +15,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	zrsa "github.com/zmap/zcrypto/rsa"
+	zx509 "github.com/zmap/zcrypto/x509"
+	zlint "github.com/zmap/zlint/v3/lint"
+	_ "github.com/zmap/zlint/v3/lints/community" // registers the Fermat lint
 
 	"probity/evidence"
 	"probity/fixtures/pki"
+	"probity/lint"
 )
 
 // TestROCA_subgroups compares with the published fingerprint: for these primes
@@ -84,13 +90,13 @@ func TestFermat(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			q := nextPrime(new(big.Int).Add(p, new(big.Int).Lsh(big.NewInt(1), tt.shift)))
-			rounds := fermat(new(big.Int).Mul(p, q))
+			rounds := new(rooter).fermat(new(big.Int).Mul(p, q))
 			if (rounds >= 0) != tt.found {
 				t.Errorf("got %d rounds, want found %v", rounds, tt.found)
 			}
 		})
 	}
-	if got := fermat(new(big.Int).Mul(p, p)); got != 0 {
+	if got := new(rooter).fermat(new(big.Int).Mul(p, p)); got != 0 {
 		t.Errorf("a square: got %d rounds, want 0", got)
 	}
 }
@@ -104,18 +110,18 @@ func TestMaybeSquare(t *testing.T) {
 	}
 }
 
-func TestSmallFactor(t *testing.T) {
-	primorial := smallPrimes()
+func TestSieve(t *testing.T) {
+	s := newSieve()
 	p := nextPrime(new(big.Int).Lsh(big.NewInt(1), 200))
 	for _, tt := range []struct {
 		factor int64
 		want   uint64
-	}{{1, 0}, {2, 2}, {3, 3}, {15, 3}, {251 * 257, 251}, {65521, 65521}, {65537, 0}} {
-		if got := smallFactor(new(big.Int).Mul(p, big.NewInt(tt.factor)), primorial); got != tt.want {
+	}{{1, 0}, {2, 2}, {3, 3}, {15, 3}, {251 * 257, 251}, {4093, 4093}, {4099, 0}} {
+		if got := s.factor(new(big.Int).Mul(p, big.NewInt(tt.factor))); got != tt.want {
 			t.Errorf("factor %d: got %d, want %d", tt.factor, got, tt.want)
 		}
 	}
-	if got := smallFactor(big.NewInt(65521), primorial); got != 0 {
+	if got := s.factor(big.NewInt(4093)); got != 0 {
 		t.Errorf("a prime divides itself only: got %d", got)
 	}
 }
@@ -213,6 +219,7 @@ func publicOf(der []byte) any {
 
 // TestSquareRoot compares with the root of math/big.
 func TestSquareRoot(t *testing.T) {
+	w := new(rooter)
 	n := big.NewInt(1)
 	for bits := range 600 {
 		for _, d := range []int64{-1, 0, 1} {
@@ -222,11 +229,105 @@ func TestSquareRoot(t *testing.T) {
 				if v.Sign() < 0 {
 					continue
 				}
-				if got, want := squareRoot(v), new(big.Int).Sqrt(v); got.Cmp(want) != 0 {
+				got, rest := w.root(v)
+				if want := new(big.Int).Sqrt(v); got.Cmp(want) != 0 {
 					t.Fatalf("the root of %v is %v, not %v", v, got, want)
+				}
+				if rest.Add(rest, got.Mul(got, got)).Cmp(v) != 0 {
+					t.Fatalf("the rest of the root of %v is wrong", v)
 				}
 			}
 		}
 		n.Mul(n, big.NewInt(2+int64(bits%2)))
+	}
+}
+
+// TestSieve_everyPrime asks for every prime below the bound and no other number,
+// by division, on moduli of odd lengths.
+func TestSieve_everyPrime(t *testing.T) {
+	s := newSieve()
+	rough := nextPrime(new(big.Int).Lsh(big.NewInt(1), 190))
+	for p := int64(3); p < trialDivisors+100; p += 2 {
+		if !big.NewInt(p).ProbablyPrime(0) {
+			continue
+		}
+		want := uint64(p)
+		if p >= trialDivisors {
+			want = 0
+		}
+		if got := s.factor(new(big.Int).Mul(rough, big.NewInt(p))); got != want {
+			t.Fatalf("%d times a prime: got the factor %d", p, got)
+		}
+	}
+}
+
+func TestOddPattern(t *testing.T) {
+	ones := func(bits uint) *big.Int {
+		n := new(big.Int).Lsh(big.NewInt(1), bits)
+		return n.Sub(n, big.NewInt(1))
+	}
+	words := func(word uint64, n int) *big.Int {
+		out := new(big.Int)
+		for range n {
+			out.Lsh(out, 64).Or(out, new(big.Int).SetUint64(word))
+		}
+		return out
+	}
+	sparse := nextPrime(new(big.Int).Lsh(big.NewInt(1), 1023))
+	for _, tt := range []struct {
+		name string
+		n    *big.Int
+		want string
+	}{
+		{"two sparse primes", new(big.Int).Mul(sparse, nextPrime(new(big.Int).Lsh(big.NewInt(3), 1022))), "of its bits are set"},
+		{"dense", ones(2048), "2048 of its bits are set"},
+		{"half dense", new(big.Int).Lsh(ones(1024), 1024), "of its bits equal those 1 places on"},
+		{"a byte", words(0xa3a3a3a3a3a3a3a3, 32), "equal those 8 places on"},
+		{"a word", words(0xbb2edb20035b7399, 32), "equal those 64 places on"},
+		{"a word in an odd length", new(big.Int).Rsh(words(0xbb2edb20035b7399, 32), 13), "equal those 64 places on"},
+	} {
+		if got := oddPattern(tt.n); !strings.Contains(got, tt.want) || got == "" {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for i := range 20_000 {
+		n := new(big.Int)
+		for range 4 + i%60 {
+			n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(random.Uint64()))
+		}
+		if got := oddPattern(n); got != "" {
+			t.Fatalf("a random number: %s: %x", got, n)
+		}
+	}
+}
+
+// BenchmarkWeakness measures the tests of a modulus of 2048 bits, and zlint's
+// Fermat lint on the same.
+func BenchmarkWeakness(b *testing.B) {
+	k, err := pki.RSAKey(pki.NewSeed(1), 2048)
+	if err != nil {
+		b.Fatal(err)
+	}
+	tests := newModulusTests()
+	zlints := zlint.GlobalRegistry().CertificateLints().ByName("e_rsa_fermat_factorization")
+	cert := &zx509.Certificate{PublicKey: &zrsa.PublicKey{N: k.N, E: big.NewInt(65537)}, PublicKeyAlgorithm: zx509.RSA}
+	key := &lint.Key{N: k.N, Bits: 2048}
+	for _, bench := range []struct {
+		name string
+		do   func()
+	}{
+		{"all", func() { tests.weakness(key) }},
+		{"small factors", func() { tests.sieve.factor(k.N) }},
+		{"fermat", func() { tests.fermat(key) }},
+		{"roca", func() { tests.roca.matches(k.N) }},
+		{"pattern", func() { oddPattern(k.N) }},
+		{"zlint fermat", func() { zlints.Execute(cert, zlint.NewEmptyConfig()) }},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			for b.Loop() {
+				bench.do()
+			}
+		})
 	}
 }

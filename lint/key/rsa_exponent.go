@@ -24,6 +24,9 @@ func rsaExponent() lint.Check {
 			case k.E.IsInt64() && k.E.Int64() < int64(env.Int("min")):
 				return lint.Warnf("The RSA exponent %d is smaller than %d.", k.E, env.Int("min"))
 			}
+			if k.E.IsInt64() && k.E.Int64() == 65537 { // nearly all
+				return lint.Passf("The RSA exponent is 65537.")
+			}
 			return lint.Passf("The RSA exponent is %d.", k.E)
 		}),
 	}

@@ -27,6 +27,11 @@ const DefaultBreakerAfter = 3
 // row was not sent.
 const maxUnsent = 1_000
 
+// GCPercent is the setting of the garbage collector (see runtime/debug.SetGCPercent) at
+// which a run spends the least on it and stays under 50 MiB: what it keeps is
+// little, whatever the number of targets, and what it lets go is much.
+const GCPercent = 300
+
 // Ledger keeps what a scan did. RecordProbe is called by several goroutines, for
 // one asset at a time: once for every planned probe, sent or not (but see [Run]),
 // for every probe that followed from an answer, and for every check that an asset

@@ -154,6 +154,7 @@ func (l into) RecordProbe(ctx context.Context, rec evidence.ProbeRecord, obs []e
 // parameters of each endpoint in one connection, with gate, ledger and store, by
 // the number of endpoints. The servers are another process.
 func BenchmarkScan(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(active.GCPercent))
 	for _, versions := range []string{"tls1.3", "tls1.2"} {
 		for _, n := range []int{1000, 4000} {
 			b.Run(fmt.Sprint(versions, "/", n), func(b *testing.B) {
@@ -199,7 +200,7 @@ func hall(b *testing.B, versions string) {
 // that this process used.
 func scanHall(b *testing.B, path string, n int) time.Duration {
 	b.Helper()
-	st, err := store.Open(b.Context(), path, store.Options{Now: time.Now})
+	st, err := store.Open(b.Context(), path, store.Options{Now: time.Now, Gather: scanner.DefaultRates().Gather()})
 	if err != nil {
 		b.Fatal(err)
 	}
