@@ -4,19 +4,21 @@ package capture
 
 import (
 	"bufio"
-	"bytes"
+	"io"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"probity/fixtures/peer"
 )
 
 // capturing starts a program that captures a number of packets to a file. It
-// returns when it does so, with a function that waits for its end.
-func capturing(t *testing.T, ready, program string, args ...string) (wait func()) {
+// returns when it does so, with a function that sends until the program has them:
+// a packet that the kernel dropped would be waited for in vain.
+func capturing(t *testing.T, ready, program string, args ...string) (feed func(send func(i int))) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
 	pipe, err := cmd.StderrPipe()
@@ -36,12 +38,26 @@ func capturing(t *testing.T, ready, program string, args ...string) (wait func()
 			break
 		}
 	}
-	return func() {
+	return func(send func(i int)) {
 		t.Helper()
-		_, _ = lines.WriteTo(&bytes.Buffer{}) // until it ends
-		if err := cmd.Wait(); err != nil {
-			t.Fatalf("%s: %v", program, err)
+		ended := make(chan error, 1)
+		go func() {
+			_, _ = io.Copy(io.Discard, lines) // until it ends
+			ended <- cmd.Wait()
+		}()
+		const most = 20_000
+		for i := range most {
+			send(i)
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Fatalf("%s: %v", program, err)
+				}
+				return
+			case <-time.After(time.Millisecond):
+			}
 		}
+		t.Fatalf("%s has not enough of %d packets", program, most)
 	}
 }
 
@@ -54,12 +70,9 @@ func TestPeer_tcpdump(t *testing.T) {
 			inNamespace(t, "0")
 			path := filepath.Join(t.TempDir(), "any.pcap")
 			const packets = 200 // each goes out of one interface and into another
-			wait := capturing(t, "listening on", tools["tcpdump"], "-c", strconv.Itoa(packets), "-i", "any", "-y", name, "-s", "2000", "-B", "4096", "-U", "-Z", "root", "-w", path)
+			feed := capturing(t, "listening on", tools["tcpdump"], "-c", strconv.Itoa(packets), "-i", "any", "-y", name, "-s", "2000", "-B", "4096", "-U", "-Z", "root", "-w", path)
 			send := sender(t, "a0")
-			for i := range packets / 2 {
-				send(plain(i, 200))
-			}
-			wait()
+			feed(func(i int) { send(plain(i, 200)) })
 			want := theirs(t, tools["tshark"], path)
 			got := listing(t, path)
 			if strings.Join(got, "\n") != strings.Join(want, "\n") || len(got) != packets {
@@ -75,12 +88,9 @@ func TestPeer_dumpcap(t *testing.T) {
 	inNamespace(t, "0", "1")
 	path := filepath.Join(t.TempDir(), "two.pcapng")
 	const packets = 100
-	wait := capturing(t, "File:", tools["dumpcap"], "-c", strconv.Itoa(packets), "-i", "b0", "-i", "b1", "-w", path)
+	feed := capturing(t, "File:", tools["dumpcap"], "-c", strconv.Itoa(packets), "-i", "b0", "-i", "b1", "-w", path)
 	sends := []func([]byte){sender(t, "a0"), sender(t, "a1")}
-	for i := range packets {
-		sends[i%2](plain(i, 200))
-	}
-	wait()
+	feed(func(i int) { sends[i%2](plain(i, 200)) })
 	want := theirs(t, tools["tshark"], path)
 	got := listing(t, path)
 	if strings.Join(got, "\n") != strings.Join(want, "\n") || len(got) != packets {
