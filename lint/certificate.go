@@ -21,6 +21,11 @@ import (
 // largest standard signatures (SLH-DSA-256f) need some 50 KiB.
 const maxCertificate = 256 << 10
 
+// maxIdentifier is the longest object identifier, in bytes, in a certificate that is
+// decoded. Registered ones have some 20; the decoder writes their digits in a time
+// that grows with the square of the length.
+const maxIdentifier = 512
+
 // Certificate is one distinct certificate of a corpus. It is immutable.
 type Certificate struct {
 	Digest evidence.Digest // SHA-256 of DER
@@ -57,6 +62,9 @@ func readCertificate(der []byte, sum evidence.Digest, key func(spki []byte) *Key
 		return c
 	}
 	outline, err := outlineOf(der)
+	if err == nil && len(der) > 2*maxIdentifier && longIdentifier(der, 0) {
+		err = fmt.Errorf("an object identifier is longer than the %d bytes that are read of one", maxIdentifier)
+	}
 	if err != nil {
 		c.ParseError = err
 		return c
@@ -161,6 +169,42 @@ func outlineOf(der []byte) (outline, error) {
 		}
 	}
 	return o, nil
+}
+
+// longIdentifier reports whether der, a series of DER elements, holds an object
+// identifier of more than [maxIdentifier] bytes, also inside of strings, as
+// extensions are.
+func longIdentifier(der []byte, depth int) bool {
+	const (
+		deepest      = 32
+		bitString    = 0x03
+		octetString  = 0x04
+		identifier   = 0x06
+		constructed  = 0x20
+		registeredID = 0x88 // RFC 5280 section 4.2.1.6
+	)
+	for at := 0; at < len(der) && depth < deepest; {
+		whole, content, ok := element(der, at, len(der))
+		if !ok {
+			return false
+		}
+		long := content.end-content.start > maxIdentifier
+		switch tag := der[at]; {
+		case !long:
+		case tag == identifier, tag == registeredID:
+			return true
+		case tag&constructed != 0, tag == octetString:
+			if longIdentifier(der[content.start:content.end], depth+1) {
+				return true
+			}
+		case tag == bitString:
+			if longIdentifier(der[content.start+1:content.end], depth+1) {
+				return true
+			}
+		}
+		at = whole.end
+	}
+	return false
 }
 
 // element returns the extent of the DER element at start and of its content.

@@ -407,3 +407,34 @@ func TestRole(t *testing.T) {
 		}
 	}
 }
+
+// TestCertificate_longIdentifier asks that no object identifier is decoded whose
+// digits take long to write, wherever it stands.
+func TestCertificate_longIdentifier(t *testing.T) {
+	long := append([]byte{0x2a}, make([]byte, 20_000)...)
+	for _, tt := range []struct {
+		name  string
+		value any
+	}{
+		{"policy", []struct{ ID asn1.RawValue }{{asn1.RawValue{Tag: asn1.TagOID, Bytes: long}}}},
+		{"registeredID", []asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 8, Bytes: long}}},
+		{"nested", []any{[]any{asn1.RawValue{Tag: asn1.TagOctetString, Bytes: append([]byte{0x06, 0x82, 0x4e, 0x21}, long...)}}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			value, err := asn1.Marshal(tt.value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaf := caTemplate("leaf")
+			leaf.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Value: value}}
+			c := parseCertificate(sign(t, leaf, nil, ecKey(t, "k")).der)
+			if c.ParseError == nil || !strings.Contains(c.ParseError.Error(), "object identifier") {
+				t.Errorf("got %v, want an error about the object identifier", c.ParseError)
+			}
+			leaf.ExtraExtensions[0].Value = append([]byte{4, 0x82, 0x4e, 0x20}, make([]byte, 20_000)...)
+			if c := parseCertificate(sign(t, leaf, nil, ecKey(t, "k")).der); c.ParseError != nil {
+				t.Errorf("another long extension: %v", c.ParseError)
+			}
+		})
+	}
+}

@@ -177,7 +177,7 @@ func roughNumber(random *rand.Rand, primorial *big.Int, bits int) *big.Int {
 
 // zlintCertificates are the certificates of zlint's own tests that can be parsed:
 // odd ones, each for a lint.
-func zlintCertificates(b *testing.B) [][]byte {
+func zlintCertificates(b testing.TB) [][]byte {
 	out, err := exec.CommandContext(b.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/zmap/zlint/v3").Output()
 	if err != nil {
 		b.Skipf("the sources of zlint are not here: %v", err)
