@@ -310,7 +310,21 @@ func NameText(der []byte) string {
 	if rest, err := stdasn1.Unmarshal(der, &rdn); err != nil || len(rest) != 0 {
 		return fmt.Sprintf("#%x", der[:min(len(der), 64)])
 	}
-	return rdn.String()
+	// One attribute at a time: the library joins strings in a time that grows with
+	// the square of their number.
+	var text strings.Builder
+	for i, set := range slices.Backward(rdn) {
+		if i < len(rdn)-1 {
+			text.WriteByte(',')
+		}
+		for j, attribute := range set {
+			if j > 0 {
+				text.WriteByte('+')
+			}
+			text.WriteString(pkix.RDNSequence{{attribute}}.String())
+		}
+	}
+	return text.String()
 }
 
 // SameName compares two RFC 4514 texts, ignoring case and the blanks that some

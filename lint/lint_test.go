@@ -438,3 +438,25 @@ func TestCertificate_longIdentifier(t *testing.T) {
 		})
 	}
 }
+
+// TestNameText_library asks that names are written as the standard library does.
+func TestNameText_library(t *testing.T) {
+	for _, name := range []pkix.Name{
+		{},
+		{CommonName: "pump, \"1\"", Organization: []string{"A", "B"}, SerialNumber: "#7"},
+		{CommonName: " x ", ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{1, 2, 3}, Value: "y"}}},
+	} {
+		rdn := name.ToRDNSequence()
+		der, err := asn1.Marshal(rdn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read pkix.RDNSequence
+		if _, err := asn1.Unmarshal(der, &read); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := NameText(der), read.String(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
