@@ -1,8 +1,6 @@
 package lint
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"encoding/asn1"
 	"math/big"
 
@@ -32,6 +30,8 @@ const (
 	EC      KeyAlgorithm = "EC"
 	Ed25519 KeyAlgorithm = "Ed25519"
 	Ed448   KeyAlgorithm = "Ed448"
+	X25519  KeyAlgorithm = "X25519"
+	X448    KeyAlgorithm = "X448"
 )
 
 // PointState says whether the point of an EC key was found on its curve.
@@ -41,7 +41,7 @@ type PointState int
 const (
 	PointUnchecked PointState = iota // the curve's arithmetic is not at hand
 	PointValid
-	PointInvalid
+	PointInvalid // also the point at infinity
 )
 
 // Key is a public key as its SubjectPublicKeyInfo states it. It is read apart
@@ -63,7 +63,17 @@ type Key struct {
 	// Curve is the name of the EC curve, its dotted object identifier when it has
 	// no name here, or empty for explicit parameters.
 	Curve string
+	// Point is of EC, Ed25519 and Ed448 keys.
 	Point PointState
+	// Public is the content of the bit string, which is the key itself except for
+	// RSA and DSA. HasParams is true where the algorithm has parameters.
+	Public    []byte
+	HasParams bool
+	// FixedLength is the length of Public, in bytes, that all keys of the kind have; 0
+	// where they differ.
+	FixedLength int
+	DSA         *DSANumbers    // nil where they are inherited or outside the bounds of computation
+	PSS         *PSSParameters // nil where an RSA-PSS key states none
 	// TooLarge is true where the key is outside the bounds of computation.
 	TooLarge bool
 	// Memo is for what checks compute of the key alone.
@@ -86,23 +96,23 @@ func parseKey(spki []byte) *Key {
 		return nil
 	}
 	params = algorithm
+	k.Public, k.HasParams = bits, !params.Empty()
 	ok := true
 	switch name := oid.String(); name {
 	case "1.2.840.113549.1.1.1": // RFC 3279 section 2.3.1
 		k.Algorithm, ok = RSA, k.readRSA(bits)
 	case "1.2.840.113549.1.1.10": // RFC 4055 section 3
 		k.Algorithm, ok = RSAPSS, k.readRSA(bits)
+		if k.HasParams {
+			k.PSS = readPSS(params)
+		}
 	case "1.2.840.10040.4.1": // RFC 3279 section 2.3.2
-		k.Algorithm, ok = DSA, k.readDSA(params)
+		k.Algorithm, ok = DSA, k.readDSA(params, bits)
 	case "1.2.840.10045.2.1": // RFC 5480 section 2.1
 		k.Algorithm = EC
 		k.readEC(params, bits)
-	case "1.3.101.112": // RFC 8410
-		k.Algorithm, k.Bits, k.Strength = Ed25519, 256, 128
-	case "1.3.101.113":
-		k.Algorithm, k.Bits, k.Strength = Ed448, 448, 224
 	default:
-		k.Algorithm, k.Strength = postQuantum(name)
+		k.readFixed(name)
 	}
 	if !ok {
 		return nil
@@ -126,20 +136,6 @@ func (k *Key) readRSA(bits []byte) bool {
 	return true
 }
 
-func (k *Key) readDSA(params cryptobyte.String) bool {
-	var body, p, q cryptobyte.String
-	if params.Empty() {
-		return true // inherited parameters, RFC 3279 section 2.3.2
-	}
-	if !params.ReadASN1(&body, cbasn1.SEQUENCE) || !body.ReadASN1(&p, cbasn1.INTEGER) || !body.ReadASN1(&q, cbasn1.INTEGER) {
-		return false
-	}
-	k.Bits = integerBits(p)
-	k.Strength = factoringStrength(k.Bits)
-	k.TooLarge = k.Bits > MaxKeyBits || integerBits(q) > maxSubgroupBits
-	return true
-}
-
 func (k *Key) readEC(params cryptobyte.String, point []byte) {
 	var oid asn1.ObjectIdentifier
 	if !params.ReadASN1ObjectIdentifier(&oid) {
@@ -151,34 +147,6 @@ func (k *Key) readEC(params cryptobyte.String, point []byte) {
 		k.Strength = 256
 	}
 	k.Point = checkPoint(k.Curve, point)
-}
-
-// checkPoint tells whether an encoded point (SEC 1 section 2.3.3) lies on one
-// of the NIST curves.
-func checkPoint(curve string, point []byte) PointState {
-	var c elliptic.Curve
-	switch curve {
-	case "P-224":
-		c = elliptic.P224()
-	case "P-256":
-		c = elliptic.P256()
-	case "P-384":
-		c = elliptic.P384()
-	case "P-521":
-		c = elliptic.P521()
-	default:
-		return PointUnchecked
-	}
-	if len(point) > 0 && (point[0] == 2 || point[0] == 3) {
-		if x, _ := elliptic.UnmarshalCompressed(c, point); x == nil {
-			return PointInvalid
-		}
-		return PointValid
-	}
-	if _, err := ecdsa.ParseUncompressedPublicKey(c, point); err != nil {
-		return PointInvalid
-	}
-	return PointValid
 }
 
 // integerBits is the bit length of the magnitude of a non-negative DER INTEGER.
@@ -269,28 +237,5 @@ func curveName(oid string) (name string, bits int) {
 		return "brainpoolP512r1", 512
 	default:
 		return oid, 0
-	}
-}
-
-// postQuantum names the signature keys of RFC 9881 (ML-DSA) and RFC 9909
-// (SLH-DSA) and gives their classical strength; another object identifier is
-// returned as it is.
-func postQuantum(oid string) (KeyAlgorithm, int) {
-	const arc = "2.16.840.1.101.3.4.3."
-	switch oid {
-	case arc + "17":
-		return "ML-DSA-44", 128
-	case arc + "18":
-		return "ML-DSA-65", 192
-	case arc + "19":
-		return "ML-DSA-87", 256
-	case arc + "20", arc + "21", arc + "26", arc + "27":
-		return "SLH-DSA-128", 128
-	case arc + "22", arc + "23", arc + "28", arc + "29":
-		return "SLH-DSA-192", 192
-	case arc + "24", arc + "25", arc + "30", arc + "31":
-		return "SLH-DSA-256", 256
-	default:
-		return KeyAlgorithm(oid), 0
 	}
 }

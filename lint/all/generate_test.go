@@ -386,6 +386,8 @@ func keyInputs(w *world) []input {
 	}})
 	in = append(in, input{name: "key/not_publicly_known/request", pem: request})
 
+	in = append(in, fixedKeyInputs(w, rsa2048)...)
+
 	with("ca_strength/same", w.ec("leaf").Public(), nil)
 	weakCA := func(bits int) pki.Authority {
 		key := w.rsa("ca", bits)

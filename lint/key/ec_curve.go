@@ -21,7 +21,7 @@ func ecCurve() lint.Check {
 			}
 			switch {
 			case k.Algorithm != lint.EC:
-				return lint.NotApplicablef("The key is of kind %s.", k.Algorithm)
+				return otherKind(k)
 			case k.Curve == "":
 				return lint.Warnf("The key states its curve by explicit parameters instead of a name.")
 			case k.Bits == 0:

@@ -19,6 +19,11 @@ func Checks() []lint.Check {
 		noStructuralWeakness(),
 		notPubliclyKnown(),
 		caStrength(),
+		noKnownScalar(),
+		fullOrder(),
+		dsaParameters(),
+		pssParameters(),
+		fixedLength(),
 	}
 }
 
@@ -26,8 +31,19 @@ func Checks() []lint.Check {
 func rsaOnly(check func(*lint.Env, *lint.Key) lint.Verdict) func(*lint.Env, *lint.CertificateSubject) lint.Verdict {
 	return lint.WithKey(func(env *lint.Env, _ *lint.CertificateSubject, k *lint.Key) lint.Verdict {
 		if !k.IsRSA() {
-			return lint.NotApplicablef("The key is of kind %s.", k.Algorithm)
+			return otherKind(k)
 		}
 		return check(env, k)
 	})
+}
+
+// otherKind is the verdict of a check on a key that it is not about.
+func otherKind(k *lint.Key) lint.Verdict {
+	switch k.Algorithm { //nolint:exhaustive // nearly all, without the time it takes to write the text
+	case lint.RSA:
+		return lint.NotApplicablef("The key is of kind RSA.")
+	case lint.EC:
+		return lint.NotApplicablef("The key is of kind EC.")
+	}
+	return lint.NotApplicablef("The key is of kind %s.", k.Algorithm)
 }
