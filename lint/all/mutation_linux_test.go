@@ -110,13 +110,27 @@ func (j *mutantJudge) watch(s *mutationStats, seed uint64, batch [][]byte) {
 	}
 	// The batch took longer than any certificate before it: which of them was it?
 	for _, der := range batch {
-		if took, _, _ := j.judge(der); took > s.longest {
+		if took := j.least(der, s.longest); took > s.longest {
 			s.longest, s.culprit = took, der
 		}
 	}
 	if s.longest > slowest && !raceDetector {
 		j.t.Errorf("seed %d: %v for a certificate of %d bytes: %.400x", seed, s.longest, len(s.culprit), s.culprit)
 	}
+}
+
+// least is the least time of a few, because the machine may do something else in
+// between; it stops at one that is not beyond enough.
+func (j *mutantJudge) least(der []byte, enough time.Duration) time.Duration {
+	least, _, _ := j.judge(der)
+	for range 4 {
+		if least <= enough {
+			break
+		}
+		took, _, _ := j.judge(der)
+		least = min(least, took)
+	}
+	return least
 }
 
 // mutantJudge judges certificates as an endpoint presents them.
