@@ -37,7 +37,7 @@ const (
 	OfferTLS10   Offer = "tls1.0"  // exactly TLS 1.0
 	OfferSSL3    Offer = "ssl3"    // exactly SSL 3.0
 	OfferSSL2    Offer = "ssl2"    // SSL 2.0 CLIENT-HELLO
-	OfferWeak    Offer = "weak"    // at most TLS 1.2, only suites of classes in [TLSFacts.OfferedClasses]
+	OfferWeak    Offer = "weak"    // at most TLS 1.2, suites of the classes in [TLSFacts.OfferedClasses], and of the kind of key that the server did not show yet
 	OfferSmall   Offer = "small"   // at most TLS 1.2, in no more than 256 bytes, for stacks that bear no more
 	OfferOther   Offer = "other"   // only suites or schemes of the kind of key that the server did not show yet
 	OfferSuites  Offer = "suites"  // at most OfferedMax, every suite that was not chosen yet; the last is refused

@@ -319,11 +319,11 @@ func TestPeer_openssl(t *testing.T) {
 	}{
 		{
 			name: "RSA, TLS 1.2 and 1.3", key: rsaKey, version: 0x304, stage: evidence.StageComplete, client: evidence.ClientAuthNotAsked,
-			tls12: true, sentinel: "tls1.2", weak: []evidence.SuiteClass{evidence.ClassDHE, evidence.ClassStaticRSA}, connection: 8,
+			tls12: true, sentinel: "tls1.2", weak: []evidence.SuiteClass{evidence.ClassDHE, evidence.ClassStaticRSA}, connection: 7,
 		},
 		{
 			name: "ECDSA, TLS 1.2 and 1.3", key: ecKey, version: 0x304, stage: evidence.StageComplete, client: evidence.ClientAuthNotAsked,
-			tls12: true, sentinel: "tls1.2", connection: 6,
+			tls12: true, sentinel: "tls1.2", connection: 5,
 		},
 		{
 			name: "TLS 1.3 only", key: ecKey, args: []string{"-tls1_3"}, version: 0x304, stage: evidence.StageComplete,
@@ -331,7 +331,7 @@ func TestPeer_openssl(t *testing.T) {
 		},
 		{
 			name: "TLS 1.2 only", key: ecKey, args: []string{"-tls1_2"}, version: 0x303, stage: evidence.StageCertificate,
-			client: evidence.ClientAuthNotAsked, tls12: true, connection: 6,
+			client: evidence.ClientAuthNotAsked, tls12: true, connection: 5,
 		},
 		{
 			name: "ChaCha20 by retry on P-384", key: ecKey, args: []string{"-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256", "-groups", "P-384"},
@@ -343,7 +343,7 @@ func TestPeer_openssl(t *testing.T) {
 		},
 		{
 			name: "client certificate required, TLS 1.2", key: rsaKey, args: []string{"-Verify", "1", "-tls1_2", "-cipher", "ECDHE"}, version: 0x303,
-			stage: evidence.StageCertificate, client: evidence.ClientAuthRequired, tls12: true, connection: 7,
+			stage: evidence.StageCertificate, client: evidence.ClientAuthRequired, tls12: true, connection: 6,
 		},
 		{
 			name: "client certificate requested, TLS 1.3", key: ecKey, args: []string{"-verify", "1", "-tls1_3"}, version: 0x304,
@@ -351,19 +351,19 @@ func TestPeer_openssl(t *testing.T) {
 		},
 		{
 			name: "client certificate requested, TLS 1.2", key: ecKey, args: []string{"-verify", "1", "-tls1_2"}, version: 0x303,
-			stage: evidence.StageComplete, client: evidence.ClientAuthRequested, tls12: true, connection: 7,
+			stage: evidence.StageComplete, client: evidence.ClientAuthRequested, tls12: true, connection: 6,
 		},
 		{
 			name: "TLS 1.0 only", key: rsaKey, args: []string{"-tls1", "-cipher", "ECDHE-RSA-AES128-SHA:" + old}, version: 0x301,
-			stage: evidence.StageCertificate, client: evidence.ClientAuthNotAsked, tls12: true, legacy: []uint16{0x301}, connection: 6,
+			stage: evidence.StageCertificate, client: evidence.ClientAuthNotAsked, tls12: true, legacy: []uint16{0x301}, connection: 5,
 		},
 		{
 			name: "TLS 1.1 and 1.0", key: rsaKey, args: []string{"-no_tls1_3", "-no_tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA:" + old}, version: 0x302,
-			stage: evidence.StageCertificate, client: evidence.ClientAuthNotAsked, tls12: true, legacy: []uint16{0x302, 0x301}, connection: 7,
+			stage: evidence.StageCertificate, client: evidence.ClientAuthNotAsked, tls12: true, legacy: []uint16{0x302, 0x301}, connection: 6,
 		},
 		{
 			name: "NULL only", key: rsaKey, args: []string{"-tls1_2", "-cipher", "NULL-SHA:" + old}, stage: evidence.StageNone,
-			tls12: true, weak: []evidence.SuiteClass{evidence.ClassNULL, evidence.ClassStaticRSA}, onlyHand: true, connection: 7,
+			tls12: true, weak: []evidence.SuiteClass{evidence.ClassNULL, evidence.ClassStaticRSA}, onlyHand: true, connection: 6,
 		},
 		{
 			name: "anonymous only", key: rsaKey, args: []string{"-tls1_2", "-cipher", "aNULL:" + old}, stage: evidence.StageNone,
@@ -371,7 +371,7 @@ func TestPeer_openssl(t *testing.T) {
 		},
 		{
 			name: "DHE of 2048 bits and AEAD", key: rsaKey, args: []string{"-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256"}, version: 0x303,
-			stage: evidence.StageCertificate, client: evidence.ClientAuthNotAsked, tls12: true, weak: []evidence.SuiteClass{evidence.ClassDHE}, connection: 6,
+			stage: evidence.StageCertificate, client: evidence.ClientAuthNotAsked, tls12: true, weak: []evidence.SuiteClass{evidence.ClassDHE}, connection: 5,
 		},
 	}
 	for _, tt := range tests {

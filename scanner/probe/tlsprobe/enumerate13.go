@@ -100,6 +100,9 @@ func (r *run) hidden13(ctx context.Context) error {
 	o := r.offer(evidence.OfferRetry, tlswire.VersionTLS13, r.tables.tls13)
 	o.exact, o.groups, o.retry, o.limit = true, retryGroups(), true, hiddenBytes
 	o.ticket, o.session = r.given != nil, r.given
+	if r.level == scanner.Gentle {
+		o.spare = r.spared()
+	}
 	f, a, err := r.take(ctx, o)
 	if err != nil || r.silent {
 		return err
@@ -109,6 +112,17 @@ func (r *run) hidden13(ctx context.Context) error {
 	}
 	r.needs(f)
 	return nil
+}
+
+// spared is the finite field from which on a gentle probe asks for no handshake:
+// a server computes in it for many times as long as in a curve. Where a
+// certificate was shown before, that is any; else those of more than 3072 bits,
+// which take a small processor minutes.
+func (r *run) spared() uint16 {
+	if slices.ContainsFunc(r.out, func(o evidence.Observation) bool { return len(o.Certs) > 0 }) {
+		return groupFFDHE2048
+	}
+	return groupFFDHE4096
 }
 
 // needs learns from a handshake of TLS 1.3 what others with the server need.

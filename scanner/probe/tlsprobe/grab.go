@@ -109,8 +109,9 @@ func (g *grab) prepare() error {
 	case len(g.offer.shares) > 0:
 		return g.share(g.offer.shares...)
 	}
-	// The one group that every TLS 1.3 server must have (RFC 8446 section 9.1).
-	return g.share(groupP256)
+	// The group of every browser, which costs a server the least. One that has P-256
+	// alone, which all must have (RFC 8446 section 9.1), asks for that.
+	return g.share(groupX25519)
 }
 
 // share makes the key shares of the hello.
@@ -175,12 +176,13 @@ func (g *grab) run(s scanner.Session) error {
 }
 
 // retry answers a HelloRetryRequest (RFC 8446 section 4.1.4) once. It reports
-// false if the server asks for what was not offered; the answer stands then.
+// false if the server asks for what was not offered, or for what it is to be
+// spared; the answer stands then.
 func (g *grab) retry() bool {
 	a := g.answer
 	h := a.hello
 	newHash, _, err := hashOf(h.CipherSuite)
-	if err != nil || !slices.Contains(g.offer.groups, h.Group) {
+	if err != nil || !slices.Contains(g.offer.groups, h.Group) || g.offer.spares(h.Group) {
 		return false
 	}
 	if err := g.share(h.Group); err != nil { // a group that has no key exchange here

@@ -36,6 +36,7 @@ func BenchmarkGentle(b *testing.B) {
 	for b.Loop() {
 		var conns, times []float64
 		var our, their struct{ conns, device float64 }
+		classes, decided := 0, 0
 		for _, s := range tlsmatrix.Servers() {
 			server := s.Start(b, keys)
 			var obs []evidence.Observation
@@ -44,7 +45,8 @@ func BenchmarkGentle(b *testing.B) {
 				return of(obs)
 			})
 			other := measured(b, server, func(address string) posture { return nmap(path).scan(b, address) })
-			decided := holdClasses(b, server.Address, obs, other)
+			known := holdClasses(b, server.Address, obs, other)
+			classes, decided = classes+len(weakClasses()), decided+known
 			conns = append(conns, float64(other.connections)/float64(ours.connections))
 			our.conns += float64(ours.connections)
 			their.conns += float64(other.connections)
@@ -54,8 +56,9 @@ func BenchmarkGentle(b *testing.B) {
 				their.device += float64(other.device)
 			}
 			b.Logf("%-40s %3d connections, nmap %3d; %8v on the device, nmap %8v; %d classes decided", s.Name, ours.connections, other.connections,
-				ours.device.Round(10*time.Microsecond), other.device.Round(10*time.Microsecond), decided)
+				ours.device.Round(10*time.Microsecond), other.device.Round(10*time.Microsecond), known)
 		}
+		b.ReportMetric(100*float64(decided)/float64(classes), "%-decided")
 		slices.Sort(conns)
 		slices.Sort(times)
 		b.ReportMetric(their.conns/our.conns, "nmap-conns/ours")

@@ -349,7 +349,7 @@ func (t *tables) other(version uint16, kind keyKind) offer {
 
 // computed are the groups of a first hello: ordinary ones, whose key shares are
 // small. The first is the one that it has a key share of.
-func computed() []uint16 { return []uint16{groupP256, groupX25519, groupP384, groupP521} }
+func computed() []uint16 { return []uint16{groupX25519, groupP256, groupP384, groupP521} }
 
 // retryGroups are all groups that TLS 1.3 registers for use, and those that
 // servers were seen to have before their registration.
@@ -421,6 +421,7 @@ type offer struct {
 	version    uint16   // the highest
 	exact      bool     // no lower version, where TLS 1.3 is the highest
 	retry      bool     // no key share in the first hello of TLS 1.3, so that the server names a group
+	spare      uint16   // no handshake in finite fields from this group on; 0: in all that are on offer
 	shares     []uint16 // groups of the key shares of TLS 1.3; none: P-256
 	suites     []uint16
 	classes    []evidence.SuiteClass
@@ -432,6 +433,11 @@ type offer struct {
 	session    *session // where to put what can be resumed; nil: it is not wanted
 	bare       bool     // without the extensions that some servers stumble over
 	limit      int      // bytes, at most
+}
+
+// spares reports whether a handshake in a group is not to be asked of the server.
+func (o offer) spares(group uint16) bool {
+	return o.spare != 0 && group >= o.spare && group <= groupFFDHE8192
 }
 
 // clientHello builds the hello of an offer, without key shares.

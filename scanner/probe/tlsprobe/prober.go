@@ -57,10 +57,10 @@ func (*Prober) Exchanges(level scanner.Level) []scanner.Exchange {
 			What: "TLS handshake of at most TLS 1.2, without client certificate", MaxBytes: clientBytes,
 			Why: "whether a client certificate is required", When: "only if one was asked for below TLS 1.3",
 		},
-		hello("ClientHello for the other kind of key, RSA or ECDSA", "the second certificate", answered+" and showed one kind"),
+		hello("ClientHello, TLS 1.3, for the other kind of key, RSA or ECDSA", "the second certificate", "only if the endpoint speaks TLS 1.3 alone"),
 		hello("ClientHello, at most TLS 1.1", "whether TLS 1.1 or less is accepted", answered),
 		hello("ClientHello, TLS 1.0", "whether TLS 1.0 is accepted", "only if TLS 1.1 was accepted or newer versions were refused"),
-		hello("ClientHello, at most TLS 1.2, weak suites only", "which classes of weak suites are accepted", answered+"; again without what was accepted, in place of exchanges that were not needed"),
+		hello("ClientHello, at most TLS 1.2, weak suites and those for the other kind of key, RSA or ECDSA", "which classes of weak suites are accepted; the second certificate", answered+"; again without what was accepted, in place of exchanges that were not needed"),
 		hello("ClientHello, SSL 3.0", "whether SSL 3.0 is accepted", answered),
 	}
 	named := scanner.Exchange{
@@ -267,7 +267,14 @@ func (r *run) take(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, e
 func (r *run) ladder(ctx context.Context) (bool, error) {
 	full := r.offer(evidence.OfferFull, tlswire.VersionTLS13, fullSuites())
 	full.groups, full.limit = computed(), fullBytes
+	if r.level == scanner.Gentle {
+		// The largest curve costs a server the most, and some prefer it. One that has
+		// no other shows it in the next hellos.
+		full.groups = drop(full.groups, groupP521)
+	}
 	if r.level == scanner.Exhaustive {
+		// Other groups than in the next hello, in which most servers choose X25519.
+		full.groups, full.shares = append([]uint16{groupP256}, drop(full.groups, groupP256)...), []uint16{groupP256}
 		r.given = &session{}
 		full.alpn, full.ticket, full.session = []string{"h2", "http/1.1"}, true, r.given
 	}
@@ -390,81 +397,134 @@ func (r *run) clientAuth(ctx context.Context) error {
 	return err
 }
 
-// otherKey asks for the certificate that the server did not choose to show: of
-// an elliptic-curve key where an RSA key was seen, and the reverse. TLS 1.2 is
-// asked where it is spoken.
-func (r *run) otherKey(ctx context.Context) error {
+// missingKind is the kind of key of which a server may have a certificate that it
+// did not choose to show: an elliptic curve where RSA was seen, and the reverse.
+// It is unknown if both were seen, or nothing to go by.
+func (r *run) missingKind() keyKind {
 	seen := map[keyKind]bool{}
 	for _, o := range r.out {
 		if len(o.Certs) > 0 {
 			seen[kindOf(o.Facts.TLS)] = true
 		}
 	}
-	want := kindEC
-	if seen[kindEC] {
-		want = kindRSA
+	switch {
+	case seen[kindRSA] == seen[kindEC]:
+		return kindUnknown
+	case seen[kindEC]:
+		return kindRSA
 	}
-	if seen[kindRSA] == seen[kindEC] { // both, or nothing to go by
+	return kindEC
+}
+
+// newestOnly reports whether TLS 1.3 is all that the server is known to speak.
+func (r *run) newestOnly() bool {
+	return r.find(evidence.OfferTLS12, evidence.OfferSmall) == nil && r.spoke(tlswire.VersionTLS13)
+}
+
+// otherKey asks for the certificate that the server did not choose to show, alone.
+// Over TCP, below TLS 1.3, that is asked with the weak suites, and in an
+// enumeration both kinds are on offer until it is refused.
+func (r *run) otherKey(ctx context.Context) error {
+	want := r.missingKind()
+	if want == kindUnknown || r.level == scanner.Exhaustive {
 		return nil
 	}
-	if r.level == scanner.Exhaustive {
-		return nil // the enumeration offers both kinds until it is refused
-	}
 	version := tlswire.VersionTLS12
-	if f := r.find(evidence.OfferTLS12, evidence.OfferSmall); f == nil && r.spoke(tlswire.VersionTLS13) {
+	if r.newestOnly() {
 		version = tlswire.VersionTLS13
 	}
 	o := r.tables.other(version, want)
 	o.serverName, o.limit = r.session.Endpoint().Name, helloBytes
 	var err error
-	if version >= tlswire.VersionTLS13 {
+	switch {
+	case version >= tlswire.VersionTLS13:
 		if r.completable(&o); !r.affords(int64(o.limit)) {
 			return nil
 		}
 		_, _, err = r.take(ctx, o)
-	} else {
+	case r.over != nil:
 		_, _, err = r.ask(ctx, o)
 	}
 	return err
 }
 
-// weak asks for weak suites, leaving out what was chosen before, until the
-// server refuses: by class at the gentle level, by suite above it. A server that
-// chooses what was not on offer makes no progress.
+// search is what weak looks for: classes of suites and, on the way, the other
+// certificate. What was accepted is left out of the next offer, until the server
+// refuses.
+type search struct {
+	r       *run
+	classes []evidence.SuiteClass // not known yet
+	chosen  []uint16              // above the gentle level, where every suite counts
+	other   keyKind               // of the certificate that was not shown yet; unknown: none is looked for
+}
+
+// weak asks for weak suites, by class at the gentle level and by suite above it,
+// and with them for the certificate that the server did not choose to show. A
+// server that chooses what was not on offer makes no progress.
 func (r *run) weak(ctx context.Context) error {
-	classes, chosen := weakClasses(), []uint16{}
+	s := &search{r: r, classes: weakClasses(), other: r.missingKind()}
+	if r.newestOnly() || r.over != nil {
+		s.other = kindUnknown // asked before
+	}
 	for _, o := range r.out {
 		if f := o.Facts.TLS; r.level == scanner.Gentle && f.Version != 0 && f.Version < tlswire.VersionTLS13 {
-			classes = without(classes, f.CipherSuite) // known already
+			s.classes = without(s.classes, f.CipherSuite) // known already
 		}
 	}
 	for left := r.weakRounds(); left > 0 && !r.spent(); left-- {
-		offered := classes
-		if b := broken(classes); r.level == scanner.Gentle && left == 1 && len(classes) < len(weakClasses()) && len(b) > 0 {
+		offered := s.classes
+		if b := broken(offered); r.level == scanner.Gentle && left == 1 && len(offered) < len(weakClasses()) && len(b) > 0 {
 			offered = b // the last question is for what is worst
 		}
-		o := r.offer(evidence.OfferWeak, tlswire.VersionTLS12, r.tables.weak(offered))
-		if r.sharesKeys() {
-			o.suites = append(r.tables.weakShared(offered), o.suites...)
-		}
-		o.suites = slices.DeleteFunc(o.suites, func(id uint16) bool { return slices.Contains(chosen, id) })
-		if o.classes = classesOf(o.suites); len(o.suites) == 0 {
+		o := s.offer(offered)
+		if len(o.suites) == 0 {
 			return nil
 		}
-		o.keep(maxSuites)
-		o.suites = r.tellingFirst(o.suites)
-		o.classes = slices.DeleteFunc(o.classes, func(c evidence.SuiteClass) bool { return !slices.Contains(offered, c) })
 		f, a, err := r.ask(ctx, o)
 		if err != nil || a.hello == nil || !slices.Contains(o.suites, f.CipherSuite) {
 			return err
 		}
-		if r.level == scanner.Gentle {
-			classes = without(classes, f.CipherSuite)
-		} else {
-			chosen = append(chosen, f.CipherSuite)
-		}
+		s.learn(f, len(a.certs) > 0)
 	}
 	return nil
+}
+
+// offer asks for suites of the classes and for the other certificate. A server
+// that follows the client and has one of an elliptic curve has shown it before, so
+// that its suites come first only to be among those that fit.
+func (s *search) offer(classes []evidence.SuiteClass) offer {
+	r := s.r
+	o := r.offer(evidence.OfferWeak, tlswire.VersionTLS12, r.tables.weak(classes))
+	if r.sharesKeys() {
+		o.suites = append(r.tables.weakShared(classes), o.suites...)
+	}
+	o.suites = slices.DeleteFunc(o.suites, func(id uint16) bool { return slices.Contains(s.chosen, id) })
+	o.classes = classesOf(o.suites)
+	var kind []uint16
+	if s.other != kindUnknown {
+		kind = slices.DeleteFunc(r.tables.other(tlswire.VersionTLS12, s.other).suites, func(id uint16) bool { return slices.Contains(o.suites, id) })
+	}
+	o.keep(maxSuites - len(kind))
+	o.suites = r.tellingFirst(o.suites)
+	if s.other == kindRSA {
+		o.suites = append(o.suites, kind...) // those that cost the server nothing come first
+	} else {
+		o.suites = append(kind, o.suites...)
+	}
+	o.classes = slices.DeleteFunc(o.classes, func(c evidence.SuiteClass) bool { return !slices.Contains(classes, c) })
+	return o
+}
+
+// learn leaves out what the server chose.
+func (s *search) learn(f *evidence.TLSFacts, certified bool) {
+	if certified && kindOf(f) == s.other {
+		s.other = kindUnknown
+	}
+	if s.r.level == scanner.Gentle {
+		s.classes = without(s.classes, f.CipherSuite)
+	} else {
+		s.chosen = append(s.chosen, f.CipherSuite)
+	}
 }
 
 // sharesKeys reports whether the server chose a suite with a key that is shared

@@ -75,22 +75,31 @@ func TestPeer_rareGroups(t *testing.T) {
 			if !slices.Contains([]uint16{groupFFDHE3072, groupFFDHE4096, groupFFDHE6144, groupFFDHE8192}, tt.group) { // whose handshakes cost a server much
 				levels = append(levels, scanner.Exhaustive)
 			}
+			spared := offer{spare: groupFFDHE4096}.spares(tt.group)
+			if spared {
+				levels = append(levels, scanner.Standard)
+			}
 			for _, level := range levels {
 				m.conns, m.sent, m.level = 0, 0, level
 				obs, err := New().Probe(t.Context(), m, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
-				certs, done := map[string]bool{}, false
+				certs, done, named := map[string]bool{}, false, false
 				for _, o := range obs {
 					f := o.Facts.TLS
 					done = done || f.Version == tlswire.VersionTLS13 && f.Handshake == evidence.StageComplete && f.Group == tt.group &&
 						f.ClientAuth == tt.auth && (tt.suite == 0 || f.CipherSuite == tt.suite)
+					named = named || f.Version == tlswire.VersionTLS13 && f.Group == tt.group
 					if len(o.Certs) > 0 && f.Version == tlswire.VersionTLS13 {
 						certs[string(o.Certs[0].DER)] = true
 					}
 				}
-				if !done || len(certs) < tt.certs || level == scanner.Exhaustive && len(certs) != 2 {
+				if level == scanner.Gentle && spared {
+					if !named || done || len(certs) > 0 {
+						t.Errorf("a server that is to be spared: named %v, complete %v, %d certificates\n%s", named, done, len(certs), describe(obs))
+					}
+				} else if !done || len(certs) < tt.certs || level == scanner.Exhaustive && len(certs) != 2 {
 					t.Errorf("%s: complete: %v; %d certificates\n%s", level, done, len(certs), describe(obs))
 				}
 				if level == scanner.Gentle && (m.conns > maxGentle || m.sent > gentleBytes) {

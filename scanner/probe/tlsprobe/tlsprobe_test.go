@@ -271,7 +271,7 @@ func TestProbe_stopsOddHellos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(obs) != 3 || obs[2].Result != evidence.ResultTimeout || obs[2].Facts.TLS.Offer != evidence.OfferOther || obs[2].Facts.TLS.Version != 0 {
+	if len(obs) != 3 || obs[2].Result != evidence.ResultTimeout || obs[2].Facts.TLS.Offer != evidence.OfferTLS11 || obs[2].Facts.TLS.Version != 0 {
 		t.Errorf("%d observations, the last %+v", len(obs), obs[len(obs)-1])
 	}
 }
