@@ -55,7 +55,7 @@ func (t template) expand(e *Entry, groups []string) string {
 	}
 	missing := false
 	value := groupName.ReplaceAllStringFunc(t.value, func(ref string) string {
-		i := e.match.pattern.re.SubexpIndex(ref[2 : len(ref)-1])
+		i := e.match.pattern.group(ref[2 : len(ref)-1])
 		if i < 0 || i >= len(groups) || groups[i] == "" {
 			missing = true
 			return ""

@@ -259,7 +259,7 @@ func BenchmarkClaims(b *testing.B) {
 	b.Run("list_of_2000", func(b *testing.B) {
 		for b.Loop() {
 			for _, e := range entries {
-				_ = e.match.pattern.re.FindStringSubmatch(value)
+				_ = e.match.pattern.re().FindStringSubmatch(value)
 			}
 		}
 	})

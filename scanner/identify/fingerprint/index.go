@@ -119,7 +119,7 @@ func (x *fieldIndex) findPatterns(value, lower string, hit func(e *Entry, groups
 	}
 	slices.SortFunc(tried, func(a, b *Entry) int { return a.order - b.order })
 	for _, e := range tried {
-		if groups := e.match.pattern.re.FindStringSubmatch(value); groups != nil {
+		if groups := e.match.pattern.re().FindStringSubmatch(value); groups != nil {
 			hit(e, groups)
 		}
 	}

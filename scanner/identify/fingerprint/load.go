@@ -249,7 +249,7 @@ func (l *loader) entryClaims(file string, at strictyaml.Pos, e *Entry, y map[str
 			}
 		}
 		for _, ref := range groupName.FindAllStringSubmatch(value, -1) {
-			if re := e.match.pattern.re; re == nil || re.SubexpIndex(ref[1]) < 0 {
+			if e.match.pattern.group(ref[1]) < 0 {
 				l.failf(file, at, "%s: the claim %q names a group that the pattern does not have: write (?P<%s>...)", e.ID, name, ref[1])
 			}
 		}

@@ -5,21 +5,25 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // Bounds of a pattern. RE2 runs in time linear to value times program, so both
 // are bounded.
 const (
 	maxPattern = 256  // bytes
-	maxProgram = 2000 // instructions
+	maxProgram = 2000 // instructions, about
 	minLiteral = 3    // bytes of fixed text that a value must hold
 )
 
 // pattern is an RE2 pattern with texts of which every value that it matches holds
-// one: they say cheaply that most values do not match.
+// one: they say cheaply that most values do not match. It is compiled for the
+// first value that may.
 type pattern struct {
-	re       *regexp.Regexp
+	re       func() *regexp.Regexp
+	groups   []string // names, by number; empty where there is none
 	literals []string // lower case
 	begins   bool     // every value that matches begins with one of the literals
 }
@@ -32,22 +36,30 @@ func compile(text string) (pattern, error) {
 	if err != nil {
 		return pattern{}, fmt.Errorf("not an RE2 pattern: %w", err)
 	}
-	literals, begins := first(tree.Simplify()), true
-	if shortest(literals) < minLiteral {
-		literals, begins = required(tree.Simplify()), false
+	p := pattern{re: sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) }), groups: tree.CapNames(), begins: true}
+	tree = tree.Simplify()
+	if p.literals = first(tree); shortest(p.literals) < minLiteral {
+		p.literals, p.begins = required(tree), false
 	}
-	if shortest(literals) < minLiteral {
+	if shortest(p.literals) < minLiteral {
 		return pattern{}, fmt.Errorf("no fixed text of %d letters or more that every match holds: write one out, also in each branch of an alternative", minLiteral)
 	}
-	prog, err := syntax.Compile(tree.Simplify())
-	if err != nil {
-		return pattern{}, err
-	}
-	if len(prog.Inst) > maxProgram {
+	if size(tree) > maxProgram {
 		return pattern{}, errors.New("it is too large: repeat less")
 	}
-	re, err := regexp.Compile(text)
-	return pattern{re, literals, begins}, err
+	return p, nil
+}
+
+// group returns the number of the group with a name, or -1.
+func (p pattern) group(name string) int { return slices.Index(p.groups, name) }
+
+// size is about the number of instructions of a simplified pattern.
+func size(t *syntax.Regexp) int {
+	n := 1 + len(t.Rune)
+	for _, sub := range t.Sub {
+		n += size(sub)
+	}
+	return n
 }
 
 // first returns texts of which any match begins with one; none if that is not
