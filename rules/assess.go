@@ -87,7 +87,7 @@ func Assess(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, 
 
 // resultsAtOnce bounds the results that are in memory while rules are judged
 // together, which is faster than one after the other (see [lint.Run]).
-const resultsAtOnce = 200_000
+const resultsAtOnce = 20_000
 
 // judged are the findings of one rule.
 type judged struct {
@@ -95,7 +95,9 @@ type judged struct {
 	err      error
 }
 
-// judge sends the findings of the rules in their order, ahead of what is received. The caller calls stop when it takes no more.
+// judge sends the findings of the rules in their order, one rule ahead of what is
+// received. The caller is done with the findings of a rule when it receives the
+// next, and calls stop when it takes no more.
 func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, policy Policy, at time.Time) (all <-chan judged, stop func()) {
 	byName := make(map[string]lint.Check, len(checks))
 	for _, c := range checks {
@@ -111,6 +113,7 @@ func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, p
 				rules = append(rules, r)
 			}
 		}
+		var spare, used []evidence.Finding // one is filled while the other is read
 		for some := range slices.Chunk(rules, max(1, resultsAtOnce/(1+len(corpus.CertificateSubjects())))) {
 			var jobs []lint.Job
 			for _, r := range some {
@@ -120,8 +123,8 @@ func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, p
 			for i, r := range some {
 				j := judged{err: err}
 				if err == nil {
-					j.findings = findings(r, results[i], policy.strict(r))
-					results[i] = nil
+					spare, used = used, findings(spare[:0], r, results[i], policy.strict(r))
+					j.findings, results[i] = used, nil
 				}
 				select {
 				case out <- j:
@@ -137,10 +140,9 @@ func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, p
 	}
 }
 
-// findings makes one finding of each subject. The results are ordered by subject,
+// findings appends one finding of each subject. The results are ordered by subject,
 // and so are the findings.
-func findings(r catalogue.Rule, results []lint.Result, strict bool) []evidence.Finding {
-	out := make([]evidence.Finding, 0, len(results))
+func findings(out []evidence.Finding, r catalogue.Rule, results []lint.Result, strict bool) []evidence.Finding {
 	for _, res := range results {
 		f := evidence.Finding{
 			Key:  evidence.FindingKey(r.ID, *res.Subject),

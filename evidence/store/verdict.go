@@ -26,26 +26,20 @@ type findingWriter struct {
 	rules map[string]int64 // rows by rule id
 	next  int64            // number of the next finding
 
-	subjects map[subjectKey]*judgedSubject
+	subjects map[evidence.Digest]*judgedSubject // by the key of a finding without rule
+	numbers  map[string]int                     // of the rules that came, by id
 
 	rule    string // of the answers that wait
 	ruleRow int64
+	number  int
 	answers map[answer]*answered
 	order   []*answered
-}
-
-// subjectKey tells subjects apart.
-type subjectKey struct {
-	endpoint    evidence.Endpoint
-	certificate evidence.Digest
-	group       string // kind and value
-	asset       string // a finding about a device as a whole
 }
 
 // judgedSubject is a subject with its rows: most rules rest on the same
 // observations of it.
 type judgedSubject struct {
-	judged []int64 // rows of the rules that judged it
+	judged ruleSet
 	rows   []subjectRow
 }
 
@@ -54,6 +48,22 @@ type subjectRow struct {
 	group        string // JSON
 	asset        string
 	observations []int64
+}
+
+// ruleSet is a set of small numbers.
+type ruleSet []uint64
+
+// add reports whether n is new.
+func (s *ruleSet) add(n int) bool {
+	for len(*s) <= n/64 {
+		*s = append(*s, 0)
+	}
+	word, bit := &(*s)[n/64], uint64(1)<<(n%64)
+	if *word&bit != 0 {
+		return false
+	}
+	*word |= bit
+	return true
 }
 
 // answer is what a rule says of all its subjects alike.
@@ -70,7 +80,7 @@ type answered struct {
 }
 
 func (b *batch) newFindingWriter(run int64, rules map[string]int64) (*findingWriter, error) {
-	w := &findingWriter{b: b, run: run, rules: rules, subjects: make(map[subjectKey]*judgedSubject), answers: make(map[answer]*answered)}
+	w := &findingWriter{b: b, run: run, rules: rules, subjects: make(map[evidence.Digest]*judgedSubject), numbers: make(map[string]int), answers: make(map[answer]*answered)}
 	var twice bool
 	err := b.tx.QueryRowContext(context.Background(), `SELECT EXISTS(SELECT 1 FROM verdict WHERE run=?), 1+max(
 		coalesce((SELECT max(id) FROM finding),0),
@@ -91,7 +101,12 @@ func (w *findingWriter) add(f *evidence.Finding) error {
 		if !ok {
 			return errors.New("the rule is not in the catalogue of the run")
 		}
-		w.rule, w.ruleRow = f.Rule, row
+		number, known := w.numbers[f.Rule]
+		if !known {
+			number = len(w.numbers)
+			w.numbers[f.Rule] = number
+		}
+		w.rule, w.ruleRow, w.number = f.Rule, row, number
 	}
 	if f.Outcome == evidence.Fail && len(f.Observations) == 0 {
 		return errors.New("it fails without an observation to show for it")
@@ -118,24 +133,22 @@ func (w *findingWriter) add(f *evidence.Finding) error {
 // subject returns the row of what a finding is about, which is written when it is
 // new.
 func (w *findingWriter) subject(f *evidence.Finding) (int64, error) {
-	key := subjectKey{endpoint: f.Subject.Endpoint, certificate: f.Subject.Certificate, asset: f.Subject.Asset}
 	group := ""
 	if g := f.Subject.Group; g != nil {
 		var err error
 		if group, err = toJSON(g); err != nil {
 			return 0, err
 		}
-		key.group = string(g.Kind) + "/" + g.Value
 	}
+	key := evidence.FindingKey("", f.Subject)
 	s := w.subjects[key]
 	if s == nil {
 		s = &judgedSubject{}
 		w.subjects[key] = s
 	}
-	if slices.Contains(s.judged, w.ruleRow) {
+	if !s.judged.add(w.number) {
 		return 0, errors.New("a second finding has the same key")
 	}
-	s.judged = append(s.judged, w.ruleRow)
 	for _, row := range s.rows {
 		if row.group == group && row.asset == f.Asset && slices.Equal(row.observations, f.Observations) {
 			return row.id, nil
