@@ -197,6 +197,8 @@ func TestPeer_startTLS(t *testing.T) {
 	const carrier = "SELECT DISTINCT address, port, coalesce(json_extract(facts,'$.tls.carrier'),'') FROM observation WHERE kind='tls' ORDER BY address||'|'||port"
 	db.want(sightings, want...)
 	db.want(carrier, carriers...)
+	db.want("SELECT json_extract(facts,'$.banner.protocol'), json_extract(facts,'$.banner.text') LIKE '%vsFTPd%' FROM observation WHERE kind='banner'", "ftp|1")
+	db.want("SELECT facts FROM observation WHERE kind='rdp'", `{"rdp":{"negotiates":true,"selected":1}}`) // TLS, without CredSSP
 	db.wantHeard(t, path, tshark, sightings, want, carrier, carriers)
 
 	path, end = capturing(t)
