@@ -25,11 +25,12 @@ type wire struct {
 	fd   int
 	done chan struct{}
 
-	mu      sync.Mutex
-	packets int
-	flows   map[flow]*dialogue
-	sockets map[netip.AddrPort]*dialogue // of UDP, from the client's side
-	marks   int                          // datagrams to the discard port
+	mu       sync.Mutex
+	packets  int
+	flows    map[flow]*dialogue
+	sockets  map[netip.AddrPort]*dialogue // of UDP, from the client's side
+	marks    int                          // datagrams to the discard port
+	lastSent time.Time                    // of a SYN, or of bytes of a client over TCP
 }
 
 // flow is one TCP connection from the client's side; isn tells those with the
@@ -134,6 +135,7 @@ func (w *wire) packet(at time.Time, b []byte) {
 	seq, flags, payload := binary.BigEndian.Uint32(body[4:]), body[13], uint32(len(body)-int(body[12]>>4)*4) //nolint:gosec // a packet
 	const fin, syn, rst, ack = 1, 2, 4, 16
 	if flags&(syn|ack) == syn {
+		w.lastSent = at
 		f := flow{from, to, seq}
 		if w.flows[f] == nil { // not the same one sent again
 			w.flows[f] = &dialogue{began: at}
@@ -142,6 +144,7 @@ func (w *wire) packet(at time.Time, b []byte) {
 	}
 	if d := w.find(from, to); d.d != nil {
 		if payload > 0 {
+			w.lastSent = at
 			d.d.sent = max(d.d.sent, seq-d.f.isn-1+payload)
 		}
 		if flags&(fin|rst) != 0 && d.d.ended.IsZero() {
