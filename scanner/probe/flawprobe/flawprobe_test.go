@@ -22,6 +22,7 @@ import (
 
 	"probity/evidence"
 	"probity/fixtures/peer"
+	"probity/fixtures/tlsmatrix"
 	"probity/scanner"
 )
 
@@ -276,21 +277,22 @@ func TestPeer_flaws(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, tt := range []struct {
-		name, program, word string
-		args                []string
+		name, program string
+		args          []string
 	}{
-		{"openssl", "openssl", "ACCEPT", []string{"s_server", "-cipher", "ALL:@SECLEVEL=0", "-cert", cert, "-key", key, "-accept"}},
-		{"openssl 1.0", "openssl", "ACCEPT", []string{"s_server", "-tls1", "-cipher", "ALL:@SECLEVEL=0", "-cert", cert, "-key", key, "-accept"}},
-		{"gnutls", "gnutls-serv", "IPv6 :: port", []string{"--http", "--heartbeat", "--priority", "NORMAL:+RSA", "--x509certfile", cert, "--x509keyfile", key, "--port"}},
+		{"openssl", "openssl", []string{"s_server", "-cipher", "ALL:@SECLEVEL=0", "-cert", cert, "-key", key, "-accept"}},
+		{"openssl 1.0", "openssl", []string{"s_server", "-tls1", "-cipher", "ALL:@SECLEVEL=0", "-cert", cert, "-key", key, "-accept"}},
+		{"gnutls", "gnutls-serv", []string{"--http", "--heartbeat", "--priority", "NORMAL:+RSA", "--x509certfile", cert, "--x509keyfile", key, "--port"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			l := &line{port: freePort(t)}
-			address := l.port
 			if tt.program == "openssl" {
-				address = "127.0.0.1:" + l.port
+				start(t, "ACCEPT", paths[tt.program], append(tt.args, "127.0.0.1:"+l.port)...)
+			} else { // it listens on all addresses
+				front := tlsmatrix.Isolated(t, l.port, paths[tt.program], append(tt.args, l.port)...)
+				_, l.port, _ = net.SplitHostPort(front.Address)
 			}
-			start(t, tt.word, paths[tt.program], append(tt.args, address)...)
 			obs, err := New().Probe(t.Context(), l, nil)
 			if err != nil {
 				t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"probity/evidence"
 	"probity/fixtures/peer"
+	"probity/fixtures/tlsmatrix"
 	"probity/internal/wire/tlswire"
 	"probity/scanner"
 )
@@ -24,6 +25,7 @@ import (
 type socket struct {
 	t        *testing.T
 	address  string
+	dial     func(context.Context) (net.Conn, error) // nil: from here
 	level    scanner.Level
 	name     string
 	sockets  int
@@ -40,7 +42,13 @@ func (s *socket) Now() time.Time       { return time.Now() }
 
 func (s *socket) Dial(ctx context.Context) (net.Conn, error) {
 	s.sockets++
-	c, err := (&net.Dialer{}).DialContext(ctx, "udp", s.address)
+	dial := s.dial
+	if dial == nil {
+		dial = func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "udp", s.address)
+		}
+	}
+	c, err := dial(ctx)
 	return &countedSocket{c, s}, err
 }
 
@@ -148,12 +156,12 @@ func TestPeer_dtls(t *testing.T) {
 			t.Parallel() // GnuTLS is waited for
 			port := freePort(t)
 			// GnuTLS refuses by silence.
-			word, program, args := "ACCEPT", paths["openssl"], append([]string{"s_server", "-accept", "127.0.0.1:" + port}, tt.args...)
+			s := &socket{t: t, address: "127.0.0.1:" + port}
 			if tt.gnu != nil {
-				word, program = "done", paths["gnutls-serv"]
-				args = append([]string{"--udp", "--echo", "--port", port}, tt.gnu...)
+				s.dial = tlsmatrix.IsolatedUDP(t, "done", port, paths["gnutls-serv"], append([]string{"--udp", "--echo", "--port", port}, tt.gnu...)...)
+			} else {
+				s = startUDP(t, "ACCEPT", port, paths["openssl"], append([]string{"s_server", "-accept", "127.0.0.1:" + port}, tt.args...)...)
 			}
-			s := startUDP(t, word, port, program, args...)
 			s.level = tt.level
 			obs, err := NewDTLS().Probe(t.Context(), s, nil)
 			t.Logf("%d sockets, %d sent, %d received", s.sockets, s.sent, s.received)

@@ -38,7 +38,7 @@ func TestPeer_names(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			port := freePort(t)
 			args := append([]string{
-				"s_server", "-www", "-accept", port, "-cert", first, "-key", firstKey,
+				"s_server", "-www", "-accept", "127.0.0.1:" + port, "-cert", first, "-key", firstKey,
 				"-servername", "pacs.example", "-cert2", second, "-key2", secondKey,
 			}, tt.args...)
 			m := start(t, port, paths["openssl"], args...)

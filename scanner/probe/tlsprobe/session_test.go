@@ -9,6 +9,7 @@ import (
 
 	"probity/evidence"
 	"probity/fixtures/peer"
+	"probity/fixtures/tlsmatrix"
 	"probity/internal/wire/tlswire"
 	"probity/scanner"
 )
@@ -26,7 +27,7 @@ func TestPeer_renegotiation(t *testing.T) {
 				t.Parallel()
 				version, name, _ := strings.Cut(suite, " ")
 				port := freePort(t)
-				args := []string{"s_server", "-www", "-cert", cert, "-key", key, "-accept", port, version, "-cipher", name + ":@SECLEVEL=0"}
+				args := []string{"s_server", "-www", "-cert", cert, "-key", key, "-accept", "127.0.0.1:" + port, version, "-cipher", name + ":@SECLEVEL=0"}
 				if allowed {
 					args = append(args, "-client_renegotiation")
 				}
@@ -77,14 +78,15 @@ func TestPeer_sessions(t *testing.T) {
 		{"GnuTLS 1.3", "gnutls-serv", []string{"--http", "--x509certfile", cert, "--x509keyfile", key, "--priority", "NORMAL", "--port", ""}, want{true, true, true, "psk", true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			port := freePort(t)
-			args := make([]string, len(tt.args))
-			for i, a := range tt.args {
-				if args[i] = a; a == "" {
-					args[i] = port
-				}
+			port, m := freePort(t), &metered{t: t}
+			args := slices.Clone(tt.args)
+			if i := slices.Index(args, ""); tt.program == "openssl" {
+				args[i] = "127.0.0.1:" + port
+				m = start(t, port, paths[tt.program], args...)
+			} else { // it listens on all addresses
+				args[i] = port
+				m.direct = &direct{address: tlsmatrix.Isolated(t, port, paths[tt.program], args...).Address}
 			}
-			m := start(t, port, paths[tt.program], args...)
 			m.level = scanner.Exhaustive
 			obs, err := New().Probe(t.Context(), m, nil)
 			if err != nil {

@@ -24,7 +24,7 @@ func TestPeer_gentleClasses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			port := freePort(t)
-			args := []string{"s_server", "-www", "-cert", ec, "-key", ecKey, "-dcert", rsa, "-dkey", rsaKey, "-accept", port}
+			args := []string{"s_server", "-www", "-cert", ec, "-key", ecKey, "-dcert", rsa, "-dkey", rsaKey, "-accept", "127.0.0.1:" + port}
 			m := start(t, port, paths["openssl"], append(args, tt.args...)...)
 			obs, err := New().Probe(t.Context(), m, nil)
 			if err != nil {
