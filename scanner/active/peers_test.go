@@ -31,6 +31,7 @@ import (
 
 	"probity/evidence"
 	"probity/fixtures/peer"
+	"probity/fixtures/tlsmatrix"
 	"probity/internal/wire/tlswire"
 	"probity/scanner"
 	"probity/scanner/active"
@@ -215,6 +216,12 @@ func start(t *testing.T, port, program string, args ...string) string {
 	}
 	t.Fatalf("%s does not listen on %s", program, address)
 	return ""
+}
+
+// isolated does the same with a peer that listens on all addresses.
+func isolated(t *testing.T, port, program string, args ...string) string {
+	t.Helper()
+	return tlsmatrix.Isolated(t, port, program, args...).Address
 }
 
 // pki is a CA with one server certificate, in files.
@@ -548,7 +555,7 @@ func TestPeer_dcmtk(t *testing.T) {
 	paths := peer.Require(t, "storescp", "dcmqrscp")
 	port := freePort(t)
 	t.Run("storescp", func(t *testing.T) {
-		l := scan(t, scanner.Gentle, scanner.ActionDICOM, start(t, port, paths["storescp"], "--output-directory", t.TempDir(), port))
+		l := scan(t, scanner.Gentle, scanner.ActionDICOM, isolated(t, port, paths["storescp"], "--output-directory", t.TempDir(), port))
 		o := l.obs[len(l.obs)-1]
 		if f := o.Facts.DICOM; f == nil || f.PDU != "ac" || !strings.HasPrefix(f.ImplementationUID, "1.2.276.0.7230010.3.0.3.6.") ||
 			!strings.HasPrefix(f.Implementation, "OFFIS_DCMTK_") || f.MaxPDU != 16384 || f.Accepted != 1 || o.Detail != "" {
@@ -562,7 +569,7 @@ func TestPeer_dcmtk(t *testing.T) {
 	})
 	t.Run("storescp_tls", func(t *testing.T) {
 		p, port := newPKI(t, rsaKey(t)), freePort(t)
-		address := start(t, port, paths["storescp"], "+tls", p.key, p.cert, "-ic", "--output-directory", t.TempDir(), port)
+		address := isolated(t, port, paths["storescp"], "+tls", p.key, p.cert, "-ic", "--output-directory", t.TempDir(), port)
 		l := scan(t, scanner.Gentle, scanner.ActionDICOM, address)
 		full, obs := l.first(t)
 		if full.Handshake != evidence.StageComplete || full.ClientAuth == evidence.ClientAuthUnknown {
@@ -582,7 +589,7 @@ func TestPeer_dcmtk(t *testing.T) {
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		l := scan(t, scanner.Gentle, scanner.ActionDICOM, start(t, port, paths["dcmqrscp"], "--single-process", "-c", config))
+		l := scan(t, scanner.Gentle, scanner.ActionDICOM, isolated(t, port, paths["dcmqrscp"], "--single-process", "-c", config))
 		if f := l.obs[len(l.obs)-1].Facts.DICOM; f == nil || f.PDU != "rj" || f.RejectResult != 1 || f.RejectSource != 1 || f.RejectReason != 7 {
 			t.Errorf("rejection of an unknown title:%s", l)
 		}
@@ -594,7 +601,11 @@ func TestPeer_dcmtk(t *testing.T) {
 func TestPeer_noHarm(t *testing.T) {
 	paths := peer.Require(t, "storescp", "echoscu")
 	port := freePort(t)
-	address := start(t, port, paths["storescp"], "--output-directory", t.TempDir(), port)
+	address := isolated(t, port, paths["storescp"], "--output-directory", t.TempDir(), port)
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	var echoes, failures atomic.Int64
 	var worst atomic.Int64
