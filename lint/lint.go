@@ -99,6 +99,8 @@ type Policy struct {
 	// ManufacturerIssuers are issuer names (RFC 4514 text) whose certificates are
 	// initial device identities (IDevID, IEEE 802.1AR).
 	ManufacturerIssuers []string
+	// KeyLists are the site's lists of keys whose private half others know.
+	KeyLists []*KeyList `json:"-"`
 	// Inventory are the rows of the site's inventory that are in force, matched or
 	// not. Empty: the site gave none.
 	Inventory []evidence.AssetFact

@@ -84,6 +84,7 @@ type (
 		Issuers             []string                                    `yaml:"issuers"`
 		ManufacturerIssuers []string                                    `yaml:"manufacturer_issuers"`
 		PolicyOIDs          []strictyaml.Value[string]                  `yaml:"policy_oids"`
+		KeyLists            []strictyaml.Value[string]                  `yaml:"key_lists"`
 		SharedIdentity      []strictyaml.Value[sharedYAML]              `yaml:"shared_identity"`
 		Names               map[string]strictyaml.Value[[]string]       `yaml:"names"`
 		EndOfLife           map[string]strictyaml.Value[string]         `yaml:"end_of_life"`
@@ -127,6 +128,11 @@ func ParsePolicy(name string, data []byte, readFile func(string) ([]byte, error)
 		p.Site.Anchors = append(p.Site.Anchors, certs...)
 		digests = append(digests, digest)
 	}
+	for _, l := range y.KeyLists {
+		list, digest := r.keyList(l)
+		p.Site.KeyLists = append(p.Site.KeyLists, list)
+		digests = append(digests, digest)
+	}
 	if err := errors.Join(r.errs...); err != nil {
 		return Policy{}, fmt.Errorf("policy: %w", err)
 	}
@@ -157,13 +163,31 @@ func (r *policyReader) addr(at strictyaml.Pos, s string) netip.Addr {
 	return a.Unmap()
 }
 
+// path is that of a file which the policy names, relative to its own folder.
+func (r *policyReader) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(r.file), name)
+}
+
+// keyList reads a list of keys whose private half others know.
+func (r *policyReader) keyList(file strictyaml.Value[string]) (*lint.KeyList, evidence.Digest) {
+	data, err := r.readFile(r.path(file.V))
+	if err != nil {
+		r.failf(file.Pos, "key list %q: %v", file.V, err)
+		return nil, evidence.Digest{}
+	}
+	l, err := lint.ParseKeyList(filepath.Base(file.V), data)
+	if err != nil {
+		r.failf(file.Pos, "key list %q: %v", file.V, err)
+	}
+	return l, evidence.DigestOf(data)
+}
+
 // anchors reads the certificates of one file: PEM blocks, or one DER value.
 func (r *policyReader) anchors(file strictyaml.Value[string]) ([][]byte, evidence.Digest) {
-	name := file.V
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(filepath.Dir(r.file), name)
-	}
-	data, err := r.readFile(name)
+	data, err := r.readFile(r.path(file.V))
 	if err != nil {
 		r.failf(file.Pos, "anchor %q: %v", file.V, err)
 		return nil, evidence.Digest{}

@@ -278,6 +278,8 @@ func TestParsePolicy_errors(t *testing.T) {
 		{"anchor_missing", "version: 1\nanchors: [none.pem]\n", `p.yaml:2:11: anchor "none.pem": file does not exist`},
 		{"anchor_text", "version: 1\nanchors: [text.pem]\n", `p.yaml:2:11: anchor "text.pem": not a certificate in PEM or DER`},
 		{"anchor_key", "version: 1\nanchors: [key.pem]\n", `anchor "key.pem": no CERTIFICATE block in the PEM file`},
+		{"key_list_missing", "version: 1\nkey_lists: [none]\n", `p.yaml:2:13: key list "none": file does not exist`},
+		{"key_list_text", "version: 1\nkey_lists: [text.pem]\n", `p.yaml:2:13: key list "text.pem": line 1: want 20 hexadecimal digits`},
 		{"oid", "version: 1\npolicy_oids: [abc]\n", `p.yaml:2:15: policy identifier "abc": want numbers with dots`},
 		{"shared", "version: 1\nshared_identity:\n  - {name: a, addresses: [192.0.2.1, 192.0.2.2]}\n", `shared_identity "a": want a name, a reason and at least two addresses`},
 		{"shared_address", "version: 1\nshared_identity:\n  - {name: a, reason: b, addresses: [192.0.2.1, host]}\n", `p.yaml:3:49: address "host": want an IPv4 or IPv6 address`},

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 
 	"probity/evidence"
+	"probity/fixtures/pki"
 	"probity/lint"
 )
 
@@ -27,6 +28,10 @@ func sshObservation(addr, key string) evidence.Observation {
 		name, blob = "ssh-rsa", rsaBlob(2048)
 	case "ssh-rsa-1024":
 		name, blob = "ssh-rsa", rsaBlob(1024)
+	case "ssh-rsa-published":
+		if published, err := pki.PublishedRSA2048(); err == nil {
+			name, blob = "ssh-rsa", bytes.Join([][]byte{field([]byte("ssh-rsa")), field([]byte{1, 0, 1}), field(append([]byte{0}, published.N.Bytes()...))}, nil)
+		}
 	case "ssh-dss":
 		name = "ssh-dss"
 		blob = bytes.Join([][]byte{field([]byte("ssh-dss")), field(number(1024)), field(number(160)), field([]byte{2}), field([]byte{4})}, nil)
@@ -329,5 +334,8 @@ func endpointInputs() []input {
 	add("ssh_host_key_strength/web", good(443))
 	add("ssh_host_key_strength/silent", at(22).add(evidence.Observation{Kind: evidence.KindSSH, Result: evidence.ResultTimeout}).
 		add(evidence.Observation{Kind: evidence.KindSSH, Result: evidence.ResultReset}))
+	ssh("ssh_host_key_not_known/own", "SSH-2.0-OpenSSH_9.2", "ssh-ed25519")
+	ssh("ssh_host_key_not_known/published", "SSH-2.0-dropbear_2015.71", "ssh-ed25519", "ssh-rsa-published")
+	add("ssh_host_key_not_known/none", good(443))
 	return in
 }

@@ -21,7 +21,7 @@ func Checks() []lint.Check {
 		forwardSecretAEAD(), dhSize(), ecdheSize(),
 		noCompression(), renegotiationEMS(), handshakeSignature(), uniformLevel(), ephemeralKeysFresh(), noKnownFlaws(),
 		clientCertificateRequested(), clientCertificateEnforced(), authorityListDeclared(), dicomEncrypted(),
-		hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(),
+		hl7Encrypted(), sshProtocol2(), sshHostKeyStrength(), sshHostKeyNotKnown(),
 		webEncrypted(), fhirEncrypted(), sdcMutualTLS(), noClearLogin(), smbModern(), remoteDesktopNLA(), electronicIdentity(),
 	}
 }
