@@ -10,6 +10,7 @@ BENCH   ?= .
 FUZZTIME ?= 30s
 SIZE    ?= 1G
 FLAGS   ?=
+NAME    ?=
 
 .PHONY: help
 help: ## List the targets
@@ -76,6 +77,10 @@ traffic: build ## Write bin/traffic.pcap of SIZE (1G) and bin/traffic.json, what
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@TAGS='$(TAGS)' FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh
+
+.PHONY: new-lint
+new-lint: ## Begin a check of NAME (cert/no_md5): file, case, line in Checks, hints for the catalogue
+	@scripts/new-lint.sh '$(NAME)'
 
 .PHONY: golden
 golden: ## Rewrite golden files; read the diff before you commit it
