@@ -1,15 +1,8 @@
 package all_test
 
 import (
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
-	"io/fs"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -142,128 +135,6 @@ func files(ders ...[]byte) []evidence.Observation {
 		})
 	}
 	return out
-}
-
-// TestChecks_publicRoots runs the checks on the certificates of Debian's
-// ca-certificates: real, sound CA certificates of all ages.
-func TestChecks_publicRoots(t *testing.T) {
-	data, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
-	if errors.Is(err, fs.ErrNotExist) {
-		missing(t, "ca-certificates")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ders [][]byte
-	for {
-		var block *pem.Block
-		if block, data = pem.Decode(data); block == nil {
-			break
-		}
-		ders = append(ders, block.Bytes)
-	}
-	corpus := lint.NewCorpus(files(ders...), nil)
-	failures := make(map[string]int)
-	for _, check := range all.Checks() {
-		results, err := lint.Run(corpus, []lint.Job{{Check: check}}, now, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range results[0] {
-			if r.Outcome == evidence.Fail {
-				failures[r.Check]++
-				t.Logf("%s on %s: %s", r.Check, shorten(r.Subject.Locus()), r.Detail)
-			}
-		}
-	}
-	// Roots are kept past their end, and no other check may fail on one.
-	for check, n := range failures {
-		if check != "cert/not_expired" || n > len(ders)/4 {
-			t.Errorf("%s fails on %d of %d public roots", check, n, len(ders))
-		}
-	}
-}
-
-// missing skips a test that needs a Debian package, or fails it in CI.
-func missing(t *testing.T, pkg string) {
-	t.Helper()
-	if os.Getenv("PROBITY_REQUIRE_PEERS") == "1" {
-		t.Fatalf("%s is missing: apt-get install %s", pkg, pkg)
-	}
-	t.Skipf("%s is missing", pkg)
-}
-
-// TestChecks_openssl judges certificates that no Go generator makes.
-func TestChecks_openssl(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		missing(t, "openssl")
-	}
-	dir := t.TempDir()
-	do := func(args ...string) {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), openssl, args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("openssl %v: %v\n%s", args, err, out)
-		}
-	}
-	do("dsaparam", "-out", "dsa.pem", "2048")
-	do("genpkey", "-paramfile", "dsa.pem", "-out", "dsa.key")
-	for _, tt := range []struct {
-		name string
-		key  []string
-		req  []string
-		want map[string]evidence.Outcome
-	}{
-		{"brainpool", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP256r1"}, nil, map[string]evidence.Outcome{
-			"key/ec_curve": evidence.Warn, "cert/not_expired": evidence.Pass, "cert/rfc_profile": evidence.Pass, "key/strength_service_life": evidence.Pass,
-		}},
-		{"secp256k1", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp256k1"}, nil, map[string]evidence.Outcome{"key/ec_curve": evidence.Warn}},
-		{
-			"explicit parameters",
-			[]string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit"},
-			nil,
-			map[string]evidence.Outcome{"key/ec_curve": evidence.Warn, "cert/not_expired": evidence.Pass},
-		},
-		{"P-192", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime192v1"}, nil, map[string]evidence.Outcome{
-			"key/ec_curve": evidence.Fail, "key/strength_service_life": evidence.NotApplicable,
-		}},
-		{"P-224", []string{"-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp224r1"}, nil, map[string]evidence.Outcome{"key/ec_curve": evidence.Pass}},
-		{"ed448", []string{"-newkey", "ed448"}, nil, map[string]evidence.Outcome{"key/ec_curve": evidence.Pass, "cert/leaf_not_ca": evidence.Warn}},
-		{"rsa 512", []string{"-newkey", "rsa:512"}, nil, map[string]evidence.Outcome{"key/rsa_size": evidence.Fail}},
-		{"rsa 2047", []string{"-newkey", "rsa:2047"}, nil, map[string]evidence.Outcome{"key/rsa_size": evidence.Warn}},
-		{"exponent 3", []string{"-newkey", "rsa:2048", "-pkeyopt", "rsa_keygen_pubexp:3"}, nil, map[string]evidence.Outcome{"key/rsa_exponent": evidence.Warn}},
-		{"dsa", []string{"-key", "dsa.key"}, nil, map[string]evidence.Outcome{"key/no_dsa": evidence.Fail}},
-		{"rsa-pss", []string{"-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048"}, nil, map[string]evidence.Outcome{"key/rsa_size": evidence.Pass}},
-		{"serial zero", []string{"-newkey", "rsa:2048"}, []string{"-set_serial", "0"}, map[string]evidence.Outcome{"cert/rfc_profile": evidence.Fail}},
-		{"serial negative", []string{"-newkey", "rsa:2048"}, []string{"-set_serial", "-5"}, map[string]evidence.Outcome{"cert/rfc_profile": evidence.Fail}},
-		{"md5", []string{"-newkey", "rsa:2048"}, []string{"-md5"}, map[string]evidence.Outcome{"cert/signature_hash": evidence.Pass}}, // self-signed
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			args := append([]string{"req", "-x509", "-nodes", "-keyout", "k.pem", "-out", "c.der", "-outform", "DER", "-subj", "/CN=pump", "-days", "3650"}, tt.key...)
-			do(append(args, tt.req...)...)
-			der, err := os.ReadFile(filepath.Join(dir, "c.der"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			obs := files(der)
-			obs[0].Certs[0].Role, obs[0].Endpoint = evidence.RoleServer, endpointOf(t, host1)
-			got := make(map[string]evidence.Outcome)
-			at := now
-			if c, err := x509.ParseCertificate(der); err == nil {
-				at = c.NotBefore.AddDate(0, 0, 1)
-			}
-			for _, r := range run(t, all.Checks(), testCase{at: at, obs: obs}, "") {
-				if _, asked := tt.want[r.Check]; asked {
-					got[r.Check] = r.Outcome
-				}
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
-		})
-	}
 }
 
 func FuzzCertificate(f *testing.F) {

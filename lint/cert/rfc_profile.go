@@ -10,7 +10,7 @@ import (
 // rfcProfile asks for a certificate as RFC 5280 and its algorithm profiles
 // describe it.
 func rfcProfile() lint.Check {
-	run := rfcLinter()
+	run, excepted := rfcLinter(), mutedSelfSigned()
 	return lint.Check{
 		Name:   "cert/rfc_profile",
 		Source: "RFC 5280 section 4; RFC 3279; RFC 5480; RFC 8813 (zlint)",
@@ -30,6 +30,9 @@ func rfcProfile() lint.Check {
 				return lint.Failf("The serial number %v is not positive (RFC 5280 section 4.1.2.2).", x.SerialNumber)
 			}
 			found := slices.Clone(lint.Remember(&s.Memo, "cert/rfc_profile", func() []string { return run(x) }))
+			if len(found) > 0 && s.SelfSigned() {
+				found = slices.DeleteFunc(found, func(name string) bool { return excepted[name] != "" })
+			}
 			for _, e := range x.Extensions {
 				if e.Critical && !knownExtension(e.Id.String()) {
 					found = append(found, "unknown critical extension "+e.Id.String())

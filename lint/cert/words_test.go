@@ -127,3 +127,15 @@ func TestZlinter_panic(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// TestMuted asks that each muted lint is one of zlint's, and has a reason.
+func TestMuted(t *testing.T) {
+	lints := zlint.GlobalRegistry().CertificateLints()
+	for _, list := range []map[string]string{muted(), mutedSelfSigned()} {
+		for name, reason := range list {
+			if lints.ByName(name) == nil || reason == "" {
+				t.Errorf("%s is no lint of zlint, or has no reason", name)
+			}
+		}
+	}
+}
