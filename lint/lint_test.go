@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -458,5 +459,59 @@ func TestNameText_library(t *testing.T) {
 		if got, want := NameText(der), read.String(); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+// TestPath_reasons asks for an explanation of each way that was tried: one CA of the
+// name has expired, one has another key, and one may not sign.
+func TestPath_reasons(t *testing.T) {
+	root := sign(t, caTemplate("Root"), nil, ecKey(t, "root"))
+	expired, usage := caTemplate("CA"), caTemplate("CA")
+	expired.NotBefore, expired.NotAfter = testTime.AddDate(-3, 0, 0), testTime.AddDate(-1, 0, 0)
+	usage.KeyUsage = stdx509.KeyUsageDigitalSignature
+	ca := sign(t, caTemplate("CA"), nil, ecKey(t, "ca"))
+	ders := [][]byte{
+		sign(t, leafTemplate(), ca, ecKey(t, "leaf")).der,
+		sign(t, expired, root, ecKey(t, "ca")).der, sign(t, usage, root, ecKey(t, "ca")).der, sign(t, caTemplate("CA"), root, ecKey(t, "other")).der,
+	}
+	env := &Env{At: testTime, Corpus: NewCorpus([]evidence.Observation{served(1, ders...)}, nil), Policy: &Policy{Anchors: [][]byte{root.der}}}
+	s := env.Corpus.CertificateSubjects()
+	p := env.Path(s[len(s)-1].Certificate, s[len(s)-1].Presented(), env.Anchors())
+	text := strings.Join(append(p.Others, p.Why), "\n")
+	for _, want := range []string{"expired at", "does not allow it to sign", "does not verify"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no word of %q in\n%s", want, text)
+		}
+	}
+	if p.Certs != nil || len(p.Others) != 2 {
+		t.Errorf("got %+v, want no path and two further reasons", p)
+	}
+}
+
+// TestPath_crossSigned searches among CAs of which each has signed every other, as
+// only somebody hostile would have it: the search ends, and says so.
+func TestPath_crossSigned(t *testing.T) {
+	const n = 9
+	var own []*issuer
+	for i := range n {
+		own = append(own, sign(t, caTemplate(string(rune('A'+i))), nil, ecKey(t, string(rune('A'+i)))))
+	}
+	ders := [][]byte{sign(t, leafTemplate(), own[0], ecKey(t, "leaf")).der}
+	for i, a := range own {
+		for j, b := range own {
+			if i != j {
+				c := caTemplate(string(rune('A' + i)))
+				c.SerialNumber = big.NewInt(int64(100 + j))
+				ders = append(ders, sign(t, c, b, a.key).der)
+			}
+		}
+	}
+	env := &Env{At: testTime, Corpus: NewCorpus([]evidence.Observation{served(1, ders...)}, nil), Policy: &Policy{
+		Anchors: [][]byte{sign(t, caTemplate("Elsewhere"), nil, ecKey(t, "e")).der},
+	}}
+	s := env.Corpus.CertificateSubjects()
+	p := env.Path(s[len(s)-1].Certificate, s[len(s)-1].Presented(), env.Anchors())
+	if p.Certs != nil || !slices.ContainsFunc(append(p.Others, p.Why), func(r string) bool { return strings.Contains(r, "issuers were tried") }) {
+		t.Errorf("got %+v, want no path, and that no more issuers are tried", p)
 	}
 }

@@ -21,6 +21,7 @@ const (
 	maxPathLength     = 10  // certificates, anchor included
 	maxPathCandidates = 16  // issuers tried for one certificate
 	maxPathSteps      = 128 // issuers tried in one search
+	maxPathReasons    = 6   // reasons kept of failed attempts
 )
 
 // ErrUnverifiable means that a signature is of a kind that cannot be checked
@@ -33,8 +34,10 @@ type Path struct {
 	Certs []*Certificate
 	// Repaired holds the members that the endpoint did not present.
 	Repaired []*Certificate
-	// Why says where the most promising attempt ended, when there is no path.
-	Why string
+	// Why says where the most promising attempt ended, when there is no path, and
+	// Others where the others did, each reason once, in the order of the attempts.
+	Why    string
+	Others []string
 	// Unverifiable is true when an attempt ended at a signature of a kind that
 	// cannot be checked here.
 	Unverifiable bool
@@ -82,6 +85,7 @@ func (e *Env) Path(leaf *Certificate, presented, anchors []*Certificate) Path {
 	p := Path{Certs: certs, Unverifiable: s.unverifiable}
 	if certs == nil {
 		p.Why = s.why
+		p.Others = slices.DeleteFunc(s.reasons, func(r string) bool { return r == s.why })
 		return p
 	}
 	for _, c := range certs[1:] {
@@ -98,6 +102,7 @@ type pathSearch struct {
 	steps              int
 	depth              int // of the attempt that why is about
 	why                string
+	reasons            []string // of all attempts, each once
 	unverifiable       bool
 }
 
@@ -126,6 +131,7 @@ func (s *pathSearch) extend(path []*Certificate) []*Certificate {
 	}
 	for _, issuer := range candidates {
 		if s.steps++; s.steps > maxPathSteps {
+			s.note(nil, fmt.Sprintf("%d issuers were tried, and no more are", maxPathSteps))
 			return nil
 		}
 		if slices.ContainsFunc(path, func(c *Certificate) bool { return c.Digest == issuer.Digest || c.sameEntity(issuer) }) {
@@ -144,8 +150,12 @@ func (s *pathSearch) extend(path []*Certificate) []*Certificate {
 	return nil
 }
 
-// note keeps the reason of the attempt that got furthest.
+// note keeps the reason of the attempt that got furthest, and some of the others. No
+// path stands for the search as a whole.
 func (s *pathSearch) note(path []*Certificate, why string) {
+	if (len(s.reasons) < maxPathReasons || path == nil) && !slices.Contains(s.reasons, why) {
+		s.reasons = append(s.reasons, why)
+	}
 	if s.why == "" || len(path) > s.depth {
 		s.why, s.depth = why, len(path)
 	}

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"fmt"
+	"strings"
 
 	"probity/evidence"
 	"probity/lint"
@@ -20,9 +21,9 @@ func anchored() lint.Check {
 			p := env.Path(s.Certificate, s.Presented(), anchors)
 			switch {
 			case p.Certs == nil && p.Unverifiable:
-				return lint.Inconclusivef("No path was found, and a signature on the way cannot be checked here: %s.", p.Why)
+				return lint.Inconclusivef("No path was found, and a signature on the way cannot be checked here: %s.", reasons(p))
 			case p.Certs == nil:
-				return lint.Failf("No path leads to an anchor: %s.", p.Why)
+				return lint.Failf("No path leads to an anchor: %s.", reasons(p))
 			}
 			root := p.Certs[len(p.Certs)-1]
 			presented := s.Seen(evidence.RoleServer) || s.Seen(evidence.RoleClient)
@@ -32,6 +33,14 @@ func anchored() lint.Check {
 			return lint.Passf("A path of %s leads to the anchor %q.", lint.Count(len(p.Certs), "certificate"), root.Subject())
 		}),
 	}
+}
+
+// reasons says where each attempt ended, the most promising first.
+func reasons(p lint.Path) string {
+	if len(p.Others) == 0 {
+		return p.Why
+	}
+	return p.Why + "; other attempts: " + strings.Join(p.Others, "; ")
 }
 
 func missing(certs []*lint.Certificate) string {
