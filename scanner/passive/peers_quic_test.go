@@ -26,17 +26,9 @@ import (
 func TestPeer_quic(t *testing.T) {
 	t.Parallel() // it waits for programs
 	tshark := peer.Require(t, "tshark")["tshark"]
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "quic"}, NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"peer.example"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	certificate := quicCertificate(t)
 	config := &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}}, MinVersion: tls.VersionTLS13,
+		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13,
 		ServerName: "peer.example", NextProtos: []string{"h3"}, InsecureSkipVerify: true,
 	}
 	server, err := quic.Listen("udp", "127.0.0.1:0", &quic.Config{TLSConfig: config})
@@ -68,4 +60,23 @@ func TestPeer_quic(t *testing.T) {
 	if diff := cmp.Diff(want, ofUs(o)); diff != "" || want.ServerName != "peer.example" || !slices.Equal(f.ClientALPN, []string{"h3"}) {
 		t.Errorf("(-tshark +ours):\n%s", diff)
 	}
+}
+
+// quicCertificate is that of a server named peer.example.
+func quicCertificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "quic"}, NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"peer.example"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private, Leaf: leaf}
 }
