@@ -52,6 +52,7 @@ type defragmenter struct {
 	open  map[fragmentKey]*list.Element // of *datagram
 	order *list.List                    // the oldest in front
 	bytes int
+	whole []byte // the datagram that was handed out last
 
 	// What came of datagrams that are complete: networks and mirror ports deliver
 	// packets twice, and a fragment that comes again is no begin of another datagram.
@@ -65,7 +66,8 @@ func newDefragmenter(stats *Stats) *defragmenter {
 	return &defragmenter{stats: stats, open: make(map[fragmentKey]*list.Element), order: list.New(), finished: make(map[fragmentKey][]uint64), seed: maphash.MakeSeed()}
 }
 
-// add takes a fragment and returns the datagram that it completes.
+// add takes a fragment and returns the datagram that it completes, which is valid
+// until the next call.
 func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint8, data []byte, now int64) (uint8, []byte, bool) {
 	if offset+len(data) > maxDatagram || more && len(data)%8 != 0 || len(data) == 0 {
 		count(&f.stats.DecodeErrors, atFragment)
@@ -94,14 +96,14 @@ func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint
 	}
 	f.bytes += d.bytes - before
 	if d.complete() {
-		out := make([]byte, 0, d.total)
+		f.wipe()
 		for _, p := range d.pieces {
-			out = append(out, p.data...)
+			f.whole = append(f.whole, p.data...)
 		}
 		f.remove(e)
 		f.finish(d)
 		f.stats.Defragmented++
-		return d.protocol, out, true
+		return d.protocol, f.whole, true
 	}
 	for f.bytes > maxFragmentBytes {
 		f.give(f.order.Front())
@@ -172,7 +174,23 @@ func (d *datagram) add(offset int, more bool, protocol uint8, data []byte) {
 	}
 }
 
-func (d *datagram) giveUp() { d.bad, d.pieces, d.bytes = true, nil, 0 }
+func (d *datagram) giveUp() {
+	d.wipe()
+	d.bad, d.pieces, d.bytes = true, nil, 0
+}
+
+// wipe overwrites what was kept: it is what others said to each other.
+func (d *datagram) wipe() {
+	for _, p := range d.pieces {
+		clear(p.data)
+	}
+}
+
+// wipe does the same with the datagram that was handed out.
+func (f *defragmenter) wipe() {
+	clear(f.whole)
+	f.whole = slices.Grow(f.whole[:0], maxDatagram)
+}
 
 // complete reports whether no byte is missing.
 func (d *datagram) complete() bool {
@@ -192,6 +210,7 @@ func (f *defragmenter) give(e *list.Element) {
 func (f *defragmenter) remove(e *list.Element) {
 	d := e.Value.(*datagram)
 	f.bytes -= d.bytes
+	d.wipe()
 	delete(f.open, d.key)
 	f.order.Remove(e)
 }
@@ -201,4 +220,5 @@ func (f *defragmenter) giveAll() {
 	for e := f.order.Front(); e != nil; e = f.order.Front() {
 		f.give(e)
 	}
+	clear(f.whole)
 }

@@ -34,10 +34,21 @@ func (h *half) finished() bool { return h.done || h.fin && h.begun && !before(h.
 // held returns how many bytes h keeps.
 func (h *half) held() int { return h.bytes + len(h.head) }
 
-// stop lets go of everything.
+// stop lets go of everything. Bytes that were kept are overwritten: they are what
+// others said to each other.
 func (h *half) stop() {
 	h.done = true
+	for _, p := range h.pending {
+		clear(p.data)
+	}
 	h.head, h.pending, h.bytes = nil, nil, 0
+}
+
+// forget overwrites a head that is not kept any more.
+func (h *half) forget(head []byte) {
+	if h.head == nil {
+		clear(head)
+	}
 }
 
 // verdict is what came of a segment.
@@ -122,6 +133,7 @@ func (h *half) drain(deliver func([]byte)) {
 		h.bytes -= len(data)
 		h.next += uint32(len(data))
 		deliver(data)
+		clear(data)
 	}
 	if len(h.pending) == 0 {
 		h.pending = nil

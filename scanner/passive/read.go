@@ -315,6 +315,7 @@ func (r *reader) deliver(f *flow, side int, b []byte) {
 		if len(h.head) > 0 {
 			h.head = append(h.head, b...)
 			b = h.head
+			defer h.forget(b)
 		}
 		start, more := classify(b)
 		if more {
@@ -344,6 +345,7 @@ func (r *reader) replay(f *flow, side int) {
 		if f.session.feed(side, head) {
 			h.stop()
 		}
+		clear(head)
 	}
 }
 

@@ -109,6 +109,7 @@ type File struct {
 	name    string
 	closer  io.Closer
 	counted *countingReader
+	first   *bufio.Reader // looks whether it is packed
 	buffer  *bufio.Reader
 	records records
 	packets int
@@ -148,7 +149,7 @@ func NewFile(name string, r io.Reader) (*File, error) {
 	} else {
 		r = buffer
 	}
-	f := &File{name: name, counted: &countingReader{r: r}}
+	f := &File{name: name, first: buffer, counted: &countingReader{r: r}}
 	f.buffer = bufio.NewReaderSize(f.counted, bufferSize)
 	var err error
 	if f.records, err = newRecords(f.buffer); err != nil {
@@ -208,12 +209,25 @@ func (f *File) Next() (Packet, error) {
 	return Packet{}, f.err
 }
 
-// Close closes the file.
+// Close closes the file and overwrites what was read of it last.
 func (f *File) Close() error {
+	for _, b := range []*bufio.Reader{f.first, f.buffer} {
+		b.Reset(zeros{})
+		_, _ = b.Peek(b.Size())
+	}
 	if f.closer == nil {
 		return nil
 	}
 	return f.closer.Close()
+}
+
+// zeros never ends.
+type zeros struct{}
+
+// Read implements [io.Reader].
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
 }
 
 // countingReader counts what was read.
