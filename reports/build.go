@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -173,13 +174,19 @@ func label(a evidence.Asset) string {
 }
 
 func (b *builder) findings() []Finding {
-	sorted := slices.Clone(b.in.Findings)
+	sorted := make([]*evidence.Finding, len(b.in.Findings))
+	for i := range b.in.Findings {
+		sorted[i] = &b.in.Findings[i]
+	}
 	outcomes := evidence.Outcomes()
-	slices.SortStableFunc(sorted, func(x, y evidence.Finding) int {
-		return cmp.Or(
-			cmp.Compare(slices.Index(outcomes, x.Outcome), slices.Index(outcomes, y.Outcome)),
-			y.Severity.Compare(x.Severity), cmp.Compare(x.Rule, y.Rule),
-			x.Subject.Endpoint.Compare(y.Subject.Endpoint), cmp.Compare(x.Key.String(), y.Key.String()))
+	slices.SortStableFunc(sorted, func(x, y *evidence.Finding) int {
+		if n := cmp.Compare(slices.Index(outcomes, x.Outcome), slices.Index(outcomes, y.Outcome)); n != 0 {
+			return n
+		}
+		if n := cmp.Or(y.Severity.Compare(x.Severity), cmp.Compare(x.Rule, y.Rule)); n != 0 {
+			return n
+		}
+		return cmp.Or(x.Subject.Endpoint.Compare(y.Subject.Endpoint), bytes.Compare(x.Key[:], y.Key[:]))
 	})
 	heard := b.forgeable()
 	out := make([]Finding, len(sorted))
@@ -191,7 +198,7 @@ func (b *builder) findings() []Finding {
 		out[i] = Finding{
 			ID: f.ID, Run: f.Run, Key: f.Key.String(), Rule: f.Rule, Severity: f.Severity, Outcome: f.Outcome,
 			Title: safetext.Clean(f.Title), Detail: safetext.Clean(f.Detail), Asset: safetext.Clean(f.Asset),
-			Certificate: digestText(f.Subject.Certificate), Observations: slices.Clone(f.Observations),
+			Certificate: digestText(f.Subject.Certificate), Observations: f.Observations,
 		}
 		if out[i].Observations == nil {
 			out[i].Observations = []int64{}
