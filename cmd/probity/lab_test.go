@@ -53,7 +53,7 @@ func serveLab(t *testing.T, devices int, seed uint64) (lab.Truth, string) {
 }
 
 // probity runs one command in this process.
-func probity(t *testing.T, want int, args ...string) string {
+func probity(t testing.TB, want int, args ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	a := &app{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, now: time.Now}
@@ -65,7 +65,7 @@ func probity(t *testing.T, want int, args ...string) string {
 
 // negatives are the fail and warn findings of the newest assessment in the form
 // of the truth.
-func negatives(t *testing.T, db string) []string {
+func negatives(t testing.TB, db string) []string {
 	t.Helper()
 	st, err := store.Open(t.Context(), db, store.Options{ReadOnly: true})
 	if err != nil {

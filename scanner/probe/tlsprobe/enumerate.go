@@ -163,7 +163,7 @@ func (e *enumeration) next() offer {
 	if e.aim.schemes {
 		o.schemes = e.r.schemes.left
 	}
-	if !e.aim.groups && !e.aim.schemes {
+	if !e.aim.groups && (!e.aim.schemes || len(o.schemes) == len(allSchemes())) {
 		// Only now does a refusal say something of the suites.
 		o.classes = whole(classesOf(o.suites), e.left, o.suites)
 	}
@@ -289,6 +289,9 @@ func (e *enumeration) widen(o *offer) bool {
 		e.withoutGroups, a.groups = o, false
 	case a.schemes && a.suites:
 		e.withoutSchemes, a.schemes = o, false
+		if o != nil && len(o.schemes) == len(allSchemes()) { // none was left out
+			return e.widen(o)
+		}
 	case a.suites:
 		if o != nil {
 			e.passed += len(o.suites)

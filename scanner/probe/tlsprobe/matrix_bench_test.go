@@ -1,6 +1,7 @@
 package tlsprobe
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -72,15 +73,18 @@ func BenchmarkGentle(b *testing.B) {
 
 func matrix(b *testing.B, others ...scannerOf) {
 	keys := tlsmatrix.NewKeys(b)
+	all := map[string]comparison{}
 	for _, s := range tlsmatrix.Servers() {
 		b.Run(strings.ReplaceAll(s.Name, "/", "_"), func(b *testing.B) {
 			c := compare(b, s, keys, others)
+			all[s.Name] = c
 			for b.Loop() {
 				ours(b, scanner.Exhaustive, c.address)
 			}
 			b.ReportMetric(float64(c.enumeration), "conns")
 			b.ReportMetric(float64(c.exhaustive.connections), "all-conns")
 			b.ReportMetric(float64(bound(c.exhaustive)), "bound")
+			b.ReportMetric(float64(c.needed), "needed")
 			b.ReportMetric(float64(c.gentle.connections), "gentle-conns")
 			for i, other := range others {
 				p := c.others[i]
@@ -94,4 +98,20 @@ func matrix(b *testing.B, others ...scannerOf) {
 			}
 		})
 	}
+	within, needed := 0, 0
+	var beyond []string
+	for name, c := range all {
+		switch {
+		case c.enumeration <= bound(c.exhaustive):
+			within++
+		case c.enumeration <= c.needed:
+			needed++
+		default:
+			beyond = append(beyond, fmt.Sprintf("%s by %d", name, c.enumeration-c.needed))
+		}
+	}
+	slices.Sort(beyond)
+	b.Logf("of %d servers %d are enumerated within a connection for each suite, one for the refusal of each version, and six; "+
+		"%d more within what their groups or signature schemes need, which are more than their suites; beyond are %s",
+		len(all), within, needed, strings.Join(beyond, ", "))
 }
