@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -169,6 +170,7 @@ func (f *factFlags) register(cmd *cobra.Command) {
 // state records facts that make derives from the assets as they are, as a run of
 // its own, and resolves the assets anew. It returns the number of facts.
 func (a *app) state(ctx context.Context, f factFlags, make func([]evidence.Asset, []evidence.AssetFact) ([]evidence.AssetFact, error)) (n int, err error) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(resolveMemory))
 	if err := fileExists(f.db); err != nil {
 		return 0, err
 	}

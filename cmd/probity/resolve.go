@@ -53,9 +53,6 @@ func (a *app) resolve(ctx context.Context, st *store.Store, from source, anew bo
 			return err
 		}
 	}
-	// What is kept of all the evidence stays to the end: let the rest be little
-	// beside it.
-	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	return a.resolveFrom(ctx, st, from, nil, store.Resolution{Maker: maker, Whole: true}, facts)
 }
 
@@ -76,7 +73,7 @@ func (a *app) resolveFrom(ctx context.Context, st *store.Store, from source, las
 	}
 	r := identify.New(base)
 	fresh := false
-	for o, err := range from(ctx, to.Observation) {
+	for o, err := range ahead(from(ctx, to.Observation)) {
 		if err != nil {
 			return err
 		}
@@ -93,12 +90,60 @@ func (a *app) resolveFrom(ctx context.Context, st *store.Store, from source, las
 	if err != nil {
 		return err
 	}
-	to.Gone, to.Assets, to.Places, to.Held, to.Former = u.Gone, u.Assets, u.Places, u.Held, u.Former
+	to.Gone, to.Assets, to.Places, to.Held, to.Former = u.Gone, ahead(u.Assets), ahead(u.Places), u.Held, u.Former
 	if err := st.SaveResolution(ctx, to); err != nil {
 		return err
 	}
 	return r.Err()
 }
+
+// ahead yields what a sequence does, which runs beside the consumer and a little
+// ahead of it.
+func ahead[K, V any](seq iter.Seq2[K, V]) iter.Seq2[K, V] {
+	type pair struct {
+		k K
+		v V
+	}
+	const together = 64
+	return func(yield func(K, V) bool) {
+		batches, stop := make(chan []pair, 4), make(chan struct{})
+		go func() {
+			defer close(batches)
+			batch := make([]pair, 0, together)
+			for k, v := range seq {
+				if batch = append(batch, pair{k, v}); len(batch) < together {
+					continue
+				}
+				select {
+				case batches <- batch:
+					batch = make([]pair, 0, together)
+				case <-stop:
+					return
+				}
+			}
+			select {
+			case batches <- batch:
+			case <-stop:
+			}
+		}()
+		defer func() {
+			close(stop)
+			for range batches { // until the other has ended
+			}
+		}()
+		for batch := range batches {
+			for _, p := range batch {
+				if !yield(p.k, p.v) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// resolveMemory is what resolving alone may take before it collects garbage more
+// often: 100,000 devices fit, and more are slower at worst.
+const resolveMemory = 768 << 20
 
 // resolutionMaker names what makes resolutions: another program, or other
 // fingerprints, may come to other results.
@@ -138,6 +183,7 @@ func (a *app) assetResolveCommand() *cobra.Command {
 		Example: "  probity asset resolve --db hospital.db",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(resolveMemory))
 			if err := fileExists(f.db); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 
 	"probity/evidence"
 )
@@ -16,15 +17,22 @@ import (
 // sees one state of the database, whatever is written meanwhile. Equal
 // certificates share one slice; do not change it. After an error it stops.
 func (s *Store) Observations(ctx context.Context) iter.Seq2[evidence.Observation, error] {
-	return s.ObservationsAfter(ctx, 0)
+	return s.observations(ctx, 0, math.MaxInt)
 }
 
 // ObservationsAfter yields the observations that were recorded after the one with
-// the given id, as Observations does.
+// the given id, as Observations does, for who keeps none of them: of the
+// certificates and keys few are shared.
 func (s *Store) ObservationsAfter(ctx context.Context, id int64) iter.Seq2[evidence.Observation, error] {
+	const shared = 8 << 20
+	return s.observations(ctx, id, shared)
+}
+
+// observations shares equal bytes up to a number of them.
+func (s *Store) observations(ctx context.Context, id int64, shared int) iter.Seq2[evidence.Observation, error] {
 	return func(yield func(evidence.Observation, error) bool) {
 		stopped := false
-		err := s.scanObservations(ctx, id, func(o evidence.Observation) bool {
+		err := s.scanObservations(ctx, id, shared, func(o evidence.Observation) bool {
 			stopped = !yield(o, nil)
 			return !stopped
 		})
@@ -34,7 +42,7 @@ func (s *Store) ObservationsAfter(ctx context.Context, id int64) iter.Seq2[evide
 	}
 }
 
-func (s *Store) scanObservations(ctx context.Context, after int64, yield func(evidence.Observation) bool) (err error) {
+func (s *Store) scanObservations(ctx context.Context, after int64, shared int, yield func(evidence.Observation) bool) (err error) {
 	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
@@ -56,7 +64,7 @@ func (s *Store) scanObservations(ctx context.Context, after int64, yield func(ev
 	}
 	defer keys.rows.Close() //nolint:errcheck // Err is checked
 
-	blobs := make(map[int64][]byte)
+	blobs, held := make(map[int64][]byte), 0
 	data := func(id int64) ([]byte, error) {
 		if b, ok := blobs[id]; ok {
 			return b, nil
@@ -64,6 +72,10 @@ func (s *Store) scanObservations(ctx context.Context, after int64, yield func(ev
 		var b []byte
 		if err := get.QueryRowContext(ctx, id).Scan(&b); err != nil {
 			return nil, fmt.Errorf("blob %d: %w", id, err)
+		}
+		if held += len(b); held > shared {
+			clear(blobs)
+			held = len(b)
 		}
 		blobs[id] = b
 		return b, nil

@@ -134,10 +134,10 @@ func (r *Resolver) history(a *asset) *history {
 				if k.sort == sortBoot || k.sort == sortSubject || k.sort == sortModel {
 					continue
 				}
-				h.add(historyKey{sort: k.sort, track: k.track}, historyValue{text: r.values[k.value].text, endpoint: at}, x)
+				h.add(historyKey{sort: k.sort, track: k.track}, historyValue{text: r.val(k.value).text, endpoint: at}, x)
 			}
 			for _, i := range c.claims {
-				claim := r.claims[i]
+				claim := *r.claims.at(i)
 				port := portText(c.port)
 				h.add(historyKey{numSorts, port, claim.Attribute, claim.Layer}, historyValue{text: claim.Value, claim: claim, endpoint: at}, x)
 			}

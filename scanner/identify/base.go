@@ -100,7 +100,7 @@ func (r *Resolver) place(addr netip.Addr) *place {
 
 // all makes sure that every place that has a value is known.
 func (r *Resolver) all(index uint32) {
-	v := &r.values[index]
+	v := r.val(index)
 	if v.complete || r.base == nil {
 		return
 	}
@@ -110,14 +110,14 @@ func (r *Resolver) all(index uint32) {
 	for _, addr := range addrs {
 		p := r.place(addr)
 		if _, ok := slices.BinarySearch(p.values, index); !ok {
-			r.fail(fmt.Errorf("the record of %s lacks the %s that it is listed for", addr, r.values[index].sort))
+			r.fail(fmt.Errorf("the record of %s lacks the %s that it is listed for", addr, r.val(index).sort))
 		}
 	}
 }
 
 // known makes sure that what the base decided about a value is known.
 func (r *Resolver) known(index uint32) {
-	v := &r.values[index]
+	v := r.val(index)
 	if v.based || r.base == nil {
 		return
 	}

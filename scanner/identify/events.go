@@ -109,7 +109,7 @@ func (r *Resolver) describe(e *evidence.Event, k historyKey, before, after histo
 	switch k.sort {
 	case sortCertificate:
 		e.Subject, e.Kind = "certificate of "+after.endpoint.String(), evidence.EventReplaced
-		x, y := r.byDigest[before.text], r.byDigest[after.text]
+		x, y := r.leafOf(before.text), r.leafOf(after.text)
 		switch {
 		case x.key != "" && x.key == y.key:
 			e.Kind, e.Detail = evidence.EventRenewed, "the same key"

@@ -56,15 +56,15 @@ func (g *grouping) form(first *stay) []*stay {
 			if !joins(x.key.sort) {
 				continue
 			}
-			v := r.relations(x.value)
-			if len(v.edges) == 0 && len(v.apart) == 0 {
+			why := r.reasons(x.value)
+			if why == nil {
 				continue
 			}
 			if !counted[x.value] {
 				counted[x.value] = true
 				values = append(values, x.value)
 			}
-			for _, e := range v.edges {
+			for _, e := range why.edges {
 				if e.a == s {
 					reach(e.b)
 				} else if e.b == s {
@@ -77,19 +77,21 @@ func (g *grouping) form(first *stay) []*stay {
 	return queue
 }
 
-// relations returns a value with the reasons that it is for and against taking
-// stays for one device.
-func (r *Resolver) relations(index uint32) *value {
-	v := &r.values[index]
-	if !v.related {
-		if !v.shared {
-			r.all(index)
-			v = &r.values[index]
-		}
-		v.related = true
-		v.edges, v.apart = r.edges(v, index)
+// reasons returns what a value says of the stays that hold it; nil for nothing.
+func (r *Resolver) reasons(index uint32) *reasons {
+	v := r.val(index)
+	if v.related {
+		return v.why
 	}
-	return v
+	v.related = true
+	if v.shared {
+		return nil
+	}
+	r.all(index)
+	if edges, apart := r.edges(v, index); len(edges) > 0 || len(apart) > 0 {
+		v.why = &reasons{edges, apart}
+	}
+	return v.why
 }
 
 // cluster makes the assets of a group of stays.
@@ -104,12 +106,12 @@ func (g *grouping) cluster(queue []*stay, values []uint32) {
 	var edges, ordered []edge
 	var apart []apartness
 	for _, v := range values {
-		for _, e := range r.values[v].edges {
+		for _, e := range r.val(v).why.edges {
 			if member[e.a] && member[e.b] {
 				edges = append(edges, e)
 			}
 		}
-		for _, n := range r.values[v].apart {
+		for _, n := range r.val(v).why.apart {
 			if member[n.a] || member[n.b] {
 				apart = append(apart, n)
 			}
@@ -191,7 +193,11 @@ func (g *grouping) neighbours() []*stay {
 				if !joins(x.key.sort) {
 					continue
 				}
-				for _, n := range r.relations(x.value).apart {
+				why := r.reasons(x.value)
+				if why == nil {
+					continue
+				}
+				for _, n := range why.apart {
 					if n.a == s {
 						add(n.b)
 					} else if n.b == s {

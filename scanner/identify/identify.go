@@ -51,6 +51,14 @@ func Resolve(obs []evidence.Observation, facts ...evidence.AssetFact) []evidence
 // one that is met while the update is read ends its sequences, and [Resolver.Err]
 // has it.
 func (r *Resolver) Resolve(facts []evidence.AssetFact) (Update, error) {
+	r.leafs, r.read = nil, nil // nothing is added any more
+	if r.base == nil {
+		r.valueOf, r.claimOf = nil, nil
+		for _, p := range r.places { // let go of the room to grow
+			p.bySum = nil
+			p.sights, p.contents = slices.Clone(p.sights), slices.Clone(p.contents)
+		}
+	}
 	dirty := r.decide()
 	r.cutAll()
 	r.search(facts)
@@ -88,7 +96,7 @@ func (r *Resolver) decide() []*place {
 		done := map[uint32]bool{}
 		for _, p := range slices.Clone(dirty) {
 			for _, v := range p.identifiers() {
-				if s := r.values[v].sort; (s == sortMAC) == cards && s.canBeShared() && !done[v] {
+				if s := r.val(v).sort; (s == sortMAC) == cards && s.canBeShared() && !done[v] {
 					done[v] = true
 					dirty = append(dirty, r.decideValue(v)...)
 				}
@@ -102,13 +110,13 @@ func (r *Resolver) decide() []*place {
 // that have to be cut anew for it.
 func (r *Resolver) decideValue(index uint32) (more []*place) {
 	r.known(index)
-	if r.values[index].stands() {
+	if r.val(index).stands() {
 		return nil
 	}
 	r.all(index)
-	v := &r.values[index]
+	v := r.val(index)
 	before, why := v.shared, v.proof
-	if r.decideShared(v, index); v.shared == before && v.proof == why {
+	if r.decideShared(v, index); v.shared == before && v.proof.equal(why) {
 		return nil
 	}
 	for _, p := range v.places {
@@ -137,7 +145,7 @@ func (r *Resolver) cut(p *place) {
 			if !joins(n.key.sort) || slices.ContainsFunc(s.seen[:i], func(o seen) bool { return o.value == n.value }) {
 				continue
 			}
-			v := &r.values[n.value]
+			v := r.val(n.value)
 			v.stays = append(v.stays, s)
 		}
 	}
@@ -159,10 +167,10 @@ func (r *Resolver) touched(dirty []*place) []*stay {
 			r.replaced[asset] = true
 		}
 		for _, v := range p.identifiers() {
-			if x := &r.values[v]; r.base != nil && joins(x.sort) && !x.shared && !done[v] {
+			if x := r.val(v); r.base != nil && joins(x.sort) && !x.shared && !done[v] {
 				done[v] = true
 				r.all(v)
-				out = append(out, r.values[v].stays...)
+				out = append(out, r.val(v).stays...)
 			}
 		}
 	}
@@ -216,7 +224,7 @@ func (r *Resolver) update(said map[*asset][]evidence.AssetFact) Update {
 				continue
 			}
 			for _, v := range p.identifiers() {
-				if _, old := slices.BinarySearch(p.values, v); !old && !yield(r.values[v].key(), p.addr) {
+				if _, old := slices.BinarySearch(p.values, v); !old && !yield(r.val(v).key(), p.addr) {
 					return
 				}
 			}

@@ -58,7 +58,7 @@ func (r *Resolver) relate(a, b *stay, index uint32) (edge, apartness, bool) {
 	if a.place == b.place {
 		c.score += samePlace
 	}
-	why := r.values[index].sort.String()
+	why := r.val(index).sort.String()
 	if len(c.same) > 0 {
 		why = join(c.same)
 	}
@@ -80,7 +80,7 @@ func (r *Resolver) relate(a, b *stay, index uint32) (edge, apartness, bool) {
 // relateAtOnce decides on two stays that were seen at once: only the hardware
 // joins them.
 func (r *Resolver) relateAtOnce(a, b *stay, index uint32) (edge, apartness, bool) {
-	v := &r.values[index]
+	v := r.val(index)
 	proof := r.shownBy(a, b, index)
 	if c, ok := r.contradict(a, b); ok {
 		return edge{}, apartness{a, b, "the same " + v.sort.String() + " at once, but another " + c.String(), proof}, false

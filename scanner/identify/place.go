@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash/maphash"
 	"math"
 	"net/netip"
 	"slices"
@@ -70,15 +71,20 @@ type value struct {
 	text   string
 	places []*place // rising by address; all of them once complete
 	stays  []*stay
-	edges  []edge
-	apart  []apartness
+	why    *reasons
 	// shared is true if it was seen in several places at once that nothing shows to
 	// be one device: a clone, a default, a gateway. It then tells nothing.
 	shared bool
-	proof  proof // of that
+	proof  *proof // of that; nil for none
 	// What is known of it: whether what the base decided, whether all places, and
 	// whether its edges.
 	based, complete, related bool
+}
+
+// reasons for and against taking stays that hold a value for one device.
+type reasons struct {
+	edges []edge
+	apart []apartness
 }
 
 // proof are the two observations that show that a value is shared, and where.
@@ -163,14 +169,15 @@ type stay struct {
 type Resolver struct {
 	base    Base
 	places  map[netip.Addr]*place
-	values  []value
+	values  blocks[value]
 	valueOf map[valueKey]uint32
-	claims  []evidence.Claim
-	claimOf map[evidence.Claim]uint32
+	claims  blocks[evidence.Claim]
+	claimOf map[uint64]uint32 // by a hash of the claim
+	seed    maphash.Seed
 	tracks  map[string]string // texts that many contents have in common
-	leafs   map[evidence.Digest]leaf
+	leafs   map[evidence.Digest]*leaf
 	// byDigest has what the history tells of a certificate.
-	byDigest map[string]leaf
+	byDigest map[string]*leaf
 	read     memo // of certificates
 	cutting  bool // places are cut as they become known
 	byID     map[string]*stay
@@ -184,8 +191,8 @@ type Resolver struct {
 // New returns a resolver that knows what the base has; nil for nothing.
 func New(base Base) *Resolver {
 	return &Resolver{
-		base: base, places: map[netip.Addr]*place{}, valueOf: map[valueKey]uint32{}, claimOf: map[evidence.Claim]uint32{},
-		tracks: map[string]string{}, leafs: map[evidence.Digest]leaf{}, byDigest: map[string]leaf{}, read: memo{},
+		base: base, places: map[netip.Addr]*place{}, valueOf: map[valueKey]uint32{}, claimOf: map[uint64]uint32{}, seed: maphash.MakeSeed(),
+		tracks: map[string]string{}, leafs: map[evidence.Digest]*leaf{}, byDigest: map[string]*leaf{}, read: memo{},
 		byID: map[string]*stay{}, former: map[string]netip.Addr{}, replaced: map[string]bool{},
 	}
 }
@@ -228,10 +235,11 @@ func (r *Resolver) leafMarks(o *evidence.Observation) []mark {
 		d := evidence.DigestOf(p.DER)
 		l, ok := r.leafs[d]
 		if !ok {
-			l = readLeaf(p.DER)
+			read := readLeaf(p.DER)
+			l = &read
 			r.leafs[d], r.byDigest[l.digest] = l, l
 		}
-		return leafMarks(l, portText(o.Endpoint.Port), o.Facts.TLS.ServerName)
+		return leafMarks(*l, portText(o.Endpoint.Port), o.Facts.TLS.ServerName)
 	}
 	return nil
 }
@@ -312,13 +320,14 @@ func (p *place) addContent(c content) uint32 {
 	return i
 }
 
-// claim interns a claim.
+// claim interns a claim. Should two claims have one hash, the later one is kept
+// each time that it is met, which costs room and nothing else.
 func (r *Resolver) claim(c evidence.Claim) uint32 {
-	i, ok := r.claimOf[c]
-	if !ok {
-		i = uint32(len(r.claims))
-		r.claims = append(r.claims, c)
-		r.claimOf[c] = i
+	h := maphash.Comparable(r.seed, c)
+	i, ok := r.claimOf[h]
+	if !ok || *r.claims.at(i) != c {
+		i = r.claims.add(c)
+		r.claimOf[h] = i
 	}
 	return i
 }
@@ -337,10 +346,34 @@ func (r *Resolver) value(s sort, text string) uint32 {
 	k := valueKey{s, text}
 	i, ok := r.valueOf[k]
 	if !ok {
-		i = uint32(len(r.values))
-		r.values = append(r.values, value{sort: s, text: text})
+		i = r.values.add(value{sort: s, text: text})
 		r.valueOf[k] = i
 	}
+	return i
+}
+
+// val is an interned value.
+func (r *Resolver) val(i uint32) *value { return r.values.at(i) }
+
+// blockSize is how many things are kept together.
+const blockSize = 1 << 12
+
+// blocks keeps many things that stay where they are, without the room that a
+// growing slice needs.
+type blocks[T any] struct {
+	all [][]T
+	n   uint32
+}
+
+func (b *blocks[T]) at(i uint32) *T { return &b.all[i/blockSize][i%blockSize] }
+
+func (b *blocks[T]) add(v T) uint32 {
+	if b.n%blockSize == 0 {
+		b.all = append(b.all, make([]T, blockSize))
+	}
+	i := b.n
+	*b.at(i) = v
+	b.n++
 	return i
 }
 
@@ -368,7 +401,7 @@ func (r *Resolver) order(p *place) {
 func (r *Resolver) link(p *place) {
 	for i := range p.contents {
 		for _, m := range p.contents[i].marks {
-			v := &r.values[m.value]
+			v := r.val(m.value)
 			at, found := slices.BinarySearchFunc(v.places, p, func(x, y *place) int { return x.addr.Compare(y.addr) })
 			if !found {
 				v.places = slices.Insert(v.places, at, p)

@@ -75,7 +75,7 @@ func (r *Resolver) encode(p *place) []byte {
 	}
 	w.count(len(values))
 	for _, v := range values {
-		r.encodeDecision(&w, &r.values[v])
+		r.encodeDecision(&w, r.val(v))
 	}
 	w.count(len(p.sights))
 	var last sight
@@ -130,12 +130,12 @@ func (r *Resolver) encodeContent(w *recordWriter, c *content, values []uint32) [
 	w.flag(c.client)
 	w.count(len(c.marks))
 	for _, m := range c.marks {
-		v := &r.values[m.value]
+		v := r.val(m.value)
 		w.b = append(w.b, byte(m.sort))
 		w.text(m.track)
 		w.text(v.text)
 		if m.sort == sortCertificate {
-			l := r.byDigest[v.text]
+			l := r.leafOf(v.text)
 			w.text(l.key)
 			w.text(l.subject)
 			w.text(l.algorithm)
@@ -147,7 +147,7 @@ func (r *Resolver) encodeContent(w *recordWriter, c *content, values []uint32) [
 	}
 	w.count(len(c.claims))
 	for _, i := range c.claims {
-		k := &r.claims[i]
+		k := r.claims.at(i)
 		w.text(string(k.Attribute))
 		w.text(k.Value)
 		w.count(k.Confidence)
@@ -155,6 +155,14 @@ func (r *Resolver) encodeContent(w *recordWriter, c *content, values []uint32) [
 		w.text(k.Source)
 	}
 	return values
+}
+
+// leafOf is what is known of a certificate by its digest.
+func (r *Resolver) leafOf(digest string) leaf {
+	if l := r.byDigest[digest]; l != nil {
+		return *l
+	}
+	return leaf{}
 }
 
 func (r *Resolver) encodeDecision(w *recordWriter, v *value) {
@@ -262,7 +270,7 @@ func (r *Resolver) decode(p *place, record []byte) error {
 		return errRecord
 	}
 	for _, v := range values {
-		r.decodeDecision(d, &r.values[v])
+		r.decodeDecision(d, r.val(v))
 	}
 	p.values = values
 	slices.Sort(p.values)
@@ -306,8 +314,7 @@ func (r *Resolver) decodeContent(d *recordReader, p *place, values []uint32) []u
 		text := d.text()
 		m.value = r.value(m.sort, text)
 		if m.sort == sortCertificate {
-			l := leaf{digest: text, key: d.text(), subject: d.text(), algorithm: d.text(), notAfter: d.number()}
-			r.byDigest[text] = l
+			r.byDigest[text] = &leaf{digest: text, key: d.text(), subject: d.text(), algorithm: d.text(), notAfter: d.number()}
 		}
 		if !slices.Contains(values, m.value) {
 			values = append(values, m.value)
@@ -325,8 +332,9 @@ func (r *Resolver) decodeContent(d *recordReader, p *place, values []uint32) []u
 // decodeDecision reads what the base decided about a value, unless that is known.
 func (r *Resolver) decodeDecision(d *recordReader, v *value) {
 	shared := d.flag()
-	var why proof
+	var why *proof
 	if shared {
+		why = &proof{}
 		why.at = d.number()
 		for i := range why.ids {
 			why.ids[i], why.addrs[i] = d.number(), d.addr()

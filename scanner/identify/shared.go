@@ -25,7 +25,7 @@ type where struct {
 // decideShared says whether a value was seen at once in places that nothing
 // shows to be one device.
 func (r *Resolver) decideShared(v *value, index uint32) {
-	v.shared, v.proof = false, proof{}
+	v.shared, v.proof = false, nil
 	if len(v.places) < 2 || !v.sort.canBeShared() {
 		return
 	}
@@ -76,8 +76,12 @@ func (v *value) stands() bool {
 	return v.shared && !slices.ContainsFunc(v.places, func(p *place) bool { return p.since <= v.proof.at+sweepGap })
 }
 
-func proofOf(o, w where) proof {
-	return proof{at: w.at, ids: [2]int64{o.id, w.id}, addrs: [2]netip.Addr{o.place.addr, w.place.addr}}
+func (p *proof) equal(o *proof) bool {
+	return p == o || p != nil && o != nil && *p == *o
+}
+
+func proofOf(o, w where) *proof {
+	return &proof{at: w.at, ids: [2]int64{o.id, w.id}, addrs: [2]netip.Addr{o.place.addr, w.place.addr}}
 }
 
 // wheres lists the sights of a value by time.
@@ -104,7 +108,7 @@ func (r *Resolver) wheres(v *value, index uint32) []where {
 
 // answersForMany reports whether more addresses than one card has were seen with
 // a MAC address within a day.
-func answersForMany(all []where) (bool, proof) {
+func answersForMany(all []where) (bool, *proof) {
 	lo := 0
 	v4, v6 := map[netip.Addr]int{}, map[netip.Addr]int{}
 	of := func(a netip.Addr) map[netip.Addr]int {
@@ -125,7 +129,7 @@ func answersForMany(all []where) (bool, proof) {
 			return true, proofOf(all[lo], w)
 		}
 	}
-	return false, proof{}
+	return false, nil
 }
 
 // apart reports whether two sights at different places are not shown to be of
@@ -133,7 +137,7 @@ func answersForMany(all []where) (bool, proof) {
 // one start of one SNMP engine.
 func (r *Resolver) apart(a, b where) bool {
 	x, y := a.place.hardwareAt(a.at), b.place.hardwareAt(b.at)
-	if x.mac != 0 && x.mac == y.mac && !r.values[x.mac-1].shared {
+	if x.mac != 0 && x.mac == y.mac && !r.val(x.mac-1).shared {
 		return false
 	}
 	return x.boot == 0 || x.boot != y.boot || max(x.start-y.start, y.start-x.start) > bootTolerance.Milliseconds()

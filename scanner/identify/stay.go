@@ -46,6 +46,7 @@ func (r *Resolver) stays(p *place) []*stay {
 		out[len(out)-1].extend(w)
 	}
 	for _, s := range out {
+		s.seen = slices.Clone(s.seen) // without room to grow
 		s.first, s.last = p.sights[s.lo].at, p.sights[s.hi-1].at
 	}
 	return out
@@ -267,7 +268,7 @@ func (r *Resolver) compare(p, q *place, before, after []seen) comparison {
 					differ[k] = true
 					c.shown = [2]int64{p.sights[a.last].id, q.sights[b.first].id}
 				}
-			case !r.values[a.value].shared:
+			case !r.val(a.value).shared:
 				if k != sortBoot || sameStart(p, q, a, b) {
 					same[k] = true
 				}
@@ -353,7 +354,7 @@ func (r *Resolver) speaksForMany(p *place) bool {
 	for _, s := range p.stays {
 		now := latest(s.seen)
 		for _, a := range now {
-			if k := a.key.sort; k != sortMAC && k != sortSSH && k != sortTLS || r.values[a.value].shared {
+			if k := a.key.sort; k != sortMAC && k != sortSSH && k != sortTLS || r.val(a.value).shared {
 				continue
 			}
 			tracks := runs[a.value]
