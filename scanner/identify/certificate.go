@@ -62,12 +62,15 @@ func (d *drawing) certificates(o evidence.Observation, role evidence.Role) {
 
 func (d *drawing) certificate(c *x509.Certificate) {
 	const layer = "x509"
-	d.say(evidence.AttrSerial, c.Subject.SerialNumber, confidenceSubject, layer)
+	d.serial(layer, c.Subject.SerialNumber, confidenceSubject)
+	for _, text := range slices.Concat(c.Subject.CommonNames, c.Subject.OrganizationalUnit, c.URIs) {
+		d.identifier(layer, text, confidenceSubject)
+	}
 	for _, name := range c.DNSNames {
 		d.say(evidence.AttrHostname, name, confidenceSubject, layer)
 	}
 	hardware, serial := hardwareModule(c)
-	d.say(evidence.AttrSerial, serial, confidenceSubject, layer)
+	d.serial(layer, serial, confidenceSubject)
 	d.show(layer, fingerprint.CertHardware, hardware, 0)
 	for _, uri := range c.URIs {
 		d.show(layer, fingerprint.CertURI, uri, 0)

@@ -183,7 +183,7 @@ func (d *drawing) sdc(f evidence.SDCFacts) {
 	}
 	d.product("sdc", f.Manufacturer, model, confidenceSelf)
 	d.say(evidence.AttrVersion, f.Firmware, confidenceSelf, "sdc")
-	d.say(evidence.AttrSerial, f.Serial, confidenceSelf, "sdc")
+	d.serial("sdc", f.Serial, confidenceSelf)
 }
 
 // fhir shows the software of a CapabilityStatement: of the server, which may be a

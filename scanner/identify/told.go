@@ -26,7 +26,7 @@ func (d *drawing) told(f evidence.IdentityFacts) {
 	d.show(layer, fingerprint.Protocol, f.Protocol, 0)
 	d.product(layer, f.Manufacturer, f.Model, confidence)
 	d.say(evidence.AttrVersion, f.Version, confidence, layer)
-	d.say(evidence.AttrSerial, f.Serial, confidence, layer)
+	d.serial(layer, f.Serial, confidence)
 	d.describe(f)
 }
 
