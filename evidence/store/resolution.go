@@ -138,8 +138,13 @@ func (w *resolutionWriter) savePlaces(ctx context.Context, r Resolution) error {
 		addr string
 	}
 	var all []pair // in the order of the table, so that each page is written once
+	var last netip.Addr
+	var text string // those of one address come together
 	for key, addr := range r.Held {
-		all = append(all, pair{key, addr.String()})
+		if addr != last {
+			last, text = addr, addr.String()
+		}
+		all = append(all, pair{key, text})
 	}
 	slices.SortFunc(all, func(x, y pair) int { return bytes.Compare(x.key[:], y.key[:]) })
 	for i := range all {
