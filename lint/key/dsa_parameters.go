@@ -2,6 +2,7 @@ package key
 
 import (
 	"math/big"
+	"sync"
 
 	"probity/lint"
 )
@@ -12,6 +13,7 @@ const maxDSABits = 4096
 // dsaParameters asks that the numbers of a DSA key are of a group as FIPS 186-4
 // makes them, and the key in it.
 func dsaParameters() lint.Check {
+	small := sync.OnceValue(newSieve)
 	return lint.Check{
 		Name:   "key/dsa_parameters",
 		Source: "FIPS 186-4 sections 4.1 and 4.2; NIST SP 800-89 section 5.3.1",
@@ -24,28 +26,28 @@ func dsaParameters() lint.Check {
 			case k.DSA == nil || k.Bits > maxDSABits:
 				return lint.Inconclusivef("The DSA key of %d bits is outside the bounds of computation.", k.Bits)
 			}
-			return lint.Remember(&k.Memo, "key/dsa_parameters", func() lint.Verdict { return judgeDSA(k.DSA) })
+			return lint.Remember(&k.Memo, "key/dsa_parameters", func() lint.Verdict { return judgeDSA(k.DSA, small()) })
 		}),
 	}
 }
 
-func judgeDSA(d *lint.DSANumbers) lint.Verdict {
+func judgeDSA(d *lint.DSANumbers, small sieve) lint.Verdict {
 	one := big.NewInt(1)
 	below := new(big.Int).Sub(d.P, one) // p - 1
 	between := func(n *big.Int) bool { return n.Cmp(one) > 0 && n.Cmp(below) < 0 }
 	switch {
 	case d.Q.Cmp(one) <= 0 || d.P.Cmp(d.Q) <= 0:
 		return lint.Failf("The DSA parameters are no group: q is not between 1 and p.")
-	case !d.Q.ProbablyPrime(5):
+	case !d.Q.ProbablyPrime(0):
 		return lint.Failf("The q of the DSA key is no prime.")
+	case small.factor(d.P) != 0: // a whole test of p costs as much as fifty certificates
+		return lint.Failf("The p of the DSA key is no prime: it is divisible by %d.", small.factor(d.P))
 	case new(big.Int).Mod(below, d.Q).Sign() != 0:
 		return lint.Failf("The q of the DSA key does not divide p - 1.")
 	case !between(d.G) || new(big.Int).Exp(d.G, d.Q, d.P).Cmp(one) != 0:
 		return lint.Failf("The g of the DSA key does not have the order q.")
 	case !between(d.Y) || new(big.Int).Exp(d.Y, d.Q, d.P).Cmp(one) != 0:
 		return lint.Failf("The public number of the DSA key is not in the group of order q.")
-	case d.P.BitLen() <= 3072 && !d.P.ProbablyPrime(0):
-		return lint.Failf("The p of the DSA key is no prime.")
 	}
 	p, q := d.P.BitLen(), d.Q.BitLen()
 	switch [2]int{p, q} {
