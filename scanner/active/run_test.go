@@ -414,7 +414,7 @@ func TestRun_interrupted(t *testing.T) {
 		}
 		k := knocker{name: "tls", dials: 2}
 		rates := scanner.DefaultRates()
-		rates.Parallel = 2
+		rates.Parallel = 5 // all begin, in whatever order
 		p := plan(t, "443,8443", rates, []scanner.Prober{k}, "", "10.0.0.1-5")
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(700*time.Millisecond, cancel)
