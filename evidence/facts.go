@@ -89,9 +89,13 @@ type TLSFacts struct {
 	// that they hold the keys of their certificates (passive, up to TLS 1.2).
 	Possession       Possession `json:"possession,omitzero"`
 	ClientPossession Possession `json:"client_possession,omitzero"`
-	SCTs             int        `json:"scts,omitzero"`            // signed certificate timestamps sent in TLS (RFC 6962 section 3.3)
-	SessionTicket    *bool      `json:"session_ticket,omitempty"` // the server gives tickets; nil: not asked or not seen
-	TicketLifetime   uint32     `json:"ticket_lifetime,omitzero"` // of a ticket that was read, in seconds
+	// Signature and ClientSignature are those of ServerKeyExchange and
+	// CertificateVerify where they are of DSA or ECDSA.
+	Signature       *Signature `json:"signature,omitempty"`
+	ClientSignature *Signature `json:"client_signature,omitempty"`
+	SCTs            int        `json:"scts,omitzero"`            // signed certificate timestamps sent in TLS (RFC 6962 section 3.3)
+	SessionTicket   *bool      `json:"session_ticket,omitempty"` // the server gives tickets; nil: not asked or not seen
+	TicketLifetime  uint32     `json:"ticket_lifetime,omitzero"` // of a ticket that was read, in seconds
 	// TicketKey is what a ticket that was read begins with: the name of its key
 	// (16 bytes) where the server follows RFC 5077 section 4. Servers with one name
 	// open each other's tickets.
@@ -180,6 +184,9 @@ type SSHFacts struct {
 	HostKeys []string `json:"host_keys,omitzero"` // algorithms offered
 	Ciphers  []string `json:"ciphers,omitzero"`   // server to client
 	MACs     []string `json:"macs,omitzero"`      // server to client
+	// Signature is that of the key exchange, by the host key, where it is of DSA or
+	// ECDSA (RFC 4253 section 8).
+	Signature *Signature `json:"signature,omitempty"`
 	// Client is what the client of a connection between others said (passive).
 	Client *SSHClient `json:"client,omitempty"`
 }

@@ -36,3 +36,21 @@ type OCSPStatus struct {
 	NextUpdate time.Time `json:"next_update,omitzero"`
 	RevokedAt  time.Time `json:"revoked_at,omitzero"`
 }
+
+// Signature is a DSA or ECDSA signature that a key made in an exchange. Every such
+// signature is made with a number of its own, and R tells which: a key that uses one
+// number for two signatures can be computed by anyone who has seen both (FIPS 186-5
+// section 6.3). R and S are big-endian, without leading zeros.
+type Signature struct {
+	R []byte `json:"r"`
+	S []byte `json:"s"`
+	// Digest is the hash of what was signed; empty where only the two sides can
+	// compute it (SSH).
+	Digest []byte `json:"digest,omitzero"`
+	// Verified is true where the signature was found to be one of the key
+	// presented. Where it is false and there is a digest, anyone can find out.
+	Verified bool `json:"verified,omitzero"`
+	// Before is an earlier signature of the same key with the same R, of an exchange
+	// that was not recorded because nothing else in it was new (passive).
+	Before *Signature `json:"before,omitempty"`
+}

@@ -35,6 +35,7 @@ type emitter struct {
 	err    error
 	stats  Stats // of it: Observations, Repeats, Unproven, Panics
 	proofs int   // signatures that were checked
+	signed signatures
 }
 
 // run takes emissions until there are no more.
@@ -79,6 +80,7 @@ func (r *emitter) prove(e emission) {
 // record hands o to the sink, unless the same was observed before between the
 // same addresses.
 func (r *emitter) record(o evidence.Observation) error {
+	r.signed.compare(&o)
 	d, err := contentDigest(o)
 	if err != nil {
 		return err
@@ -100,7 +102,8 @@ func (r *emitter) record(o evidence.Observation) error {
 }
 
 // contentDigest is equal for observations that say the same: not the time, not
-// the client's port and not the random values in the raw bytes.
+// the client's port and not the random values in the raw bytes, nor a signature over
+// them unless it repeats another one's number.
 func contentDigest(o evidence.Observation) (evidence.Digest, error) {
 	content := struct {
 		Endpoint evidence.Endpoint
@@ -112,7 +115,7 @@ func contentDigest(o evidence.Observation) (evidence.Digest, error) {
 		Roles    []evidence.Role
 		Keys     []evidence.HostKey
 		Facts    evidence.Facts
-	}{Endpoint: o.Endpoint, Peer: o.Peer.Addr.String(), Kind: o.Kind, Result: o.Result, Detail: o.Detail, Keys: o.Keys, Facts: o.Facts}
+	}{Endpoint: o.Endpoint, Peer: o.Peer.Addr.String(), Kind: o.Kind, Result: o.Result, Detail: o.Detail, Keys: o.Keys, Facts: withoutSignatures(o.Facts)}
 	for _, c := range o.Certs {
 		content.Certs, content.Roles = append(content.Certs, evidence.DigestOf(c.DER)), append(content.Roles, c.Role)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"crypto"
+	"crypto/dsa" //nolint:staticcheck // old devices sign with it
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/md5" //nolint:gosec // TLS 1.0 and 1.1 sign with it (RFC 4346 section 7.4.3)
@@ -29,40 +30,62 @@ const (
 	maxProofBits = 16384
 )
 
-// serverPossession checks the signature of a ServerKeyExchange over the two
-// randoms and the ephemeral key (RFC 5246 section 7.4.3, RFC 8422 section 5.4).
-func serverPossession(answer, offer *tlsSide) evidence.Possession {
+// proof is a signature in a handshake, and what it is to be of.
+type proof struct {
+	certificate     []byte
+	version, scheme uint16
+	signature       []byte
+	signed          []byte
+}
+
+// serverProof is the signature of a ServerKeyExchange over the two randoms and the
+// ephemeral key (RFC 5246 section 7.4.3, RFC 8422 section 5.4).
+func serverProof(answer, offer *tlsSide) (proof, bool) {
 	if answer.server == nil || offer.client == nil || len(answer.certs) == 0 || len(answer.kex) == 0 {
-		return ""
+		return proof{}, false
 	}
 	h := answer.server
 	k, err := tlswire.ParseServerKeyExchange(answer.kex, h.CipherSuite, h.Version)
 	if err != nil || len(k.Signature) == 0 {
-		return ""
+		return proof{}, false
 	}
 	signed := slices.Concat(offer.client.Random[:], h.Random[:], k.Params)
-	return possession(answer.certs[0], h.Version, k.SignatureScheme, signed, k.Signature)
+	return proof{certificate: answer.certs[0], version: h.Version, scheme: k.SignatureScheme, signature: k.Signature, signed: signed}, true
 }
 
-// clientPossession checks the signature of a CertificateVerify over all messages
-// before it (RFC 5246 section 7.4.8; RFC 6347 section 4.2.6 for DTLS).
-func clientPossession(answer, offer *tlsSide) evidence.Possession {
+// clientProof is the signature of a CertificateVerify over all messages before it
+// (RFC 5246 section 7.4.8; RFC 6347 section 4.2.6 for DTLS).
+func clientProof(answer, offer *tlsSide) (proof, bool) {
 	if answer.server == nil || len(offer.certs) == 0 || len(offer.verify) == 0 || answer.odd || offer.odd {
-		return ""
+		return proof{}, false
 	}
 	version := answer.server.Version
 	v, err := tlswire.ParseCertificateVerify(offer.verify, version)
 	if err != nil || len(v.Signature) == 0 {
-		return ""
+		return proof{}, false
 	}
 	hello, rest := offer.transcript(tlswire.TypeClientHello, tlswire.TypeCertificateVerify)
 	_, said := answer.transcript(tlswire.TypeServerHello, tlswire.TypeServerHelloDone)
 	if hello == nil || said == nil {
-		return ""
+		return proof{}, false
 	}
 	// A Certificate and a ClientKeyExchange follow the hello.
 	signed := slices.Concat(hello, said, rest[len(hello):])
-	return possession(offer.certs[0], version, v.SignatureScheme, signed, v.Signature)
+	return proof{certificate: offer.certs[0], version: version, scheme: v.SignatureScheme, signature: v.Signature, signed: signed}, true
+}
+
+// check says whether the signature is one of the key of the certificate, and what
+// its numbers are if it is one of DSA or ECDSA.
+func (p proof) check() (evidence.Possession, *evidence.Signature) {
+	key := subjectKey(p.certificate)
+	held := possession(key, p.version, p.scheme, p.signed, p.signature)
+	_, dsa := key.(*dsa.PublicKey)
+	_, ec := key.(*ecdsa.PublicKey)
+	s := tlswire.DSASignature(p.version, p.scheme, dsa || ec, p.signature, p.signed)
+	if s != nil {
+		s.Verified = held == evidence.PossessionVerified
+	}
+	return held, s
 }
 
 // transcript returns the last message of kind first, and all from it on: up to a
@@ -100,9 +123,8 @@ func dtlsSequence(m []byte) int {
 	return int(binary.BigEndian.Uint16(m[number:]))
 }
 
-// possession says whether signature is one of the key of a certificate.
-func possession(der []byte, version, scheme uint16, signed, signature []byte) evidence.Possession {
-	key := subjectKey(der)
+// possession says whether signature is one of a key.
+func possession(key any, version, scheme uint16, signed, signature []byte) evidence.Possession {
 	a, ok := signatureAlgorithm(key, version, scheme)
 	if !ok {
 		return ""

@@ -89,7 +89,7 @@ func newReader(ctx context.Context, sink scanner.Sink, o Options) *reader {
 	limits := o.Limits.withDefaults()
 	r := &reader{
 		ctx: ctx, limits: limits, silence: int64(limits.Silence / time.Second), table: newFlowTable(limits), recent: newRecent(),
-		emitter: &emitter{ctx: ctx, sink: sink, limit: limits.Seen, seen: make(map[evidence.Digest]struct{})},
+		emitter: &emitter{ctx: ctx, sink: sink, limit: limits.Seen, seen: make(map[evidence.Digest]struct{}), signed: make(signatures)},
 	}
 	r.decoder, r.emit = newDecoder(&r.stats), r.emitter.take
 	return r

@@ -8,6 +8,7 @@ import (
 
 	"probity/evidence"
 	"probity/internal/safetext"
+	"probity/internal/wire/sigwire"
 )
 
 const (
@@ -43,6 +44,7 @@ type sshSide struct {
 	line   []byte
 	lists  [][]string // of SSH_MSG_KEXINIT
 	keys   []evidence.HostKey
+	proof  *evidence.Signature // of the host key; only the two sides can check it
 	raw    []byte // of the messages that were read
 }
 
@@ -150,6 +152,9 @@ func (t *sshSide) hostKey(b []byte) bool {
 		return false
 	}
 	t.keys = []evidence.HostKey{{Algorithm: safetext.CleanN(string(name), maxSSHName), Blob: bytes.Clone(blob)}}
+	if _, signature, ok := sigwire.SSHReply(b); ok {
+		t.proof = sigwire.ParseSSH(signature)
+	}
 	return true
 }
 
@@ -181,7 +186,7 @@ func (s *sshSession) conclude(f *flow) []evidence.Observation {
 	if !bytes.HasPrefix(t.line, []byte("SSH-")) {
 		return nil
 	}
-	facts := &evidence.SSHFacts{Version: t.version(), Client: s.sides[1-s.server(f)].client()}
+	facts := &evidence.SSHFacts{Version: t.version(), Signature: t.proof, Client: s.sides[1-s.server(f)].client()}
 	if t.lists != nil { // in the order of RFC 4253 section 7.1
 		facts.KEX, facts.HostKeys, facts.Ciphers, facts.MACs = t.lists[0], t.lists[1], t.lists[3], t.lists[5]
 	}

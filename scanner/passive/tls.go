@@ -231,7 +231,12 @@ func (s *tlsSession) conclude(f *flow) []evidence.Observation {
 	answer.describeAnswer(facts)
 	answer.describeAuth(facts)
 	f.prove = func() {
-		facts.Possession, facts.ClientPossession = serverPossession(answer, offer), clientPossession(answer, offer)
+		if p, ok := serverProof(answer, offer); ok {
+			facts.Possession, facts.Signature = p.check()
+		}
+		if p, ok := clientProof(answer, offer); ok {
+			facts.ClientPossession, facts.ClientSignature = p.check()
+		}
 	}
 	facts.Handshake = stage(answer, offer)
 

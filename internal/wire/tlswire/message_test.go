@@ -445,7 +445,10 @@ func FuzzParseMessages(f *testing.F) {
 			t.Fatalf("%d bytes of certificates from %d", total, len(b))
 		}
 		_, _ = ParseCertificateRequest(b, version)
-		_, _ = ParseServerKeyExchange(b, suite, version)
+		if k, err := ParseServerKeyExchange(b, suite, version); err == nil {
+			_ = k.DSASignature(version, suite, [32]byte{}, [32]byte{})
+		}
+		_ = DSASignature(version, suite, true, b, b)
 		_, _ = ParseCertificateStatus(b)
 		_, _ = ParseCertificateVerify(b, version)
 		_, _ = ParseNewSessionTicket(b)

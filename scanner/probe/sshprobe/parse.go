@@ -9,6 +9,7 @@ import (
 
 	"probity/evidence"
 	"probity/internal/safetext"
+	"probity/internal/wire/sigwire"
 )
 
 // Bounds of what is read of a server. RFC 4253 section 4.2 allows 255 bytes of
@@ -21,7 +22,12 @@ const (
 	maxName   = 64  // RFC 4251 section 6
 )
 
-const msgKexInit = 20 // RFC 4253 section 12
+// Messages of RFC 4253 section 12, RFC 5656 section 7.1 and RFC 4419 section 5.
+const (
+	msgKexInit    = 20
+	msgReply      = 31 // of a group exchange it is the group, which has no key in it
+	msgGroupReply = 33
+)
 
 // parseServer reads the identification and the first packet, SSH_MSG_KEXINIT, of
 // a server. If the packet is damaged, the facts hold the identification and the
@@ -84,6 +90,28 @@ func kexInit(b []byte) ([10][]string, error) {
 		payload = payload[4+n:]
 	}
 	return lists, nil
+}
+
+// signature is that of the server over the key exchange, where it is one of DSA or
+// ECDSA, out of the first reply of the key exchange with the host key. It comes in
+// clear, after SSH_MSG_KEXINIT.
+func signature(b, hostKey []byte) *evidence.Signature {
+	_, rest, err := identification(b)
+	for err == nil && len(rest) >= 5 {
+		length, padding := int(binary.BigEndian.Uint32(rest)), int(rest[4])
+		if length > maxPacket || length < padding+2 || len(rest) < 4+length {
+			return nil
+		}
+		payload := rest[5 : 4+length-padding]
+		rest = rest[4+length:]
+		if payload[0] != msgReply && payload[0] != msgGroupReply {
+			continue
+		}
+		if key, value, ok := sigwire.SSHReply(payload[1:]); ok && bytes.Equal(key, hostKey) {
+			return sigwire.ParseSSH(value)
+		}
+	}
+	return nil
 }
 
 func names(b []byte) []string {

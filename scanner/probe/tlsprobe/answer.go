@@ -35,7 +35,10 @@ type answer struct {
 	alert    *uint8
 	warning  *uint8 // the last
 	warnings int
+	random   [32]byte // of the client; zero: look at what was sent
 	scheme   uint16   // of CertificateVerify (TLS 1.3)
+	proof    []byte   // the signature in it
+	before   int      // bytes of sealed up to the end of the Certificate, which are signed
 	alpn     string   // of EncryptedExtensions (TLS 1.3)
 	named    bool     // the server used the name, by EncryptedExtensions (TLS 1.3)
 	groups   []uint16 // of EncryptedExtensions (TLS 1.3)

@@ -62,6 +62,7 @@ func (d *datagrams) ask(ctx context.Context, s scanner.Session, o offer) (eviden
 	if _, err := o.record(random); err != nil { // cuts the offer to its limit
 		return obs, x.answer, err
 	}
+	x.answer.random = random
 	x.hello = o.clientHello(random)
 	x.hello.Version = dtlsVersion(o.version)
 	obs.Facts.TLS = o.facts()

@@ -92,9 +92,11 @@ func (a *answer) flight() error {
 			}
 			a.read13 = true
 		case tlswire.TypeCertificateVerify:
-			if !body.ReadUint16(&a.scheme) {
+			var proof cryptobyte.String
+			if !body.ReadUint16(&a.scheme) || !body.ReadUint16LengthPrefixed(&proof) {
 				return errors.New("CertificateVerify is malformed")
 			}
+			a.proof, a.before = slices.Clone([]byte(proof)), a.parsed-4-len(message)
 		case typeFinished:
 			a.finished = true
 		}

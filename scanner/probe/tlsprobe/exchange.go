@@ -120,6 +120,7 @@ func conclude(obs *evidence.Observation, sent []byte, a *answer, failure error) 
 	a.fill(f)
 	f.Warning = a.warning
 	f.NameUsed = a.named || a.hello != nil && a.hello.ServerName
+	f.Signature = a.signature(sent)
 	obs.Certs = a.presented()
 	obs.Raw = probe.Raw(mediaSent, sent, mediaReceived, a.received)
 	if len(a.staple) > 0 {

@@ -1,0 +1,66 @@
+package passive
+
+import (
+	"bytes"
+
+	"probity/evidence"
+)
+
+// maxSignatures bounds the signatures that are remembered; what one takes is some
+// 300 bytes.
+const maxSignatures = 1 << 16
+
+// signatures are those that were verified, by certificate and R. A handshake that
+// tells nothing new is not recorded, but its signature may be the first of two that
+// give a key away.
+type signatures map[evidence.Digest]evidence.Signature
+
+// compare looks for an earlier signature that was made with the number of one in o,
+// and notes it there.
+func (s signatures) compare(o *evidence.Observation) {
+	f := o.Facts.TLS
+	if f == nil {
+		return
+	}
+	for _, c := range o.Certs {
+		if c.Position != 0 {
+			continue
+		}
+		mine := f.Signature
+		if c.Role == evidence.RoleClient {
+			mine = f.ClientSignature
+		}
+		if mine == nil || !mine.Verified {
+			continue
+		}
+		key := evidence.DigestOf(append(bytes.Clone(c.DER), mine.R...))
+		switch first, known := s[key]; {
+		case known && !bytes.Equal(first.Digest, mine.Digest):
+			mine.Before = &first
+		case !known && len(s) < maxSignatures:
+			s[key] = *mine
+		}
+	}
+}
+
+// withoutSignatures returns facts with what of their signatures tells something new:
+// of one that repeats a number the number, of any other nothing.
+func withoutSignatures(f evidence.Facts) evidence.Facts {
+	short := func(s *evidence.Signature) *evidence.Signature {
+		if s == nil || s.Before == nil {
+			return nil
+		}
+		return &evidence.Signature{R: s.R}
+	}
+	if f.TLS != nil {
+		c := *f.TLS
+		c.Signature, c.ClientSignature = short(c.Signature), short(c.ClientSignature)
+		f.TLS = &c
+	}
+	if f.SSH != nil {
+		c := *f.SSH
+		c.Signature = nil
+		f.SSH = &c
+	}
+	return f
+}
