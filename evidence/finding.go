@@ -118,6 +118,11 @@ const (
 	DuplicateSSHHostKey   DuplicateKind = "ssh-host-key"
 	DuplicatePrime        DuplicateKind = "prime"
 	DuplicateIdentifier   DuplicateKind = "identifier"
+	DuplicateNonce        DuplicateKind = "nonce"         // the secret number of two signatures
+	DuplicateEphemeralKey DuplicateKind = "ephemeral-key" // of a key exchange
+	DuplicateTicketKey    DuplicateKind = "ticket-key"    // the name of what encrypts session tickets
+	DuplicateSubject      DuplicateKind = "subject"       // the name that one issuer certifies
+	DuplicateSerials      DuplicateKind = "serials"       // the pattern of an issuer's serial numbers
 )
 
 // Duplicate is a group of certificates or keys that share what should be
@@ -129,7 +134,7 @@ type Duplicate struct {
 	Assets       []string      `json:"assets,omitempty"`       // sorted asset ids
 	Endpoints    []Endpoint    `json:"endpoints,omitempty"`    // sorted
 	// Confidence is 0 to 100: how sure it is that at least two physical devices
-	// hold the shared value.
+	// hold the shared value; of a pattern, that it is no chance.
 	Confidence int `json:"confidence"`
 }
 

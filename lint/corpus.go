@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"probity/evidence"
 )
@@ -36,8 +37,13 @@ type Corpus struct {
 	byAddr    map[netip.Addr]string
 
 	digests       map[slice]evidence.Digest
+	status        statusEvidence
+	signed        []*evidence.Observation // that hold a signature of DSA or ECDSA
 	assetsOnce    sync.Once
 	assetSubjects []*AssetSubject
+
+	// Memo is for what checks compute of the whole.
+	Memo Memo
 
 	mu         sync.Mutex
 	signatures map[[2]evidence.Digest]func() error
@@ -52,6 +58,7 @@ type Sighting struct {
 	Position    int
 	Method      evidence.Method
 	Observation int64
+	At          time.Time // of the observation
 	// Forgeable is true where the certificate only passed by in traffic, without a
 	// signature of its key: anyone on the network can send such traffic.
 	Forgeable  bool
@@ -97,6 +104,10 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 	c.addEndpoints(sorted, currentObservations(sorted))
 	for _, o := range sorted {
 		c.methods[o.ID] = o.Method
+		c.status.collect(o)
+		if t, s := o.Facts.TLS, o.Facts.SSH; t != nil && (t.Signature != nil || t.ClientSignature != nil) || s != nil && s.Signature != nil {
+			c.signed = append(c.signed, o)
+		}
 	}
 	return c
 }
@@ -351,6 +362,10 @@ type slice struct {
 // certificate returns the certificate of der, which was decoded.
 func (c *Corpus) certificate(der []byte) *Certificate { return c.certs[c.digest(der)] }
 
+// Known returns the certificate of der, or nil where no current observation holds
+// it.
+func (c *Corpus) Known(der []byte) *Certificate { return c.certs[evidence.DigestOf(der)] }
+
 func (c *Corpus) addSightings(seen []*evidence.Observation) {
 	for _, o := range seen {
 		chains := make(map[evidence.Role][]*Certificate)
@@ -368,7 +383,7 @@ func (c *Corpus) addSightings(seen []*evidence.Observation) {
 		for _, p := range presented {
 			s := Sighting{
 				Certificate: c.certificate(p.DER), Endpoint: holderOf(o, p.Role), Role: p.Role,
-				Position: p.Position, Method: o.Method, Observation: o.ID, ServerName: name, Forgeable: forgeable(o, p.Role),
+				Position: p.Position, Method: o.Method, Observation: o.ID, At: o.At, ServerName: name, Forgeable: forgeable(o, p.Role),
 			}
 			if p.Position == 0 {
 				s.Chain = chains[p.Role]
@@ -378,7 +393,7 @@ func (c *Corpus) addSightings(seen []*evidence.Observation) {
 		if isRequest(o) {
 			c.sightings = append(c.sightings, Sighting{
 				Certificate: c.request(o.Facts.Artefact), Endpoint: o.Endpoint,
-				Role: evidence.RoleFile, Method: o.Method, Observation: o.ID,
+				Role: evidence.RoleFile, Method: o.Method, Observation: o.ID, At: o.At,
 			})
 		}
 	}
@@ -462,6 +477,10 @@ func forgeable(o *evidence.Observation, role evidence.Role) bool {
 	}
 	return o.Method == evidence.Passive && proof != evidence.PossessionVerified
 }
+
+// Signed returns the observations of all runs that hold a signature of DSA or ECDSA,
+// by time: a number that a key used twice gives it away whenever that was.
+func (c *Corpus) Signed() []*evidence.Observation { return c.signed }
 
 // Method returns how the recorded observation was made, or "" when the corpus
 // does not hold it.

@@ -7,7 +7,7 @@ import (
 	"probity/evidence"
 )
 
-// Check is one lint. Exactly one of Certificate, Endpoint, Asset and Fleet is
+// Check is one lint. Exactly one of Certificate, List, Endpoint, Asset and Fleet is
 // set; it says what the subject is.
 type Check struct {
 	// Name is "<package>/<property>", lower case with underscores, phrased so
@@ -19,6 +19,7 @@ type Check struct {
 	Params []Param
 
 	Certificate func(env *Env, s *CertificateSubject) Verdict
+	List        func(env *Env, s *ListSubject) Verdict
 	Endpoint    func(env *Env, s *EndpointSubject) Verdict
 	Asset       func(env *Env, s *AssetSubject) Verdict
 	Fleet       func(env *Env, c *Corpus) []GroupVerdict
@@ -93,6 +94,9 @@ type Policy struct {
 	Names map[netip.Addr][]string
 	// EndOfLife is the last day of service of the device at an address.
 	EndOfLife map[netip.Addr]time.Time
+	// Revocation says how the site shuts out a device whose certificates name no
+	// status service, such as "deny list of the RADIUS servers". Empty: not declared.
+	Revocation string `json:",omitzero"`
 	// Ports adds service names ("dicom", "dicom-tls", "hl7", "hl7-tls", "sdc",
 	// "web") to the built-in port table.
 	Ports map[uint16]string

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/zmap/zcrypto/x509"
@@ -276,32 +275,9 @@ func PathLength(c *Certificate) (limit int, ok bool) {
 // strength of either. The answer is remembered. The error is
 // [ErrUnverifiable] where it cannot be told.
 func (c *Corpus) SignedBy(child, issuer *Certificate) error {
-	k := [2]evidence.Digest{child.Digest, issuer.Digest}
-	c.mu.Lock()
-	answer := c.signatures[k]
-	if answer == nil {
-		answer = sync.OnceValue(func() error { return verify(child.X509, issuer) })
-		c.signatures[k] = answer
-	}
-	c.mu.Unlock()
-	return answer()
-}
-
-func verify(child *x509.Certificate, issuer *Certificate) (err error) {
-	defer func() {
-		if r := recover(); r != nil { // the arithmetic is not ours and the numbers are hostile
-			err = ErrUnverifiable
-		}
-	}()
-	algorithm := child.SignatureAlgorithm
-	if issuer.KeyHidden || issuer.X509.PublicKey == nil || algorithm == x509.UnknownSignatureAlgorithm || algorithm == x509.MD2WithRSA {
-		return ErrUnverifiable
-	}
-	err = issuer.X509.CheckSignature(algorithm, child.RawTBSCertificate, child.Signature)
-	if errors.Is(err, x509.ErrUnsupportedAlgorithm) && issuer.X509.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm {
-		return ErrUnverifiable
-	}
-	return err
+	return c.remember([2]evidence.Digest{child.Digest, issuer.Digest}, func() error {
+		return check(issuer, child.X509.SignatureAlgorithm, child.X509.RawTBSCertificate, child.X509.Signature)
+	})
 }
 
 // excludedName returns the first name of c that the name constraints of ca do

@@ -71,6 +71,11 @@ func Run(c *Corpus, jobs []Job, at time.Time, p *Policy) ([][]Result, error) {
 func runOther(c *Corpus, check Check, env *Env) ([]Result, error) {
 	var out []Result
 	switch {
+	case check.List != nil:
+		out = each(c.ListSubjects(), func(s *ListSubject) Result {
+			subject := s.subject()
+			return result(check, &subject, "", check.List(env, s), s.ids)
+		})
 	case check.Endpoint != nil:
 		out = each(c.Endpoints(), func(s *EndpointSubject) Result {
 			return result(check, &evidence.Subject{Endpoint: s.Endpoint}, s.Asset, check.Endpoint(env, s), s.ids)

@@ -67,7 +67,7 @@ func (b *builder) clauses() []Clause {
 				order = append(order, k)
 			}
 			row := rows[k]
-			if r.Lint == "" {
+			if !r.Decided() {
 				row.Planned = append(row.Planned, r.ID)
 				continue
 			}
@@ -149,7 +149,7 @@ func (b *builder) limits() (Limits, CatalogueInfo) {
 	for _, r := range c.Rules() {
 		info.Rules++
 		a := byArea[r.Area]
-		if r.Lint != "" {
+		if r.Decided() {
 			info.Decided++
 			a.Decided++
 		} else if r.Status == catalogue.Planned {

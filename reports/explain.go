@@ -52,7 +52,9 @@ func ExplainRule(w io.Writer, r catalogue.Rule, x Explanation) error {
 	para(r.Rationale)
 	section("WHAT IS TESTED")
 	para(r.Observed + "; " + r.Method + ". Applies to: " + strings.Join(r.AppliesTo, ", ") + ".")
-	if r.Lint == "" {
+	if r.Command != "" {
+		para("The command `probity " + r.Command + "` decides this rule; a scan yields no finding on it.")
+	} else if r.Lint == "" {
 		para("No check decides this rule yet: it yields no finding.")
 	} else {
 		para("Check " + r.Lint + " (" + cmp.Or(x.CheckSource, "no source given") + ").")

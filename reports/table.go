@@ -74,17 +74,17 @@ func RulesTable(w io.Writer, rules []catalogue.Rule, width int) error {
 	rows := make([][]string, 0, len(rules))
 	decided := 0
 	for _, r := range rules {
-		if r.Lint != "" {
+		if r.Decided() {
 			decided++
 		}
-		rows = append(rows, []string{r.ID, string(r.Severity), string(r.Status), cmp.Or(r.Lint, "-"), r.Title})
+		rows = append(rows, []string{r.ID, string(r.Severity), string(r.Status), cmp.Or(r.Lint, r.Command, "-"), r.Title})
 	}
 	var b bytes.Buffer
 	o := TableOptions{Width: width}
 	if err := grid(&b, []string{"RULE", "SEVERITY", "STATUS", "CHECK", "TITLE"}, rows, o.width()); err != nil {
 		return err
 	}
-	fmt.Fprintf(&b, "%d rules; a check decides %d, %d are planned or deprecated and yield no finding.\n", len(rules), decided, len(rules)-decided)
+	fmt.Fprintf(&b, "%d rules; a check or command decides %d, %d are planned or deprecated and yield no finding.\n", len(rules), decided, len(rules)-decided)
 	return flush(w, &b)
 }
 

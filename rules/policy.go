@@ -88,6 +88,7 @@ type (
 		SharedIdentity      []strictyaml.Value[sharedYAML]              `yaml:"shared_identity"`
 		Names               map[string]strictyaml.Value[[]string]       `yaml:"names"`
 		EndOfLife           map[string]strictyaml.Value[string]         `yaml:"end_of_life"`
+		Revocation          string                                      `yaml:"revocation"`
 		Ports               map[string]strictyaml.Value[string]         `yaml:"ports"`
 		Classes             map[string]strictyaml.Value[string]         `yaml:"classes"`
 		Rules               map[string]strictyaml.Value[map[string]any] `yaml:"rules"`
@@ -121,7 +122,7 @@ func ParsePolicy(name string, data []byte, readFile func(string) ([]byte, error)
 	p.Site = lint.Policy{
 		Issuers: y.Issuers, ManufacturerIssuers: y.ManufacturerIssuers, PolicyOIDs: r.oids(y.PolicyOIDs),
 		SharedIdentity: r.shared(y.SharedIdentity), Names: r.names(y.Names),
-		EndOfLife: r.endOfLife(y.EndOfLife), Ports: r.ports(y.Ports),
+		EndOfLife: r.endOfLife(y.EndOfLife), Revocation: strings.TrimSpace(y.Revocation), Ports: r.ports(y.Ports),
 	}
 	for _, a := range y.Anchors {
 		certs, digest := r.anchors(a)

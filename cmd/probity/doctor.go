@@ -112,11 +112,11 @@ func checkCatalogue() checkup {
 	}
 	decided := 0
 	for _, r := range cat.Rules() {
-		if r.Lint != "" {
+		if r.Decided() {
 			decided++
 		}
 	}
-	return checkup{c.Check, "ok", fmt.Sprintf("version %s, %d rules, %d of them decided by a check, SHA-256 %s",
+	return checkup{c.Check, "ok", fmt.Sprintf("version %s, %d rules, %d of them decided, SHA-256 %s",
 		cat.Version(), len(cat.Rules()), decided, cat.Digest()), ""}
 }
 

@@ -13,11 +13,12 @@ import (
 	"probity/lint/endpoint"
 	"probity/lint/fleet"
 	"probity/lint/key"
+	"probity/lint/status"
 )
 
 // Checks returns every check, ordered by name.
 func Checks() []lint.Check {
-	out := slices.Concat(cert.Checks(), key.Checks(), chain.Checks(), endpoint.Checks(), asset.Checks(), fleet.Checks())
+	out := slices.Concat(cert.Checks(), key.Checks(), chain.Checks(), endpoint.Checks(), asset.Checks(), fleet.Checks(), status.Checks())
 	slices.SortFunc(out, func(a, b lint.Check) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

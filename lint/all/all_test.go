@@ -17,7 +17,7 @@ import (
 )
 
 func TestChecks_names(t *testing.T) {
-	form := regexp.MustCompile(`^(cert|key|chain|endpoint|asset|fleet)/[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+	form := regexp.MustCompile(`^(cert|key|chain|endpoint|asset|fleet|status)/[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 	checks := all.Checks()
 	if !slices.IsSortedFunc(checks, func(a, b lint.Check) int { return strings.Compare(a.Name, b.Name) }) {
 		t.Error("the checks are not ordered by name")
@@ -32,7 +32,7 @@ func TestChecks_names(t *testing.T) {
 			t.Errorf("%s cites no source", c.Name)
 		}
 		n := 0
-		for _, set := range []bool{c.Certificate != nil, c.Endpoint != nil, c.Asset != nil, c.Fleet != nil} {
+		for _, set := range []bool{c.Certificate != nil, c.List != nil, c.Endpoint != nil, c.Asset != nil, c.Fleet != nil} {
 			if set {
 				n++
 			}

@@ -182,6 +182,9 @@ func writeInputs(t *testing.T) {
 	inputs = append(inputs, chainInputs(w)...)
 	inputs = append(inputs, fleetInputs(w)...)
 	inputs = append(inputs, endpointInputs()...)
+	for _, more := range []func(*world) []input{statusInputs, nonceInputs, sharedInputs, modelInputs, subjectInputs, serialInputs} {
+		inputs = append(inputs, more(w)...)
+	}
 	for _, in := range inputs {
 		parts := strings.Split(in.name, "/")
 		file := filepath.Join("..", parts[0], "testdata", parts[1], parts[2]+".txtar")

@@ -7,8 +7,10 @@
 package fleet
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,7 +21,8 @@ import (
 // Checks returns the checks of this package.
 func Checks() []lint.Check {
 	return []lint.Check{
-		uniqueCertificate(), uniqueKey(), uniqueIssuerSerial(), uniqueSSHHostKey(), oneKeyPerIdentifier(),
+		uniqueCertificate(), uniqueKey(), uniqueIssuerSerial(), uniqueSSHHostKey(), uniqueEphemeralKey(), uniqueTicketKey(),
+		uniqueNonce(), oneKeyPerIdentifier(), oneKeyPerSubject(), noModelDefault(), unpredictableSerials(),
 		noSharedPrime(), roleSeparated(), knownRoots(), oneVersion(),
 	}
 }
@@ -89,10 +92,15 @@ func or(findings []lint.GroupVerdict, v lint.Verdict) []lint.GroupVerdict {
 const (
 	confidenceProved   = 95 // two assets are proved distinct
 	confidenceUnproved = 50 // two assets, without proof
+	confidenceCluster  = 40 // two devices by their other keys, but set up to work as one
 	confidenceDeclared = 5  // the site declares the sharing
 	confidenceOne      = 10 // one asset
 	confidenceHeard    = 20 // two assets, of which at most one is more than traffic that anyone can forge
 )
+
+func compareDigests(a, b evidence.Digest) int { return bytes.Compare(a[:], b[:]) }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // proof says why two devices are distinct, or that they were not shown to be.
 type proof struct {
@@ -181,11 +189,35 @@ func shared(env *lint.Env, kind evidence.DuplicateKind, value, what string, memb
 			what, len(ids), list(ids), len(ids)-len(solid))), true
 	}
 	if p, ok := distinct(env.Corpus, solid, without...); ok {
+		if kind != evidence.DuplicateTicketKey && cluster(env.Corpus, solid) {
+			return group(kind, value, members, confidenceCluster, lint.Warnf(
+				"The same %s is on %d devices (%s), which take up each other's TLS sessions, as the nodes of one cluster do: if they are one, declare it.", what, len(ids), list(ids))), true
+		}
 		return group(kind, value, members, confidenceProved, lint.Failf(
 			"The same %s is on %d devices; %s and %s are two, as they differ in %s.", what, len(ids), p.a, p.b, attributeText(p.attribute))), true
 	}
 	return group(kind, value, members, confidenceUnproved, lint.Warnf(
 		"The same %s is at %d assets (%s) that are not proved to be different devices.", what, len(ids), list(ids))), true
+}
+
+// cluster reports whether all of some holders encrypt session tickets with one key.
+// Servers make it when they start, so that two have it only where somebody gave it to
+// both: nodes behind a load balancer, or a pair.
+func cluster(c *lint.Corpus, ids []string) bool {
+	for _, holding := range lint.Remember(&c.Memo, "fleet/ticket_keys", func() [][]string {
+		var out [][]string
+		for _, members := range ticketKeys(c) {
+			if h := firm(members); len(h) > 1 {
+				out = append(out, h)
+			}
+		}
+		return out
+	}) {
+		if !slices.ContainsFunc(ids, func(id string) bool { _, found := slices.BinarySearch(holding, id); return !found }) {
+			return true
+		}
+	}
+	return false
 }
 
 func attributeText(a evidence.Attribute) string {

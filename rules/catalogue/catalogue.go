@@ -20,7 +20,7 @@ type Status string
 
 // The states of a rule.
 const (
-	Stable     Status = "stable"     // a check decides it
+	Stable     Status = "stable"     // a check or a command decides it
 	Planned    Status = "planned"    // described, but nothing decides it yet
 	Deprecated Status = "deprecated" // kept for old reports
 )
@@ -30,6 +30,9 @@ type Rule struct {
 	evidence.Rule
 	Status Status
 	Since  string // catalogue version that brought the rule
+	// Command decides the rule where no lint can, because it needs more than recorded
+	// facts: "lint --batch". Empty for all others.
+	Command string
 	// Observed is what the rule looks at, Method how that is obtained.
 	Observed string
 	Method   string
@@ -43,6 +46,9 @@ type Rule struct {
 	// Examples are the cases that show the rule at work.
 	Examples []Example
 }
+
+// Decided reports whether a check or a command decides the rule.
+func (r Rule) Decided() bool { return r.Lint != "" || r.Command != "" }
 
 // Example names a test case of the check and the outcome it has there.
 type Example struct {

@@ -57,6 +57,7 @@ type (
 		Severity       evidence.Severity              `yaml:"severity"`
 		Rationale      string                         `yaml:"rationale"`
 		Lint           string                         `yaml:"lint"`
+		Command        string                         `yaml:"command"`
 		Status         Status                         `yaml:"status"`
 		Since          string                         `yaml:"since"`
 		Strict         bool                           `yaml:"strict"`
@@ -205,7 +206,7 @@ func (b *builder) rule(file string, at strictyaml.Pos, area string, y ruleYAML) 
 			Lint: y.Lint, Verdicts: y.Verdicts, Remediation: y.Remediation, FalsePositives: y.FalsePositives,
 		},
 		Status: y.Status, Since: y.Since, Observed: y.Observed, Method: y.Method,
-		AppliesTo: y.AppliesTo, Params: map[string]any{}, Strict: y.Strict,
+		Command: y.Command, AppliesTo: y.AppliesTo, Params: map[string]any{}, Strict: y.Strict,
 	}
 	for _, name := range slices.Sorted(maps.Keys(y.Params)) {
 		v, err := value(y.Params[name])

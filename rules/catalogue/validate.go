@@ -34,11 +34,11 @@ func (b *builder) check(file string, at strictyaml.Pos, area string, y ruleYAML)
 	}
 	switch y.Status {
 	case Stable:
-		if y.Lint == "" {
-			b.failf(file, at, "%s: a stable rule needs a lint", y.ID)
+		if (y.Lint == "") == (y.Command == "") {
+			b.failf(file, at, "%s: a stable rule needs a lint, or the command that decides it", y.ID)
 		}
 	case Planned:
-		if y.Lint != "" || len(y.Examples) > 0 {
+		if y.Lint+y.Command != "" || len(y.Examples) > 0 {
 			b.failf(file, at, "%s: a planned rule has no lint and no examples", y.ID)
 		}
 	case Deprecated:

@@ -14,12 +14,14 @@ import (
 	_ "crypto/sha512"
 	"crypto/x509"
 	"encoding/binary"
+	"math/big"
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"probity/evidence"
+	"probity/internal/wire/sigwire"
 	"probity/internal/wire/tlswire"
 )
 
@@ -28,6 +30,9 @@ import (
 const (
 	minProofBits = 1024
 	maxProofBits = 16384
+
+	maxDSABits      = 4096
+	maxSubgroupBits = 512 // of DSA
 )
 
 // proof is a signature in a handshake, and what it is to be of.
@@ -149,6 +154,11 @@ func possession(key any, version, scheme uint16, signed, signature []byte) evide
 		}
 	case *ecdsa.PublicKey:
 		valid = ecdsa.VerifyASN1(k, digest, signature)
+	case *dsa.PublicKey:
+		if s := sigwire.ParseDER(signature); s != nil {
+			digest = digest[:min(len(digest), (k.Q.BitLen()+7)/8)] // FIPS 186-4 section 4.6
+			valid = dsa.Verify(k, digest, new(big.Int).SetBytes(s.R), new(big.Int).SetBytes(s.S))
+		}
 	case ed25519.PublicKey:
 		valid = ed25519.Verify(k, signed, signature)
 	}
@@ -167,7 +177,7 @@ type algorithm struct {
 // signatureAlgorithm reads a scheme (RFC 8446 section 4.2.3, RFC 5246 section
 // 7.4.1.4.1) for a key. Before TLS 1.2 the key alone decides.
 func signatureAlgorithm(key any, version, scheme uint16) (algorithm, bool) {
-	const rsaKind, ecdsaKind, intrinsic, ed = 1, 3, 8, 0x0807
+	const rsaKind, dsaKind, ecdsaKind, intrinsic, ed = 1, 2, 3, 8, 0x0807
 	hash, kind := scheme>>8, scheme&0xff
 	hashes := map[uint16]crypto.Hash{2: crypto.SHA1, 4: crypto.SHA256, 5: crypto.SHA384, 6: crypto.SHA512}
 	pss := map[uint16]crypto.Hash{4: crypto.SHA256, 5: crypto.SHA384, 6: crypto.SHA512, 9: crypto.SHA256, 10: crypto.SHA384, 11: crypto.SHA512}
@@ -188,6 +198,14 @@ func signatureAlgorithm(key any, version, scheme uint16) (algorithm, bool) {
 			return algorithm{hash: crypto.SHA1}, true
 		}
 		return algorithm{hash: hashes[hash]}, kind == ecdsaKind && hashes[hash] != 0
+	case *dsa.PublicKey:
+		if k.P.BitLen() > maxDSABits || k.Q.BitLen() > maxSubgroupBits || k.G.Cmp(k.P) >= 0 || k.Y.Cmp(k.P) >= 0 {
+			return algorithm{}, false
+		}
+		if version < tlswire.VersionTLS12 {
+			return algorithm{hash: crypto.SHA1}, true
+		}
+		return algorithm{hash: hashes[hash]}, kind == dsaKind && hashes[hash] != 0
 	case ed25519.PublicKey:
 		return algorithm{}, scheme == ed
 	}

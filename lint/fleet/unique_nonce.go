@@ -1,0 +1,305 @@
+package fleet
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"hash/maphash"
+	"math/big"
+	"slices"
+	"strings"
+
+	"probity/evidence"
+	"probity/internal/wire/sigwire"
+	"probity/lint"
+)
+
+// uniqueNonce asks that no key of DSA or ECDSA made two signatures with one secret
+// number, over certificates, revocation lists, OCSP responses, TLS handshakes and SSH
+// key exchanges. Whoever has seen two such signatures can compute the private key.
+func uniqueNonce() lint.Check {
+	return lint.Check{
+		Name:   "fleet/unique_nonce",
+		Source: "FIPS 186-5 section 6.3; RFC 6979 section 1; Heninger et al., Mining Your Ps and Qs, USENIX Security 2012",
+		Fleet: func(env *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
+			n := nonces{env: env, corpus: c}
+			n.collect()
+			switch len(n.all) {
+			case 0:
+				return fleetWide(lint.NotApplicablef("No signature of DSA or ECDSA was seen."))
+			case 1:
+				return fleetWide(lint.Inconclusivef("Only one signature of DSA or ECDSA was seen; a repeated number needs two."))
+			}
+			return or(n.repeats(), lint.Passf("No two of the %d signatures of DSA or ECDSA were made with one number.", len(n.all)))
+		},
+	}
+}
+
+// nonces looks for signatures with one R among all of a corpus.
+type nonces struct {
+	env    *lint.Env
+	corpus *lint.Corpus
+	seed   maphash.Seed
+	all    []made
+}
+
+// made is where a signature is, and a hash of its R. It is small, because there may
+// be millions.
+type made struct {
+	hash  uint64
+	where whereSigned
+	index int32
+	part  int8 // of a handshake: see [parts]
+}
+
+// whereSigned is what holds a signature.
+type whereSigned int8
+
+const (
+	inCertificate whereSigned = iota
+	inList
+	inResponse
+	inHandshake
+)
+
+func (n *nonces) collect() {
+	n.seed = maphash.MakeSeed()
+	add := func(where whereSigned, i, part int, s *evidence.Signature) {
+		if s != nil {
+			n.all = append(n.all, made{maphash.Bytes(n.seed, s.R), where, int32(i), int8(part)})
+		}
+	}
+	for i, c := range n.corpus.Certificates() {
+		if c.X509 != nil && lint.DSAHash(c.X509.SignatureAlgorithm) != 0 {
+			add(inCertificate, i, 0, sigwire.ParseDER(c.X509.Signature))
+		}
+	}
+	for i, l := range n.corpus.RevocationLists() {
+		if l.List != nil {
+			add(inList, i, 0, dsaOf(l.Signed()))
+		}
+	}
+	for i, r := range n.corpus.Responses() {
+		if r.Response != nil && len(r.Response.TBS) > 0 {
+			add(inResponse, i, 0, dsaOf(r.Signed()))
+		}
+	}
+	for i, o := range n.corpus.Signed() {
+		for part, p := range parts(o) {
+			add(inHandshake, i, part, p)
+		}
+	}
+}
+
+// dsaOf reads the signature of something signed; nil if it is not of DSA or ECDSA.
+func dsaOf(s lint.Signed) *evidence.Signature {
+	hash := lint.DSAHash(lint.AlgorithmOf(s.Algorithm))
+	sig := sigwire.ParseDER(s.Signature)
+	if hash == 0 || sig == nil {
+		return nil
+	}
+	h := hash.New()
+	h.Write(s.Body)
+	sig.Digest = h.Sum(nil)
+	return sig
+}
+
+// parts are the signatures of an exchange: of the server, of the client, of the SSH
+// server, and after each the one that it repeats the number of.
+func parts(o *evidence.Observation) [6]*evidence.Signature {
+	var out [6]*evidence.Signature
+	put := func(i int, s *evidence.Signature) {
+		if s != nil {
+			out[i], out[i+1] = s, s.Before
+		}
+	}
+	if t := o.Facts.TLS; t != nil {
+		put(0, t.Signature)
+		put(2, t.ClientSignature)
+	}
+	if s := o.Facts.SSH; s != nil {
+		put(4, s.Signature)
+	}
+	return out
+}
+
+// use is a signature with what may have made it.
+type use struct {
+	evidence.Signature
+	what    string
+	members []member
+	// keys are those that may have made it; owner is the SPKI of the one that did,
+	// zero where none could be shown to.
+	keys  []signingKey
+	owner evidence.Digest
+	order *big.Int // of its group, where the owner is known
+	false bool     // shown to be of none of its keys
+}
+
+type signingKey struct {
+	spki evidence.Digest
+	key  any
+}
+
+// repeats judges every R that is in two places.
+func (n *nonces) repeats() []lint.GroupVerdict {
+	slices.SortFunc(n.all, func(a, b made) int {
+		return cmp.Or(cmp.Compare(a.hash, b.hash), cmp.Compare(a.where, b.where), cmp.Compare(a.index, b.index), cmp.Compare(a.part, b.part))
+	})
+	var out []lint.GroupVerdict
+	for start := 0; start < len(n.all); {
+		end := start + 1
+		for end < len(n.all) && n.all[end].hash == n.all[start].hash {
+			end++
+		}
+		if end-start > 1 {
+			out = append(out, n.judge(n.all[start:end])...)
+		}
+		start = end
+	}
+	return out
+}
+
+// judge looks at the signatures with one R.
+func (n *nonces) judge(all []made) []lint.GroupVerdict {
+	uses := make([]use, 0, len(all))
+	for _, m := range all {
+		if u := n.use(m); !u.false {
+			uses = append(uses, u)
+		}
+	}
+	uses = merge(uses)
+	owners := make(map[evidence.Digest][]use)
+	var order []evidence.Digest
+	for _, u := range uses {
+		if owners[u.owner] == nil {
+			order = append(order, u.owner)
+		}
+		owners[u.owner] = append(owners[u.owner], u)
+	}
+	slices.SortFunc(order, func(a, b evidence.Digest) int { return bytes.Compare(a[:], b[:]) })
+	var out []lint.GroupVerdict
+	for _, owner := range order {
+		mine := owners[owner]
+		if owner.IsZero() || !differ(mine) {
+			continue
+		}
+		out = append(out, repeated(fmt.Sprintf("%s|%x", owner, mine[0].R), mine, lint.Failf(
+			"One key made %d signatures with one secret number (%s), so that anyone who has them can compute the private key.", len(mine), kinds(mine))))
+	}
+	if len(out) > 0 {
+		return out
+	}
+	known := slices.DeleteFunc(slices.Clone(uses), func(u use) bool { return u.owner.IsZero() })
+	switch r := fmt.Sprintf("%x", uses0(uses).R); {
+	case len(order) > 1 && sameOrder(known):
+		return []lint.GroupVerdict{repeated(r, known, lint.Failf(
+			"%d keys made signatures with one secret number (%s), so that whoever has one of the private keys can compute the others.", owned(known), kinds(known)))}
+	case len(uses) > 1 && differ(uses):
+		return []lint.GroupVerdict{repeated(r, uses, lint.Warnf(
+			"%d signatures have one number R (%s), but not all could be checked with the key that is said to have made them.", len(uses), kinds(uses)))}
+	}
+	return nil
+}
+
+func uses0(uses []use) use {
+	if len(uses) == 0 {
+		return use{}
+	}
+	return uses[0]
+}
+
+// merge makes one of what is one signature, in several places.
+func merge(uses []use) []use {
+	var out []use
+	for _, u := range uses {
+		i := slices.IndexFunc(out, func(o use) bool {
+			return bytes.Equal(o.R, u.R) && bytes.Equal(o.S, u.S) && bytes.Equal(o.Digest, u.Digest) && o.owner == u.owner
+		})
+		if i < 0 {
+			out = append(out, u)
+			continue
+		}
+		out[i].members = append(out[i].members, u.members...)
+	}
+	return out
+}
+
+// differ reports whether two of the signatures are of different content. Of one
+// content there may be two, with S and its negative.
+func differ(uses []use) bool {
+	for i, a := range uses {
+		for _, b := range uses[i+1:] {
+			if !bytes.Equal(a.R, b.R) {
+				continue
+			}
+			switch {
+			case len(a.Digest) > 0 && len(b.Digest) > 0:
+				if !bytes.Equal(a.Digest, b.Digest) {
+					return true
+				}
+			case !bytes.Equal(a.S, b.S) && !negative(a, b):
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func negative(a, b use) bool {
+	order := a.order
+	if order == nil {
+		order = b.order
+	}
+	return order != nil && new(big.Int).Add(new(big.Int).SetBytes(a.S), new(big.Int).SetBytes(b.S)).Cmp(order) == 0
+}
+
+// sameOrder reports whether two keys of one group are among the owners.
+func sameOrder(uses []use) bool {
+	for i, a := range uses {
+		for _, b := range uses[i+1:] {
+			if a.owner != b.owner && a.order != nil && b.order != nil && a.order.Cmp(b.order) == 0 && bytes.Equal(a.R, b.R) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func owned(uses []use) int {
+	all := make(map[evidence.Digest]bool)
+	for _, u := range uses {
+		all[u.owner] = true
+	}
+	return len(all)
+}
+
+// kinds counts the signatures by what they are of.
+func kinds(uses []use) string {
+	names := []string{"certificate", "revocation list", "OCSP response", "TLS handshake", "SSH key exchange"}
+	var out []string
+	for _, name := range names {
+		count := 0
+		for _, u := range uses {
+			if u.what == name {
+				count++
+			}
+		}
+		if count > 0 {
+			out = append(out, lint.Count(count, name))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func repeated(value string, uses []use, v lint.Verdict) lint.GroupVerdict {
+	var members []member
+	for _, u := range uses {
+		members = append(members, u.members...)
+	}
+	confidence := confidenceOne
+	if len(holders(members)) > 1 {
+		confidence = confidenceUnproved
+	}
+	return group(evidence.DuplicateNonce, value, members, confidence, v)
+}
