@@ -98,7 +98,8 @@ func nonceInputs(w *world) []input {
 		shakes("handshake_and_certificate", own, w.signedBy(broken, "two")), heard,
 		shakes("one_signature_twice", sound, again, again), shakes("negative", sound, again, &negative),
 		shakes("forged", sound, w.signedBy(w.ec("leaf"), "four"), &forged),
-		{name: "fleet/unique_nonce/one", pem: chainPEM(host1, "server", sound)}, rsaOnly, w.sshNonce(),
+		{name: "fleet/unique_nonce/one", pem: chainPEM(host1, "server", sound)},
+		rsaOnly, w.sshNonce(),
 	}
 }
 
@@ -199,7 +200,9 @@ func modelInputs(w *world) []input {
 	def := func(name, model string, proved bool, ders ...[]byte) input {
 		return units("fleet/no_model_default/"+name, model, proved, ders...)
 	}
-	issuer := func(name, model string, ders ...[]byte) input { return units("asset/expected_issuer/"+name, model, true, ders...) }
+	issuer := func(name, model string, ders ...[]byte) input {
+		return units("asset/expected_issuer/"+name, model, true, ders...)
+	}
 	other := w.issue(w.base, w.ec("unit 9").Public(), w.device(29))
 	another := w.issue(w.root, w.ec("unit 8").Public(), w.device(28))
 	none := issuer("none", "Pump 7", leafs[0], leafs[1])
@@ -246,7 +249,9 @@ func serialInputs(w *world) []input {
 		}
 		return i
 	}
-	at := func(n int, unit int64) string { return fmt.Sprint(now.AddDate(0, 0, -98+n).Unix()*unit + int64(3600*unit*int64(n))) }
+	at := func(n int, unit int64) string {
+		return fmt.Sprint(now.AddDate(0, 0, -98+n).Unix()*unit + int64(3600*unit*int64(n)))
+	}
 	return []input{
 		numbered("random", false, "0x4f9ac110ee20a7d1c35b", "0x11aa92f7c6d5e40931bb", "0x739b5d20f1e8c4a6d07f", "0x02c4a6d0f1e89b5d2739"),
 		numbered("counter", false, "4096", "4097", "4101", "4102"), numbered("steps", false, "0x1000000000000001", "0x3000000000000001", "0x5000000000000001", "0x7000000000000001"),

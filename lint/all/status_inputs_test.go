@@ -163,7 +163,9 @@ func statusInputs(w *world) []input {
 	}
 	respond("good_response", responder, w.ec("responder"), nil)
 	respond("good_response_of_the_issuer", w.site.DER, w.site.Key, func(r *ocsp.Response) { r.IssuerHash = crypto.SHA256 })
-	isRevoked := func(r *ocsp.Response) { r.Status, r.RevokedAt, r.RevocationReason = ocsp.Revoked, day(-3), ocsp.KeyCompromise }
+	isRevoked := func(r *ocsp.Response) {
+		r.Status, r.RevokedAt, r.RevocationReason = ocsp.Revoked, day(-3), ocsp.KeyCompromise
+	}
 	respond("revoked_response", responder, w.ec("responder"), isRevoked)
 	respond("unknown_response", responder, w.ec("responder"), func(r *ocsp.Response) { r.Status = ocsp.Unknown })
 	respond("stale_response", responder, w.ec("responder"), func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = day(-9), day(-2) })
@@ -265,7 +267,9 @@ func (w *world) staples(leaf, responder []byte) []input {
 	}
 	key := w.ec("responder")
 	with("good", leaf, w.answer(w.site, responder, key, leaf, nil))
-	with("revoked", leaf, w.answer(w.site, responder, key, leaf, func(r *ocsp.Response) { r.Status, r.RevokedAt, r.RevocationReason = ocsp.Revoked, day(-3), ocsp.Superseded }))
+	with("revoked", leaf, w.answer(w.site, responder, key, leaf, func(r *ocsp.Response) {
+		r.Status, r.RevokedAt, r.RevocationReason = ocsp.Revoked, day(-3), ocsp.Superseded
+	}))
 	with("unknown", leaf, w.answer(w.site, responder, key, leaf, func(r *ocsp.Response) { r.Status = ocsp.Unknown }))
 	with("stale", leaf, w.answer(w.site, responder, key, leaf, func(r *ocsp.Response) { r.ThisUpdate, r.NextUpdate = day(-9), day(-3) }))
 	with("wrong_signer", leaf, w.answer(w.site, w.signer(w.base, "responder", x509.ExtKeyUsageOCSPSigning), key, leaf, nil))

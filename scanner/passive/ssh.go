@@ -45,7 +45,7 @@ type sshSide struct {
 	lists  [][]string // of SSH_MSG_KEXINIT
 	keys   []evidence.HostKey
 	proof  *evidence.Signature // of the host key; only the two sides can check it
-	raw    []byte // of the messages that were read
+	raw    []byte              // of the messages that were read
 }
 
 func newSSHSession() session { return &sshSession{} }
