@@ -250,7 +250,7 @@ func serialInputs(w *world) []input {
 		return i
 	}
 	at := func(n int, unit int64) string {
-		return fmt.Sprint(now.AddDate(0, 0, -98+n).Unix()*unit + int64(3600*unit*int64(n)))
+		return fmt.Sprint(now.AddDate(0, 0, -98+n).Unix()*unit + 3600*unit*int64(n))
 	}
 	return []input{
 		numbered("random", false, "0x4f9ac110ee20a7d1c35b", "0x11aa92f7c6d5e40931bb", "0x739b5d20f1e8c4a6d07f", "0x02c4a6d0f1e89b5d2739"),

@@ -156,7 +156,7 @@ func span(a said) string {
 
 // failure names an OCSPResponseStatus (RFC 6960 section 4.2.1).
 func failure(status int) string {
-	names := map[int]string{1: "malformedRequest", 2: "internalError", 3: "tryLater", 5: "sigRequired", 6: "unauthorized"}
+	names := map[int]string{1: "malformedRequest", 2: "internalError", 3: "tryLater", 5: "sigRequired", 6: "unauthorized"} //nolint:misspell // the name in the RFC
 	if n := names[status]; n != "" {
 		return n
 	}
