@@ -95,7 +95,7 @@ AETable END
 		"127.0.0.12|pass", "127.0.0.16|pass")
 	db.wantFindings(
 		"MD-AUTH-003|warn|104", "MD-AUTH-003|warn|2762", // neither names the authorities that it takes
-		"MD-DUP-012|warn|-", // two devices of one subject name
+		"MD-DUP-012|warn|-",                                                                                // two devices of one subject name
 		"MD-ID-001|warn|-", "MD-ID-001|warn|-", "MD-ID-001|warn|-", "MD-ID-001|warn|-", "MD-ID-001|warn|-", // the five in clear
 		"MD-PLN-001|warn|2104", "MD-PLN-001|warn|2345", "MD-PLN-001|warn|3200", "MD-PLN-001|warn|4242", "MD-PLN-001|warn|11112",
 		"MD-TLS-002|fail|104", "MD-TLS-003|warn|2762", "MD-TLS-010|warn|104", "MD-TLS-012|warn|104")
