@@ -209,12 +209,7 @@ func (a *app) sharedPrimes(ctx context.Context, f lintFlags, b *batch.Batch, key
 	if len(keys) == 0 {
 		return nil
 	}
-	boundGarbage()
-	set, err := openModuli(f.gcd.set)
-	if err != nil {
-		return err
-	}
-	report, err := set.Compare(ctx, keys, batchgcd.Options{Dir: f.gcd.scratch})
+	report, err := a.compare(ctx, f.gcd, keys)
 	if err != nil {
 		return err
 	}

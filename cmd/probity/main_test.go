@@ -37,6 +37,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
 		command()
 	}
+	if run := asPeer(); run != nil {
+		run()
+		return
+	}
 	testscript.Main(m, map[string]func(){"probity": command})
 }
 

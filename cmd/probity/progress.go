@@ -1,5 +1,3 @@
-//go:build cgo
-
 package main
 
 import (
@@ -31,8 +29,13 @@ func newProgress(w io.Writer, now func() time.Time) *progress {
 	return &progress{w: w, now: now, last: now(), terminal: ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"}
 }
 
-// line reports unless the last report was just now.
+// line reports how far a scan is, unless the last report was just now.
 func (p *progress) line(done, planned int, connections int64) {
+	p.say("%d of %d probes done, %d connections", done, planned, connections)
+}
+
+// say reports, unless the last report was just now.
+func (p *progress) say(format string, args ...any) {
 	every := progressElsewhere
 	if p.terminal {
 		every = progressOnTerminal
@@ -42,11 +45,13 @@ func (p *progress) line(done, planned int, connections int64) {
 		return
 	}
 	p.last = now
-	format := "probity: %d of %d probes done, %d connections\n"
+	text := fmt.Sprintf(format, args...)
 	if p.terminal {
-		format, p.shown = "\r\x1b[K%d of %d probes done, %d connections", true
+		p.shown = true
+		_, _ = fmt.Fprintf(p.w, "\r\x1b[K%s", text)
+		return
 	}
-	_, _ = fmt.Fprintf(p.w, format, done, planned, connections)
+	_, _ = fmt.Fprintf(p.w, "probity: %s\n", text)
 }
 
 // end clears the status line.

@@ -7,7 +7,10 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
+
+	"probity/internal/ntt"
 )
 
 // randomOdd returns an odd number of that many bits.
@@ -80,7 +83,41 @@ func TestDivisors_transforms(t *testing.T) {
 		}
 	}
 	check(t, moduli, Options{})
-	check(t, moduli, Options{Dir: t.TempDir()})
+	// All at once, in parts, and in files as soon as that is worth it.
+	for _, memory := range []int64{0, 1 << 20, 160_000, 50_000} {
+		last, steps := 0, 0
+		check(t, moduli, Options{Memory: memory, Dir: t.TempDir(), Progress: func(done, of int) { last, steps = done, of }})
+		if last != steps || steps == 0 {
+			t.Errorf("memory %d: the last step was %d of %d", memory, last, steps)
+		}
+	}
+	sizes, err := split(moduli, 50_000)
+	if err != nil || len(sizes) < 10 {
+		t.Errorf("the least memory: got parts of %v, %v, want at least ten", sizes, err)
+	}
+	if _, err := Divisors(t.Context(), moduli, Options{Memory: 30_000}); err == nil || !strings.Contains(err.Error(), "allow more") {
+		t.Errorf("too little memory: got %v, want an error that says how much", err)
+	}
+}
+
+// TestDivider divides numbers of every size, also such as make a quotient too large.
+func TestDivider(t *testing.T) {
+	mul := ntt.New()
+	r := rand.NewChaCha8([32]byte{7})
+	for _, words := range []int{1, 63, 65, 200, 1500, 3000} {
+		for _, modulus := range []*big.Int{randomOdd(r, 64*words), randomOdd(r, 64*words-8), power(64*words - 1), new(big.Int).Sub(power(64*words), big.NewInt(1))} {
+			d := newDivider(mul, modulus)
+			xs := []*big.Int{new(big.Int), big.NewInt(1), modulus, new(big.Int).Mul(modulus, modulus), new(big.Int).Sub(new(big.Int).Mul(modulus, modulus), big.NewInt(1))}
+			for _, n := range []int{1, words, words + 1, words + short + 1, 2 * words, 2*words + 1, 3*words + 7} {
+				xs = append(xs, randomOdd(r, 64*n), new(big.Int).Sub(power(64*n), big.NewInt(1)))
+			}
+			for _, x := range xs {
+				if got, want := d.mod(x), new(big.Int).Mod(x, modulus); got.Cmp(want) != 0 {
+					t.Fatalf("%d by %d words: got %x, want %x", ntt.Words(x), words, got, want)
+				}
+			}
+		}
+	}
 }
 
 func TestDivisors_stopped(t *testing.T) {
@@ -94,7 +131,7 @@ func TestDivisors_stopped(t *testing.T) {
 	if _, err := Divisors(ctx, moduli, Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that it was cancelled", err)
 	}
-	if _, err := Divisors(t.Context(), moduli, Options{Dir: t.TempDir() + "/absent"}); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Divisors(t.Context(), moduli, Options{Memory: 1 << 14, Dir: t.TempDir() + "/absent"}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that the directory is absent", err)
 	}
 }
@@ -155,37 +192,6 @@ func BenchmarkDivisors(b *testing.B) {
 					if (g.BitLen() >= 1024) != flagged[i] {
 						b.Fatalf("modulus %d: divisor of %d bits", i, g.BitLen())
 					}
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkSet_add compares 1,000 new keys with a set.
-func BenchmarkSet_add(b *testing.B) {
-	for _, n := range []int{10_000, 100_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			moduli, _ := planted(n + 1000)
-			keys := make([]Key, len(moduli))
-			for i, m := range moduli {
-				keys[i] = Key{Label: fmt.Sprint(i), N: m}
-			}
-			for b.Loop() {
-				b.StopTimer()
-				s, err := OpenSet(b.TempDir())
-				if err != nil {
-					b.Fatal(err)
-				}
-				if err := s.add(keys[:n]); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
-				r, err := s.Compare(b.Context(), keys[n:], Options{Dir: s.dir})
-				if err != nil {
-					b.Fatal(err)
-				}
-				if len(r.Shared) < 4 || r.Added != 1000 {
-					b.Fatalf("got %d shared, %d added; want 4 and 1,000", len(r.Shared), r.Added)
 				}
 			}
 		})

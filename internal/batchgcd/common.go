@@ -3,24 +3,24 @@ package batchgcd
 import (
 	"cmp"
 	"context"
-	"maps"
 	"math/big"
 	"slices"
-)
 
-// maxPairs bounds the comparisons of two that take a modulus apart when all of its
-// factors are shared.
-const maxPairs = 1 << 20
+	"probity/internal/ntt"
+)
 
 // Divisor is a number that several moduli have in common.
 type Divisor struct {
 	Value *big.Int
 	// Moduli are the indexes of those it divides, ascending.
 	Moduli []int
-	// Splits says that Value, and what it leaves of each modulus, can be prime: that
-	// is what two RSA keys from a bad generator look like. Otherwise the moduli are
-	// not products of two primes, or Value could not be taken apart.
+	// Splits says that Value, and what it leaves of each modulus, are large and can be
+	// prime: that is what RSA keys from a bad generator look like. Otherwise the moduli
+	// are not products of two large primes.
 	Splits bool
+	// Whole says that Value is all that one modulus shares with others, and was not
+	// taken apart, because there is too much of it.
+	Whole bool
 }
 
 // Common returns what at least two of the distinct moduli have in common, in the
@@ -30,117 +30,87 @@ func Common(ctx context.Context, moduli []*big.Int, o Options) ([]Divisor, error
 	if err != nil {
 		return nil, err
 	}
-	return takeApart(moduli, gcds), nil
+	return takeApart(ctx, moduli, gcds)
 }
 
 // takeApart finds the divisors behind the greatest common divisors of moduli.
-func takeApart(moduli, gcds []*big.Int) []Divisor {
-	a := apart{moduli: moduli, members: make(map[string][]int), values: make(map[string]*big.Int)}
-	var hard []int
-	for i, g := range gcds {
-		switch {
-		case isOne(g):
-		case g.Cmp(moduli[i]) != 0 && probablyPrime(g):
-			a.add(g, i)
-		default:
-			hard = append(hard, i)
-		}
+func takeApart(ctx context.Context, moduli, gcds []*big.Int) ([]Divisor, error) {
+	mul := ntt.New()
+	b := newBase()
+	if err := b.take(ctx, mul, distinct(gcds)); err != nil {
+		return nil, err
 	}
-	a.takeApart(hard, gcds)
-	out := make([]Divisor, 0, len(a.members))
-	for key, members := range a.members {
-		v := a.values[key]
-		slices.Sort(members)
-		members = slices.Compact(members)
-		out = append(out, Divisor{Value: v, Moduli: members, Splits: splits(v, members, moduli)})
+	if err := b.refine(ctx); err != nil {
+		return nil, err
+	}
+	out := b.divisors()
+	mul.Each(len(out), func(i int) {
+		d := &out[i]
+		slices.Sort(d.Moduli)
+		d.Moduli = slices.Compact(d.Moduli)
+	})
+	for i := range out {
+		if out[i].Splits = splits(ctx, mul, out[i], moduli); ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 	}
 	slices.SortFunc(out, func(x, y Divisor) int {
 		return cmp.Or(cmp.Compare(x.Moduli[0], y.Moduli[0]), x.Value.Cmp(y.Value))
 	})
+	return out, nil
+}
+
+// shared is a number with the moduli that have it as a divisor.
+type shared struct {
+	value   *big.Int
+	members []int
+	prime   bool
+}
+
+// distinct returns the divisors other than 1, each once, in the order of their first
+// modulus.
+func distinct(gcds []*big.Int) []shared {
+	var out []shared
+	at := make(map[string]int)
+	for i, g := range gcds {
+		if isOne(g) {
+			continue
+		}
+		key := string(g.Bytes())
+		n, ok := at[key]
+		if !ok {
+			n = len(out)
+			at[key] = n
+			out = append(out, shared{value: g})
+		}
+		out[n].members = append(out[n].members, i)
+	}
 	return out
 }
 
-type apart struct {
-	moduli  []*big.Int
-	members map[string][]int
-	values  map[string]*big.Int
-}
-
-func (a *apart) add(v *big.Int, i int) {
-	key := string(v.Bytes())
-	a.values[key] = v
-	a.members[key] = append(a.members[key], i)
-}
-
-// takeApart finds the divisors of the moduli in hard, all of whose factors are
-// shared: first those that others are known by, then by comparing two and two.
-func (a *apart) takeApart(hard []int, gcds []*big.Int) {
-	easy := slices.Sorted(maps.Keys(a.values))
-	rest := make([]*big.Int, len(hard))
-	pairs := 0
-	for h, i := range hard {
-		rest[h] = a.small(i, new(big.Int).Set(gcds[i]))
-		for _, key := range easy {
-			if pairs++; pairs > maxPairs {
-				break
-			}
-			if q, r := new(big.Int).QuoRem(rest[h], a.values[key], new(big.Int)); r.Sign() == 0 {
-				a.add(a.values[key], i)
-				rest[h] = q
-			}
-		}
-	}
-	for h, i := range hard {
-		if isOne(rest[h]) {
-			continue
-		}
-		for k, j := range hard {
-			if h == k || isOne(rest[k]) {
-				continue
-			}
-			if pairs++; pairs > maxPairs {
-				a.add(rest[h], i)
-				break
-			}
-			if g := new(big.Int).GCD(nil, nil, rest[h], rest[k]); !isOne(g) {
-				a.add(g, i)
-				a.add(g, j)
-			}
-		}
-	}
-}
-
-// small adds the small prime factors of g, which modulus i shares, and returns what
-// is left of g. Numbers that are no RSA moduli share them by chance.
-func (a *apart) small(i int, g *big.Int) *big.Int {
-	for n := int64(2); n < 1<<10 && !isOne(g); n++ {
-		p := big.NewInt(n)
-		for found := false; ; found = true {
-			q, r := new(big.Int).QuoRem(g, p, new(big.Int))
-			if r.Sign() != 0 {
-				break
-			}
-			if !found {
-				a.add(p, i)
-			}
-			g = q
-		}
-	}
-	return g
-}
-
-// splits says whether v and the quotient of each modulus by it can be prime.
-func splits(v *big.Int, members []int, moduli []*big.Int) bool {
-	if !probablyPrime(v) {
+// splits says whether the value and the quotient of each modulus by it are large and
+// can be prime. It is quick for small values, of which there may be many.
+func splits(ctx context.Context, mul *ntt.Multiplier, d Divisor, moduli []*big.Int) bool {
+	if d.Whole || d.Value.BitLen() <= smallBits || !probablyPrime(d.Value) {
 		return false
 	}
-	return !slices.ContainsFunc(members, func(i int) bool {
-		return !probablyPrime(new(big.Int).Quo(moduli[i], v))
-	})
+	// The first few settle it for most that are no RSA moduli.
+	for rest := d.Moduli; len(rest) > 0; rest = rest[min(64, len(rest)):] {
+		some := rest[:min(64, len(rest))]
+		prime := make([]bool, len(some))
+		mul.Each(len(some), func(i int) {
+			q := new(big.Int).Quo(moduli[some[i]], d.Value)
+			prime[i] = ctx.Err() == nil && q.BitLen() > smallBits && probablyPrime(q)
+		})
+		if slices.Contains(prime, false) {
+			return false
+		}
+	}
+	return true
 }
 
 func isOne(x *big.Int) bool { return x.IsInt64() && x.Int64() == 1 }
 
-// probablyPrime errs with a probability below 2^-40, for numbers that someone chose
-// to deceive it, too.
-func probablyPrime(x *big.Int) bool { return x.ProbablyPrime(20) }
+// probablyPrime is the test of Baillie, Pomerance, Selfridge and Wagstaff, which no
+// composite number is known to pass.
+func probablyPrime(x *big.Int) bool { return x.ProbablyPrime(0) }

@@ -58,12 +58,16 @@ func (d *divider) scaled(x *big.Int) *big.Int {
 	return z.Rsh(z, uint(64*(d.words-dropped)))
 }
 
+// short is the size in words up to which a quotient is a division of math/big.
+const short = 32
+
 // mod returns x modulo the modulus.
 func (d *divider) mod(x *big.Int) *big.Int {
-	switch n := ntt.Words(x); {
+	n := ntt.Words(x)
+	switch {
 	case x.Cmp(d.modulus) < 0:
 		return x
-	case d.words <= exact:
+	case d.words <= exact || n <= d.words+short:
 		return new(big.Int).Mod(x, d.modulus)
 	case n > 2*d.words:
 		// The quotient would have more words than the reciprocal is good for.
@@ -72,10 +76,23 @@ func (d *divider) mod(x *big.Int) *big.Int {
 		high = new(big.Int).Lsh(high, uint(64*low))
 		return d.mod(high.Add(high, window(x, 0, low)))
 	}
-	q := d.scaled(x)
-	q.Rsh(q, uint(64*d.scale))
-	r := d.mul.Mul(q, d.modulus)
-	r.Sub(x, r)
+	q := d.quotient(x)
+	products, wrap := d.mul.Wrapped(d.words+guard, q, d.modulus)
+	// The remainder is less than a few times the modulus, so it is known from itself
+	// modulo a number that is larger by words.
+	wrapped := power(64 * wrap)
+	wrapped.Sub(wrapped, big.NewInt(1))
+	r := around(x, wrap)
+	r.Sub(r, products[0])
+	for r.Sign() < 0 {
+		r.Add(r, wrapped)
+	}
+	for r.Cmp(wrapped) >= 0 {
+		r.Sub(r, wrapped)
+	}
+	if r.BitLen() > 64*(wrap-1) {
+		r.Sub(r, wrapped) // the quotient was too large
+	}
 	for r.Sign() < 0 {
 		r.Add(r, d.modulus)
 	}
@@ -85,23 +102,57 @@ func (d *divider) mod(x *big.Int) *big.Int {
 	return r
 }
 
-// fold returns the product of all numbers that next yields, modulo the modulus. It
-// multiplies small ones before it reduces.
-func (d *divider) fold(ctx context.Context, next factors) (*big.Int, error) {
-	acc, batch := big.NewInt(1), big.NewInt(1)
-	for {
-		x, err := next(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if x == nil {
-			return d.mod(d.mul.Mul(acc, d.mod(batch))), nil
-		}
-		if batch = d.mul.Mul(batch, x); ntt.Words(batch) >= d.words {
-			acc = d.mod(d.mul.Mul(acc, d.mod(batch)))
-			batch = big.NewInt(1)
-		}
+// quotient returns x/modulus with an error of a few units, from as many words of x
+// and of the reciprocal as it has.
+func (d *divider) quotient(x *big.Int) *big.Int {
+	x = new(big.Int).Lsh(x, d.shift)
+	need := ntt.Words(x) - d.words + guard
+	low := max(ntt.Words(x)-need, 0)
+	high := x.Rsh(x, uint(64*low))
+	least := max(ntt.Words(d.reciprocal)-need-guard, 0)
+	q := d.mul.Mul(high, new(big.Int).Rsh(d.reciprocal, uint(64*least)))
+	return q.Rsh(q, uint(64*(d.words+d.scale-low-least)))
+}
+
+// around returns a number that is x modulo 2^(64*n)-1, of few bits more than n words.
+func around(x *big.Int, n int) *big.Int {
+	z := window(x, 0, n)
+	for at := n; at < ntt.Words(x); at += n {
+		z.Add(z, window(x, at, at+n))
 	}
+	return z
+}
+
+// fold returns the product of all numbers of others, modulo the modulus. Numbers of
+// like size are multiplied until they have the size of the modulus.
+func (d *divider) fold(ctx context.Context, others factors) (*big.Int, error) {
+	acc := big.NewInt(1)
+	var stack []*big.Int // sizes descend
+	merge := func() {
+		n := len(stack)
+		stack[n-2] = d.mul.Mul(stack[n-2], stack[n-1])
+		stack = stack[:n-1]
+	}
+	err := others(ctx, func(x *big.Int) {
+		stack = append(stack, x)
+		for n := len(stack); n > 1 && ntt.Words(stack[n-2]) <= ntt.Words(stack[n-1]); n = len(stack) {
+			merge()
+		}
+		if top := stack[len(stack)-1]; ntt.Words(top) >= d.words {
+			acc = d.mod(d.mul.Mul(acc, d.mod(top)))
+			stack = stack[:len(stack)-1]
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for len(stack) > 1 {
+		merge()
+	}
+	for _, x := range stack {
+		acc = d.mod(d.mul.Mul(acc, d.mod(x)))
+	}
+	return acc, nil
 }
 
 // reciprocal returns about 2^(128*n)/d for d of n words with the top bit set, with
@@ -113,12 +164,28 @@ func reciprocal(mul *ntt.Multiplier, d *big.Int, n int) *big.Int {
 	}
 	h := n/2 + 2
 	x := reciprocal(mul, new(big.Int).Rsh(d, uint(64*(n-h))), h)
-	// With e = 2^(64*(n+h)) - x*d, the better one is x + x*e/2^(128*h), shifted.
-	e := mul.Mul(d, x)
-	e.Sub(power(64*(n+h)), e)
-	negative := e.Sign() < 0
-	e = mul.Mul(x, e.Abs(e))
-	e.Rsh(e, uint(128*h))
+	// With e = 2^(64*(n+h)) - x*d, the better one is x + x*e/2^(128*h), shifted. e has
+	// little more than n words, so the product may wrap.
+	products, wrap := mul.Wrapped(n+guard, d, x)
+	e := around(power(64*(n+h)), wrap)
+	e.Sub(e, products[0])
+	wrapped := power(64 * wrap)
+	wrapped.Sub(wrapped, big.NewInt(1))
+	for e.Sign() < 0 {
+		e.Add(e, wrapped)
+	}
+	for e.Cmp(wrapped) >= 0 {
+		e.Sub(e, wrapped)
+	}
+	negative := e.BitLen() > 64*(wrap-1)
+	if negative {
+		e.Sub(wrapped, e)
+	}
+	// x has h words; as many of e say all.
+	low := max(0, ntt.Words(e)-h-guard)
+	e.Rsh(e, uint(64*low))
+	e = mul.Mul(x, e)
+	e.Rsh(e, uint(128*h-64*low))
 	x.Lsh(x, uint(64*(n-h)))
 	if negative {
 		return x.Sub(x, e)

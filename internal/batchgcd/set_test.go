@@ -1,6 +1,7 @@
 package batchgcd
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -24,6 +25,11 @@ func compare(t *testing.T, dir string, keys ...Key) Report {
 		if s, err = OpenSet(dir); err != nil {
 			t.Fatal(err)
 		}
+		defer func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
 	}
 	r, err := s.Compare(t.Context(), keys, Options{})
 	if err != nil {
@@ -102,45 +108,147 @@ func TestSet_files(t *testing.T) {
 	}
 }
 
+// fileOf returns the path of the only file of moduli in a set.
+func fileOf(t *testing.T, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*"+extension))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("got %v, %v, want one file", names, err)
+	}
+	return names[0]
+}
+
+// compareDamaged returns what a comparison with a set says that something is wrong
+// with.
+func compareDamaged(t *testing.T, dir string, n *big.Int) error {
+	t.Helper()
+	s, err := OpenSet(dir)
+	if err != nil {
+		return err
+	}
+	_, err = s.Compare(t.Context(), []Key{{Label: "b", N: n}}, Options{})
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	return err
+}
+
+// TestSet_damage changes, cuts and removes each file of a set.
 func TestSet_damage(t *testing.T) {
 	p := primes(4)
 	dir := t.TempDir()
 	compare(t, dir, Key{Label: "a", N: new(big.Int).Mul(p[0], p[1])})
-	name := filepath.Join(dir, fileName(0))
+	for _, name := range []string{fileOf(t, dir), filepath.Join(dir, indexName)} {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write := func(b []byte) {
+			if err := os.WriteFile(name, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wrong := func(what string) {
+			t.Helper()
+			if err := compareDamaged(t, dir, p[2]); err == nil || !strings.Contains(err.Error(), filepath.Base(name)) || !strings.Contains(err.Error(), "backup") {
+				t.Fatalf("%s: got %v, want an error that names %s and the mend", what, err, name)
+			}
+		}
+		for at := 0; at < len(data); at += 3 {
+			bad := append([]byte(nil), data...)
+			bad[at] ^= 1
+			write(bad)
+			wrong(fmt.Sprintf("byte %d changed", at))
+			write(data[:at])
+			wrong(fmt.Sprintf("cut at byte %d", at))
+		}
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+		wrong("removed")
+		write(data)
+	}
+	if err := compareDamaged(t, dir, p[2]); err != nil {
+		t.Errorf("whole again: %v", err)
+	}
+}
+
+// TestSet_version refuses what a later version wrote, and says so.
+func TestSet_version(t *testing.T) {
+	p := primes(4)
+	dir := t.TempDir()
+	compare(t, dir, Key{Label: "a", N: new(big.Int).Mul(p[0], p[1])})
+	name := filepath.Join(dir, indexName)
 	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := range data {
-		if at%7 != 0 && at > len(setMagic) {
-			continue
-		}
-		bad := append([]byte(nil), data...)
-		bad[at] ^= 1
-		for _, b := range [][]byte{bad, data[:at]} {
-			if err := os.WriteFile(name, b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			s, err := OpenSet(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = s.Compare(t.Context(), []Key{{Label: "b", N: p[2]}}, Options{})
-			if err == nil || !strings.Contains(err.Error(), fileName(0)) {
-				t.Fatalf("damage at byte %d: got %v, want an error that names the file", at, err)
-			}
-		}
-	}
-	if err := os.Rename(name, filepath.Join(dir, fileName(1))); err != nil {
+	if err := os.WriteFile(name, []byte(strings.Replace(string(data), "format 2", "format 3", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenSet(dir); err == nil || !strings.Contains(err.Error(), fileName(0)) {
-		t.Errorf("a missing file: got %v, want an error that names it", err)
+	if err := compareDamaged(t, dir, p[2]); err == nil || !strings.Contains(err.Error(), `format "3"`) {
+		t.Errorf("got %v, want an error that names the format", err)
+	}
+}
+
+// TestSet_crash leaves what an update leaves that ends before its index is written,
+// with a file that would replace the last one.
+func TestSet_crash(t *testing.T) {
+	p := primes(6)
+	key := func(label string, a, b int) Key { return Key{Label: label, N: new(big.Int).Mul(p[a], p[b])} }
+	dir := t.TempDir()
+	compare(t, dir, key("a", 0, 1))
+	index := filepath.Join(dir, indexName)
+	before, err := os.ReadFile(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(fileOf(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	firstName := fileOf(t, dir)
+	compare(t, dir, key("b", 2, 3))
+	for name, data := range map[string][]byte{index: before, firstName: first, filepath.Join(dir, "new-123"): []byte("half")} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := compare(t, dir, key("c", 2, 4))
+	if r.Moduli != 2 || r.Added != 1 || len(r.Shared) != 0 {
+		t.Errorf("got %+v, want what the first index knows", r)
+	}
+	fileOf(t, dir)
+	if _, err := os.Stat(filepath.Join(dir, "new-123")); !os.IsNotExist(err) {
+		t.Errorf("the half-written file: %v, want that it is gone", err)
+	}
+	if r := compare(t, dir, key("d", 0, 5)); r.Moduli != 3 || len(r.Shared) != 1 {
+		t.Errorf("got %+v, want the prime of a", r)
+	}
+}
+
+func TestSet_locked(t *testing.T) {
+	dir := t.TempDir()
+	s, err := OpenSet(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenSet(dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("a second opening: got %v, want that it is locked", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if s, err = OpenSet(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
 func TestSet_bounds(t *testing.T) {
-	for name, n := range map[string]*big.Int{"zero": new(big.Int), "negative": big.NewInt(-15), "huge": power(MaxBits)} {
+	for name, n := range map[string]*big.Int{"zero": new(big.Int), "one": big.NewInt(1), "negative": big.NewInt(-15), "huge": power(MaxBits)} {
 		var s *Set
 		if _, err := s.Compare(t.Context(), []Key{{Label: "x.pem:2", N: n}}, Options{}); err == nil || !strings.Contains(err.Error(), "x.pem:2") {
 			t.Errorf("%s: got %v, want an error that names the key", name, err)
@@ -149,18 +257,34 @@ func TestSet_bounds(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	s := &Set{dir: f.TempDir()}
-	if err := s.write(0, &file{keys: []Key{{Label: "a", N: big.NewInt(15)}}, product: big.NewInt(15)}); err != nil {
+	dir := f.TempDir()
+	if _, err := writeFile(dir, 0, []Key{{Label: "a", N: big.NewInt(15)}}, big.NewInt(15)); err != nil {
 		f.Fatal(err)
 	}
-	data, err := os.ReadFile(filepath.Join(s.dir, fileName(0)))
+	names, err := filepath.Glob(filepath.Join(dir, "*"+extension))
+	if err != nil || len(names) != 1 {
+		f.Fatal(names, err)
+	}
+	data, err := os.ReadFile(names[0])
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if got, err := parse(data); err == nil && (len(got.keys) == 0 || len(got.keys) > perFile) {
+		if got, _, err := parse(data); err == nil && (len(got.keys) == 0 || len(got.keys) > perFile) {
 			t.Errorf("got %d keys", len(got.keys))
+		}
+	})
+}
+
+func FuzzParseIndex(f *testing.F) {
+	f.Add("probity moduli, format 2\n00000000-01020304.moduli 1 00\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		files, err := parseIndex(text)
+		for _, x := range files {
+			if err == nil && (x.keys < 1 || x.keys > perFile || filepath.Base(x.name) != x.name) {
+				t.Errorf("took %+v", x)
+			}
 		}
 	})
 }

@@ -41,13 +41,36 @@ func (c *crt) digits(x, y, z uint64) (a, b, d uint64) {
 }
 
 // join returns the number whose coefficients to the base 2^64 have the given
-// residues, modulo 2^(64*n)-1.
-func (c *crt) join(residues [3][]uint64) *big.Int {
-	x, y, z := residues[0], residues[1], residues[2]
-	n := len(x)
-	y, z = y[:n], z[:n]
-	out := z              // z[i] is read before out[i] is written
-	var c0, c1, c2 uint64 // the carry, three words
+// residues, modulo 2^(64*n)-1. It overwrites the residues.
+func (c *crt) join(hands crew, residues [3][]uint64) *big.Int {
+	n := len(residues[0])
+	out := residues[2]
+	carries := make([][3]uint64, (n+piece-1)/piece)
+	hands.spread(n, func(lo, hi int) {
+		carries[lo/piece] = c.sum(residues[0][lo:hi], residues[1][lo:hi], out[lo:hi])
+	})
+	// The carry of a piece goes to the next one, and that of the last wraps round.
+	for i, carry := range carries {
+		addAt(out, min((i+1)*piece, n), carry)
+	}
+	words := make([]big.Word, n*(64/bits.UintSize))
+	hands.spread(n, func(lo, hi int) {
+		for i, w := range out[lo:hi] {
+			if i += lo; bits.UintSize == 64 {
+				words[i] = big.Word(w)
+			} else {
+				words[2*i], words[2*i+1] = big.Word(w), big.Word(w>>32)
+			}
+		}
+	})
+	return new(big.Int).SetBits(words)
+}
+
+// sum replaces z by the words of the number with residues x, y and z, and returns
+// what is carried out of them.
+func (c *crt) sum(x, y, z []uint64) (carry [3]uint64) {
+	y, z = y[:len(x)], z[:len(x)]
+	var c0, c1, c2 uint64
 	for i := range x {
 		a, b, d := c.digits(x[i], y[i], z[i])
 		// a + p*b + pq*d
@@ -66,28 +89,23 @@ func (c *crt) join(residues [3][]uint64) *big.Int {
 		c2 += k
 		c1, k = bits.Add64(c1, l3, 0)
 		c2 += h3 + k
-		out[i] = c0
+		z[i] = c0
 		c0, c1, c2 = c1, c2, 0
 	}
-	// What is left over wraps round.
-	for carry := [3]uint64{c0, c1, c2}; carry != [3]uint64{}; {
-		var k uint64
-		for i := range out {
-			if i < 3 {
-				out[i], k = bits.Add64(out[i], carry[i], k)
-			} else if out[i], k = bits.Add64(out[i], 0, k); k == 0 {
-				break
-			}
+	return [3]uint64{c0, c1, c2}
+}
+
+// addAt adds carry at word i of x, modulo 2^(64*len(x))-1.
+func addAt(x []uint64, i int, carry [3]uint64) {
+	var k uint64
+	for j := 0; j < 3 || k != 0; j, i = j+1, i+1 {
+		if i == len(x) {
+			i = 0
 		}
-		carry = [3]uint64{k}
-	}
-	words := make([]big.Word, n*(64/bits.UintSize))
-	for i, w := range out {
-		if bits.UintSize == 64 {
-			words[i] = big.Word(w)
-		} else {
-			words[2*i], words[2*i+1] = big.Word(w), big.Word(w>>32)
+		var w uint64
+		if j < 3 {
+			w = carry[j]
 		}
+		x[i], k = bits.Add64(x[i], w, k)
 	}
-	return new(big.Int).SetBits(words)
 }

@@ -46,12 +46,12 @@ func (m *Multiplier) Mul(x, y *big.Int) *big.Int {
 	if min(Words(x), Words(y)) <= small {
 		return new(big.Int).Mul(x, y)
 	}
-	return m.convolve(length(Words(x)+Words(y)), []*big.Int{x, y}, []sum{{{0, 1}}})[0]
+	return m.convolve(Length(Words(x)+Words(y)), []*big.Int{x, y}, []sum{{{0, 1}}})[0]
 }
 
 // Join returns a*b and as*b + bs*a.
 func (m *Multiplier) Join(a, as, b, bs *big.Int) (product, cross *big.Int) {
-	n := length((max(a.BitLen()+b.BitLen(), as.BitLen()+b.BitLen()+1, bs.BitLen()+a.BitLen()+1) + 63) / 64)
+	n := Length((max(a.BitLen()+b.BitLen(), as.BitLen()+b.BitLen()+1, bs.BitLen()+a.BitLen()+1) + 63) / 64)
 	switch {
 	case min(Words(a), Words(as), Words(b), Words(bs)) <= small:
 		cross = m.Mul(as, b)
@@ -65,27 +65,45 @@ func (m *Multiplier) Join(a, as, b, bs *big.Int) (product, cross *big.Int) {
 	return z[0], z[1]
 }
 
-// Wrapped returns x*y and x*z modulo 2^(64*n)-1 for some n of at least words, with n.
-// That costs less than the products when words is less than their size. x, y and z
-// have at most words 64-bit words; the results may equal the modulus.
-func (m *Multiplier) Wrapped(x, y, z *big.Int, words int) (xy, xz *big.Int, n int) {
-	n = length(words)
-	if min(Words(x), Words(y), Words(z)) <= small {
-		return m.Mul(x, y), m.Mul(x, z), max(n, Words(x)+Words(y), Words(x)+Words(z))
+// Wrapped returns the products of x with each of ys modulo 2^(64*n)-1, with the n
+// that Length(words) is. That costs less than the products when words is less than
+// their size. x and ys have at most n 64-bit words; the results may equal the modulus.
+func (m *Multiplier) Wrapped(words int, x *big.Int, ys ...*big.Int) (products []*big.Int, n int) {
+	n = Length(words)
+	least := Words(x)
+	for _, y := range ys {
+		least = min(least, Words(y))
 	}
-	if n >= m.large {
-		xy = m.convolve(n, []*big.Int{x, y}, []sum{{{0, 1}}})[0]
-		return xy, m.convolve(n, []*big.Int{x, z}, []sum{{{0, 1}}})[0], n
+	factors := append([]*big.Int{x}, ys...)
+	switch {
+	case least <= small:
+		for _, y := range ys {
+			products = append(products, m.Mul(x, y))
+			n = max(n, Words(x)+Words(y))
+		}
+		return products, n
+	case n >= m.large:
+		for _, y := range ys {
+			products = append(products, m.convolve(n, []*big.Int{x, y}, []sum{{{0, 1}}})[0])
+		}
+		return products, n
 	}
-	p := m.convolve(n, []*big.Int{x, y, z}, []sum{{{0, 1}}, {{0, 2}}})
-	return p[0], p[1], n
+	sums := make([]sum, len(ys))
+	for i := range ys {
+		sums[i] = sum{{0, i + 1}}
+	}
+	return m.convolve(n, factors, sums), n
 }
+
+// Large says whether numbers of so many words are so large that one product at a
+// time is computed, on all processors.
+func (m *Multiplier) Large(words int) bool { return words >= m.large/2 }
 
 // Words returns how many 64-bit words x has.
 func Words(x *big.Int) int { return (x.BitLen() + 63) / 64 }
 
-// length returns the least 2^k or 3*2^k that is n or more.
-func length(n int) int {
+// Length returns the least 2^k or 3*2^k that is n or more: the lengths of transforms.
+func Length(n int) int {
 	k := 1 << bits.Len(uint(max(n, 4)-1))
 	if k/4*3 >= n {
 		return k / 4 * 3
@@ -109,7 +127,7 @@ func (m *Multiplier) convolve(n int, factors []*big.Int, sums []sum) []*big.Int 
 	out := make([]*big.Int, len(sums))
 	m.Each(len(sums), func(i int) {
 		r := [3][]uint64{residues[0][i], residues[1][i], residues[2][i]}
-		out[i] = m.crt.join(r)
+		out[i] = m.crt.join(m.crew, r)
 		for _, b := range r {
 			m.release(b)
 		}
@@ -147,9 +165,12 @@ func (m *Multiplier) residues(p *plan, n int, factors []*big.Int, sums []sum) []
 		clear(z)
 		for _, pair := range s {
 			x, y := value(pair[0]), value(pair[1])
-			for j := range z {
-				z[j] += p.redc(x[j], p.below(y[j]))
-			}
+			m.crew.spread(n, func(lo, hi int) {
+				x, y, z := x[lo:hi], y[lo:hi], z[lo:hi]
+				for j := range z {
+					z[j] += p.redc(x[j], p.below(y[j]))
+				}
+			})
 			done(pair[0])
 			done(pair[1])
 		}
@@ -159,13 +180,15 @@ func (m *Multiplier) residues(p *plan, n int, factors []*big.Int, sums []sum) []
 	scale := p.factor(p.mul(p.redc(p.r2, 1), p.inverse(uint64(n)%p.p)))
 	for _, z := range out {
 		p.inverseTransform(m.crew, z)
-		for j, u := range z {
-			u = times(u, scale, p.p)
-			if u >= p.p {
-				u -= p.p
+		m.crew.spread(n, func(lo, hi int) {
+			for j, u := range z[lo:hi] {
+				u = times(u, scale, p.p)
+				if u >= p.p {
+					u -= p.p
+				}
+				z[lo+j] = u
 			}
-			z[j] = u
-		}
+		})
 	}
 	return out
 }

@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
+
+	"github.com/remyoudompheng/bigfft"
 )
 
 func number(r *rand.ChaCha8, words int) *big.Int {
@@ -61,6 +63,23 @@ func TestMul(t *testing.T) {
 	}
 }
 
+// TestMul_pieces multiplies numbers whose carries go from piece to piece.
+func TestMul_pieces(t *testing.T) {
+	m := New()
+	power := func(words int) *big.Int { return new(big.Int).SetBit(new(big.Int), 64*words, 1) }
+	for _, n := range []int{piece - 1, piece, 3*piece + 5} {
+		for _, k := range []int{n, piece/2 + 3} {
+			// (2^(64n)-1)*(2^(64k)-1)
+			want := new(big.Int).Sub(power(n+k), power(n))
+			want.Sub(want, power(k))
+			want.Add(want, big.NewInt(1))
+			if m.Mul(ones(n), ones(k)).Cmp(want) != 0 {
+				t.Errorf("%d by %d words: wrong product", n, k)
+			}
+		}
+	}
+}
+
 func TestJoin(t *testing.T) {
 	m := New()
 	r := rand.NewChaCha8([32]byte{2})
@@ -80,7 +99,8 @@ func TestWrapped(t *testing.T) {
 	r := rand.NewChaCha8([32]byte{3})
 	for _, n := range []int{100, 1500, 3072, 5000} {
 		x, y, z := ones(n), number(r, n/2), ones(n/2-1)
-		xy, xz, at := m.Wrapped(x, y, z, n)
+		products, at := m.Wrapped(n, x, y, z)
+		xy, xz := products[0], products[1]
 		modulus := new(big.Int).Sub(new(big.Int).SetBit(new(big.Int), 64*at, 1), big.NewInt(1))
 		for _, p := range [][2]*big.Int{{xy, y}, {xz, z}} {
 			want := new(big.Int).Mul(x, p[1])
@@ -103,7 +123,7 @@ func TestLarge(t *testing.T) {
 	if product.Cmp(new(big.Int).Mul(a, b)) != 0 || cross.Cmp(want) != 0 {
 		t.Error("Join: wrong product or cross sum")
 	}
-	if ab, aas, _ := m.Wrapped(a, b, as, 2300); ab.Cmp(product) != 0 || aas.Cmp(new(big.Int).Mul(a, as)) != 0 {
+	if p, _ := m.Wrapped(2300, a, b, as); p[0].Cmp(product) != 0 || p[1].Cmp(new(big.Int).Mul(a, as)) != 0 {
 		t.Error("Wrapped: wrong product")
 	}
 }
@@ -141,27 +161,32 @@ func FuzzMul(f *testing.F) {
 	})
 }
 
-// BenchmarkMul multiplies two numbers of the given bits, with math/big as the peer
-// where that ends soon.
+// BenchmarkMul multiplies two numbers of the given bits, on one processor, beside
+// bigfft, a package that does the same by Fermat numbers, and math/big where that
+// ends soon.
 func BenchmarkMul(b *testing.B) {
-	m := New()
+	m := &Multiplier{plans: New().plans, crt: New().crt, large: large}
 	r := rand.NewChaCha8([32]byte{4})
-	for _, bits := range []int{1 << 16, 1 << 18, 1 << 20, 1 << 23, 1 << 26} {
+	for _, bits := range []int{1 << 16, 1 << 18, 1 << 20, 1 << 23, 1 << 26, 1 << 28} {
 		x, y := number(r, bits/64), number(r, bits/64)
-		b.Run(fmt.Sprintf("bits=%d/ntt", bits), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				m.Mul(x, y)
+		for _, peer := range []struct {
+			name string
+			most int
+			mul  func(x, y *big.Int) *big.Int
+		}{
+			{"ntt", 1 << 30, m.Mul},
+			{"bigfft", 1 << 30, bigfft.Mul},
+			{"big", 1 << 23, func(x, y *big.Int) *big.Int { return new(big.Int).Mul(x, y) }},
+		} {
+			if bits > peer.most {
+				continue
 			}
-		})
-		if bits > 1<<23 {
-			continue
+			b.Run(fmt.Sprintf("bits=%d/%s", bits, peer.name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					peer.mul(x, y)
+				}
+			})
 		}
-		b.Run(fmt.Sprintf("bits=%d/big", bits), func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				new(big.Int).Mul(x, y)
-			}
-		})
 	}
 }

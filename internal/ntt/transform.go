@@ -51,6 +51,23 @@ func (c crew) both(f, g func()) {
 	}
 }
 
+// piece is how much of a loop over coefficients is worth a goroutine.
+const piece = 1 << 16
+
+// spread calls f for 0 to n in pieces, at the same time where hands are free.
+func (c crew) spread(n int, f func(lo, hi int)) {
+	c.pieces(0, (n+piece-1)/piece, func(i int) { f(i*piece, min(n, (i+1)*piece)) })
+}
+
+func (c crew) pieces(from, to int, f func(i int)) {
+	if to-from <= 1 {
+		f(from)
+		return
+	}
+	mid := (from + to) / 2
+	c.both(func() { c.pieces(from, mid, f) }, func() { c.pieces(mid, to, f) })
+}
+
 // transform replaces the coefficients of a polynomial modulo x^n - 1, n = len(x)
 // of the form 2^k or 3*2^k, by its values at the n-th roots of unity, in an order
 // that inverse knows. Values are below 4p before and after.
@@ -77,7 +94,8 @@ func (p *plan) split(c crew, x []uint64, e, g, n uint64) {
 		p.loops(x)
 	default:
 		h := m / 2
-		p.butterflies(x[:h], x[h:], p.factor(p.pow(g, e/2)))
+		w := p.factor(p.pow(g, e/2))
+		c.spread(int(h), func(lo, hi int) { p.butterflies(x[lo:hi], x[int(h)+lo:int(h)+hi], w) })
 		c.both(
 			func() { p.split(c, x[:h], e/2, g, n) },
 			func() { p.split(c, x[h:], e/2+n/2, g, n) })
@@ -97,7 +115,8 @@ func (p *plan) join(c crew, x []uint64, e, g, n uint64) {
 		c.both(
 			func() { p.join(c, x[:h], e/2, g, n) },
 			func() { p.join(c, x[h:], e/2+n/2, g, n) })
-		p.butterfliesBack(x[:h], x[h:], p.factor(p.pow(g, e/2)))
+		w := p.factor(p.pow(g, e/2))
+		c.spread(int(h), func(lo, hi int) { p.butterfliesBack(x[lo:hi], x[int(h)+lo:int(h)+hi], w) })
 	}
 }
 
@@ -108,12 +127,14 @@ func (p *plan) split3(c crew, x []uint64, e, g, n uint64) {
 	w := p.pow(g, n/3)
 	w1, w2 := p.factor(w), p.factor(p.mul(w, w))
 	a, b, d := x[:h], x[h:2*h], x[2*h:][:h]
-	for i, u := range a {
-		u, v, t := p.below(u), p.below(b[i]), p.below(d[i])
-		a[i] = u + v + t
-		b[i] = u + p.below(times(v, w1, p.p)+times(t, w2, p.p))
-		d[i] = u + p.below(times(v, w2, p.p)+times(t, w1, p.p))
-	}
+	c.spread(h, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			u, v, t := p.below(a[i]), p.below(b[i]), p.below(d[i])
+			a[i] = u + v + t
+			b[i] = u + p.below(times(v, w1, p.p)+times(t, w2, p.p))
+			d[i] = u + p.below(times(v, w2, p.p)+times(t, w1, p.p))
+		}
+	})
 	for i, part := range [][]uint64{a, b, d} {
 		p.split(c, part, e/3+uint64(i)*(n/3), g, n)
 	}
@@ -127,12 +148,14 @@ func (p *plan) join3(c crew, x []uint64, e, g, n uint64) {
 	}
 	w := p.pow(g, n/3) // g is inverted, and so is w
 	w1, w2 := p.factor(w), p.factor(p.mul(w, w))
-	for i, u := range a {
-		u, v, t := p.below(u), p.below(b[i]), p.below(d[i])
-		a[i] = p.below(u + v + t)
-		b[i] = p.below(u + p.below(times(v, w1, p.p)+times(t, w2, p.p)))
-		d[i] = p.below(u + p.below(times(v, w2, p.p)+times(t, w1, p.p)))
-	}
+	c.spread(h, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			u, v, t := p.below(a[i]), p.below(b[i]), p.below(d[i])
+			a[i] = p.below(u + v + t)
+			b[i] = p.below(u + p.below(times(v, w1, p.p)+times(t, w2, p.p)))
+			d[i] = p.below(u + p.below(times(v, w2, p.p)+times(t, w1, p.p)))
+		}
+	})
 }
 
 // butterflies reduces modulo x^h - w and x^h + w.
