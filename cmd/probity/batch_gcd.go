@@ -94,7 +94,7 @@ func (a *app) compare(ctx context.Context, f gcdFlags, keys []batchgcd.Key) (rep
 // as is live, which may be gigabytes.
 func boundMemory(limit int64) int64 {
 	if os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
+		debug.SetGCPercent(25)
 		debug.SetMemoryLimit(limit)
 	}
 	runtime.GC()

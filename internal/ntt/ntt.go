@@ -19,7 +19,7 @@ const small = 640
 
 // large is the number of coefficients from which memory counts more than time:
 // sums are computed apart and fields one after the other.
-const large = 1 << 21
+const large = 1 << 19
 
 // Multiplier multiplies, on up to the given number of processors at once over all
 // its concurrent calls. It is safe for concurrent use.
