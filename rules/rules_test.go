@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/netip"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -223,6 +224,34 @@ rules:
   MD-CERT-004: {warn_days: 90}
   MD-TLS-010: {strict: false}
 `
+
+// TestParsePolicy_documented reads the policy of the manual.
+func TestParsePolicy_documented(t *testing.T) {
+	page, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	p, err := ParsePolicy("docs/site.yaml", []byte(text), readFrom(map[string][]byte{
+		"docs/device-ca.pem":      pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: outerCertificate}),
+		"docs/oem-ca.der":         outerCertificate,
+		"docs/blacklist.RSA-2048": []byte("00112233445566778899\n"),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat := mustLoad(t)
+	if err := p.Validate(cat, stubs(cat, nil)); err != nil {
+		t.Error(err)
+	}
+	var shape policyYAML
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(shape)) {
+		if key := field.Tag.Get("yaml"); !strings.Contains("\n"+text, "\n"+key+":") {
+			t.Errorf("the manual does not show %q", key)
+		}
+	}
+}
 
 func TestParsePolicy(t *testing.T) {
 	files := map[string][]byte{
