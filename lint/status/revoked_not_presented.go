@@ -23,6 +23,9 @@ func revokedNotPresented() lint.Check {
 			if revocations(c) == 0 {
 				return []lint.GroupVerdict{{Verdict: lint.NotApplicablef("No revocation list and no OCSP response at hand revokes anything.")}}
 			}
+			if !slices.ContainsFunc(c.Leafs(), func(s lint.Sighting) bool { return s.Role != evidence.RoleFile }) {
+				return []lint.GroupVerdict{{Verdict: lint.NotApplicablef("Only files are at hand: nothing was seen in use.")}}
+			}
 			var out []lint.GroupVerdict
 			cases := revokedLeafs(env, c)
 			for _, r := range cases {
