@@ -104,4 +104,12 @@ authorityKeyIdentifier = keyid
 			}
 		})
 	}
+
+	// The response stapled to a handshake is judged from the store.
+	at := device(t, "8443") + ":8443"
+	start(t, []string{at}, openssl, "s_server", "-quiet", "-accept", at, "-cert", file("bad.pem"), "-key", file("bad.key"), "-cert_chain", file("ca.pem"),
+		"-status_file", file("response.der"))
+	db := scanned(t, exitNegative, "--policy", file("site.yaml"), at)
+	db.want("SELECT rule, outcome FROM v_finding WHERE rule IN ('MD-REV-002','MD-REV-004','MD-REV-006') AND outcome<>'not-applicable' ORDER BY rule",
+		"MD-REV-002|fail", "MD-REV-004|fail", "MD-REV-006|warn")
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // Observations yields every observation in the order in which it was recorded,
-// with certificates, keys and facts but without the raw bytes ([Store.Raw]). It
+// with certificates, keys and facts, and of the raw bytes ([Store.Raw]) only what
+// is judged as a whole: revocation lists and OCSP responses, stapled ones too. It
 // sees one state of the database, whatever is written meanwhile. Equal
 // certificates share one slice; do not change it. After an error it stops.
 func (s *Store) Observations(ctx context.Context) iter.Seq2[evidence.Observation, error] {
@@ -63,6 +64,12 @@ func (s *Store) scanObservations(ctx context.Context, after int64, shared int, y
 		return err
 	}
 	defer keys.rows.Close() //nolint:errcheck // Err is checked
+	status, err := newAttached(ctx, tx, `SELECT observation, blob, media, position FROM raw
+		WHERE media IN ('application/ocsp-response', 'application/pkix-crl') AND observation>? ORDER BY observation, id`, after)
+	if err != nil {
+		return err
+	}
+	defer status.rows.Close() //nolint:errcheck // Err is checked
 
 	blobs, held := make(map[int64][]byte), 0
 	data := func(id int64) ([]byte, error) {
@@ -95,6 +102,11 @@ func (s *Store) scanObservations(ctx context.Context, after int64, shared int, y
 			keys.of(o.ID, func(a attachment) error {
 				b, err := data(a.blob)
 				o.Keys = append(o.Keys, evidence.HostKey{Algorithm: a.label, Blob: b})
+				return err
+			}),
+			status.of(o.ID, func(a attachment) error {
+				b, err := data(a.blob)
+				o.Raw = append(o.Raw, evidence.Blob{Media: a.label, Data: b})
 				return err
 			}))
 		if err != nil {
