@@ -192,18 +192,22 @@ type (
 		Tests    int      `xml:"tests,attr"`
 		Failures int      `xml:"failures,attr"`
 		Errors   int      `xml:"errors,attr"`
+		Skipped  int      `xml:"skipped,attr"`
+		Took     string   `xml:"time,attr"` // seconds; a certificate takes none
 		Time     string   `xml:"timestamp,attr"`
 	}
 	junitCase struct {
 		XMLName xml.Name      `xml:"testcase"`
 		Class   string        `xml:"classname,attr"`
 		Name    string        `xml:"name,attr"`
+		Took    string        `xml:"time,attr"`
 		Failure *junitProblem `xml:"failure,omitempty"`
 		Error   *junitProblem `xml:"error,omitempty"`
 		Out     string        `xml:"system-out,omitempty"`
 	}
 	junitProblem struct {
 		Message string `xml:"message,attr"`
+		Type    string `xml:"type,attr"` // the rule
 		Text    string `xml:",chardata"`
 	}
 )
@@ -211,7 +215,7 @@ type (
 // BatchJUnit writes one test case a certificate. A file that could not be read is an
 // error, a warn is the output of a case that passes.
 func BatchJUnit(w io.Writer, b Batch) error {
-	suite := junitSuite{Name: b.Profile, Tests: b.Count + len(b.Failures), Errors: len(b.Failures), Time: b.Generated.UTC().Format("2006-01-02T15:04:05")}
+	suite := junitSuite{Name: b.Profile, Tests: b.Count + len(b.Failures), Errors: len(b.Failures), Took: "0", Time: b.Generated.UTC().Format("2006-01-02T15:04:05")}
 	for e := range b.Entries {
 		if e.Outcome == evidence.Fail {
 			suite.Failures++
@@ -233,21 +237,24 @@ func BatchJUnit(w io.Writer, b Batch) error {
 		return nil
 	}
 	for _, f := range b.Failures {
-		if err := put(junitCase{Class: "file", Name: f.File, Error: &junitProblem{Message: f.Reason}}); err != nil {
+		if err := put(junitCase{Class: "file", Name: f.File, Took: "0", Error: &junitProblem{Message: f.Reason, Type: "unreadable"}}); err != nil {
 			return err
 		}
 	}
 	for e := range b.Entries {
-		c := junitCase{Class: e.File, Name: fmt.Sprintf("%d %s", e.Number, e.Identifier)}
+		c := junitCase{Class: e.File, Name: strings.TrimSpace(fmt.Sprintf("certificate %d %s", e.Number, e.Identifier)), Took: "0"}
 		var lines []string
 		for _, r := range e.Reasons {
-			lines = append(lines, r.Rule+" "+string(r.Outcome)+" "+r.text())
+			line := r.Rule + " " + string(r.Outcome) + " " + r.text()
+			lines = append(lines, line)
+			if r.Outcome == evidence.Fail && c.Failure == nil {
+				c.Failure = &junitProblem{Message: line, Type: r.Rule}
+			}
 		}
-		switch e.Outcome {
-		case evidence.Fail:
-			c.Failure = &junitProblem{Message: lines[0], Text: strings.Join(lines, "\n")}
-		default:
-			c.Out = strings.Join(lines, "\n")
+		if text := strings.Join(lines, "\n"); c.Failure != nil {
+			c.Failure.Text = text
+		} else {
+			c.Out = text
 		}
 		if err := put(c); err != nil {
 			return err

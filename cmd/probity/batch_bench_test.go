@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -18,19 +19,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func plant(b *testing.B, path string, n int) moduliTruth {
+func plant(b *testing.B, path string, n, seed int) moduliTruth {
 	b.Helper()
 	cmd := self(b)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s=%d", asPlanter, path, n))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s=%d=%d", asPlanter, path, n, seed))
 	out, err := cmd.Output()
 	if err != nil {
 		b.Fatal(err)
 	}
 	var parts [][][]int
-	if err := json.Unmarshal(out, &parts); err != nil || len(parts) != 3 {
+	if err := json.Unmarshal(out, &parts); err != nil || len(parts) != 4 {
 		b.Fatalf("%v: %s", err, out)
 	}
-	return moduliTruth{primes: parts[0], small: parts[1], equal: parts[2]}
+	return moduliTruth{primes: parts[0], small: parts[1], equal: parts[2], bridge: parts[3][0][0]}
 }
 
 // child runs a process, reports what it took, and returns its output. It may end with
@@ -87,7 +88,8 @@ func benchSizes(b *testing.B, usual ...int) []int {
 func BenchmarkBatchGCD(b *testing.B) {
 	for _, n := range benchSizes(b, 10_000, 100_000) {
 		path := filepath.Join(b.TempDir(), "moduli.txt")
-		truth := plant(b, path, n)
+		truth := plant(b, path, n, 1)
+		truth.bridge = 0 // nothing to share with
 		b.Run(fmt.Sprintf("%d/probity", n), func(b *testing.B) {
 			for b.Loop() {
 				out := child(b, self(b, "lint", "--batch-gcd", "--json", "--scratch", b.TempDir(), path))
@@ -116,6 +118,36 @@ func BenchmarkBatchGCD(b *testing.B) {
 			}
 			for b.Loop() {
 				sameLines(b, truth, child(b, exec.CommandContext(b.Context(), program, path)))
+			}
+		})
+	}
+}
+
+// BenchmarkBatchGCD_add is the whole command that adds 1,000 moduli to a set which
+// earlier ones made.
+func BenchmarkBatchGCD_add(b *testing.B) {
+	for _, n := range benchSizes(b, 10_000, 100_000) {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			dir := b.TempDir()
+			first, second, set := filepath.Join(dir, "first.txt"), filepath.Join(dir, "second.txt"), filepath.Join(dir, "set")
+			bridge := plant(b, first, n, 1).bridge
+			truth := plant(b, second, 1000, 2)
+			truth.primes = append(truth.primes, []int{min(bridge, truth.bridge), max(bridge, truth.bridge)})
+			slices.SortFunc(truth.primes, slices.Compare)
+			truth.bridge, truth.small = 0, nil
+			for b.Loop() {
+				if err := os.RemoveAll(set); err != nil {
+					b.Fatal(err)
+				}
+				command := func(path string) []byte {
+					return child(b, self(b, "lint", "--batch-gcd", "--json", "--scratch", dir, "--moduli", set, path))
+				}
+				command(first)
+				got := readTruth(b, command(second))
+				got.small = nil // what the two files share by chance is there, too
+				if diff := cmp.Diff(truth, got, cmp.AllowUnexported(moduliTruth{})); diff != "" {
+					b.Errorf("shared (-want +got):\n%s", diff)
+				}
 			}
 		})
 	}
@@ -169,5 +201,62 @@ func sameLines(b *testing.B, truth moduliTruth, out []byte) {
 	}
 	if diff := cmp.Diff(truth.flagged(), got); diff != "" {
 		b.Errorf("lines that share something (-want +got):\n%s", diff)
+	}
+}
+
+// BenchmarkBatch is the whole test of a batch of EC certificates in one archive, with a
+// report that is read again.
+func BenchmarkBatch(b *testing.B) {
+	for _, n := range benchSizes(b, 10_000, 100_000) {
+		dir := b.TempDir()
+		archive, profile := filepath.Join(dir, "line.tar"), filepath.Join(dir, "profile.yaml")
+		if err := os.WriteFile(profile, []byte(factoryProfile), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		cmd := self(b)
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s=%d", asFactory, archive, n))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+		for _, keep := range []bool{false, true} {
+			name := fmt.Sprintf("%d/files", n)
+			if keep {
+				name = fmt.Sprintf("%d/store", n)
+			}
+			b.Run(name, func(b *testing.B) {
+				for b.Loop() {
+					report := filepath.Join(b.TempDir(), "batch.csv")
+					args := []string{"lint", "--batch", archive, "--profile", profile, "--format", "csv", "--output", report}
+					if keep {
+						args = append(args, "--db", filepath.Join(b.TempDir(), "evidence.db"))
+					}
+					child(b, self(b, args...))
+					checkFactoryReport(b, report, n)
+				}
+			})
+		}
+	}
+}
+
+// checkFactoryReport expects what the factory did wrong.
+func checkFactoryReport(b *testing.B, report string, n int) {
+	b.Helper()
+	f, err := os.Open(report)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck// only read
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil || len(rows) != n+1 {
+		b.Fatalf("got %d rows, %v, want %d", len(rows), err, n+1)
+	}
+	var bad []int
+	for i, row := range rows[1:] {
+		if row[4] != "pass" {
+			bad = append(bad, i)
+		}
+	}
+	if diff := cmp.Diff([]int{0, n - 4, n - 3, n - 2, n - 1}, bad); diff != "" {
+		b.Errorf("certificates with something wrong (-want +got):\n%s", diff)
 	}
 }

@@ -90,7 +90,7 @@ func divisorsWith(ctx context.Context, moduli []*big.Int, others factors, o Opti
 	for _, n := range sizes {
 		c.steps += 2*bits.Len(uint((n-1)/group)) + len(sizes)
 	}
-	if treeBytes(moduli) < o.memory()/8 {
+	if treeBytes(moduli) < o.memory()/32 {
 		c.dir = "" // there is room in memory
 	}
 	defer c.close()

@@ -3,6 +3,7 @@ package batchgcd
 import (
 	"context"
 	"math/big"
+	"runtime"
 
 	"probity/internal/ntt"
 )
@@ -124,14 +125,22 @@ func around(x *big.Int, n int) *big.Int {
 }
 
 // fold returns the product of all numbers of others, modulo the modulus. Numbers of
-// like size are multiplied until they have the size of the modulus.
+// like size are multiplied until they have the size of the modulus, and then go to
+// several products that are computed at the same time.
 func (d *divider) fold(ctx context.Context, others factors) (*big.Int, error) {
-	acc := big.NewInt(1)
-	var stack []*big.Int // sizes descend
+	var stack, ready []*big.Int // sizes of stack descend
+	accs := make([]*big.Int, runtime.GOMAXPROCS(0))
+	for i := range accs {
+		accs[i] = big.NewInt(1)
+	}
 	merge := func() {
 		n := len(stack)
 		stack[n-2] = d.mul.Mul(stack[n-2], stack[n-1])
 		stack = stack[:n-1]
+	}
+	reduce := func() {
+		d.mul.Each(len(ready), func(i int) { accs[i] = d.mod(d.mul.Mul(accs[i], d.mod(ready[i]))) })
+		ready = ready[:0]
 	}
 	err := others(ctx, func(x *big.Int) {
 		stack = append(stack, x)
@@ -139,20 +148,23 @@ func (d *divider) fold(ctx context.Context, others factors) (*big.Int, error) {
 			merge()
 		}
 		if top := stack[len(stack)-1]; ntt.Words(top) >= d.words {
-			acc = d.mod(d.mul.Mul(acc, d.mod(top)))
-			stack = stack[:len(stack)-1]
+			ready, stack = append(ready, top), stack[:len(stack)-1]
+			if len(ready) == len(accs) || d.mul.Large(d.words) {
+				reduce()
+			}
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
+	reduce()
 	for len(stack) > 1 {
 		merge()
 	}
-	for _, x := range stack {
-		acc = d.mod(d.mul.Mul(acc, d.mod(x)))
+	for _, x := range append(accs[1:], stack...) {
+		accs[0] = d.mod(d.mul.Mul(accs[0], d.mod(x)))
 	}
-	return acc, nil
+	return accs[0], nil
 }
 
 // reciprocal returns about 2^(128*n)/d for d of n words with the top bit set, with

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"maps"
@@ -76,44 +77,26 @@ type Repeat struct {
 }
 
 // Uniqueness collects certificates and finds what repeats. It is for one goroutine.
+// It takes some 120 bytes a certificate.
 type Uniqueness struct {
 	perDevice int
-	files     map[string]string // one copy of each name
 	places    []Place
-	earlier   int // places up to here are of earlier batches
-	seen      [4]map[mark][]int32
-	texts     map[mark]string
+	earlier   int       // places up to here are of earlier batches
+	marks     [4][]mark // by place; zero where a certificate has none
+	texts     []string  // identifiers by place
 }
 
 // NewUniqueness returns a collection for the profile.
-func (p *Profile) NewUniqueness() *Uniqueness {
-	u := &Uniqueness{perDevice: p.perDevice, files: make(map[string]string), texts: make(map[mark]string)}
-	for i := range u.seen {
-		u.seen[i] = make(map[mark][]int32)
-	}
-	return u
-}
+func (p *Profile) NewUniqueness() *Uniqueness { return &Uniqueness{perDevice: p.perDevice} }
 
 // Add takes a certificate. Those of earlier batches are added first, and counted by
 // EndOfEarlier.
 func (u *Uniqueness) Add(at Place, f Facts) {
-	name, ok := u.files[at.File]
-	if !ok {
-		name = at.File
-		u.files[name] = name
-	}
-	at.File = name
-	n := int32(len(u.places))
 	u.places = append(u.places, at)
 	for i, m := range []mark{f.digest, f.key, f.issuerSerial, f.identifier} {
-		if m == (mark{}) {
-			continue
-		}
-		u.seen[i][m] = append(u.seen[i][m], n)
+		u.marks[i] = append(u.marks[i], m)
 	}
-	if f.Text != "" {
-		u.texts[f.identifier] = f.Text
-	}
+	u.texts = append(u.texts, f.Text)
 }
 
 // EndOfEarlier says that what follows is the batch itself.
@@ -124,45 +107,66 @@ func (u *Uniqueness) EndOfEarlier() { u.earlier = len(u.places) }
 // identifier twice, too; only the certificate is reported then.
 func (u *Uniqueness) Repeats() []Repeat {
 	var out []Repeat
-	same := make(map[int32]int32) // a place to the first with the same certificate
-	for _, places := range u.seen[0] {
+	same := make([]int32, len(u.places)) // a place to the first with the same certificate
+	u.groups(0, func(places []int32) {
 		for _, n := range places {
 			same[n] = places[0]
 		}
-	}
+	})
 	for i, what := range []string{Certificate, Key, IssuerSerial, Identifier} {
 		allowed := 1
 		if what == Identifier {
 			allowed = u.perDevice
 		}
-		for m, places := range u.seen[i] {
-			distinct := make(map[any]bool)
-			for _, n := range places {
-				if what == Certificate {
-					distinct[u.places[n]] = true // the same file read again is no repeat
-				} else {
-					distinct[same[n]] = true
-				}
-			}
-			if len(distinct) <= allowed || int(slices.Max(places)) < u.earlier {
-				continue
+		u.groups(i, func(places []int32) {
+			if len(places) <= allowed || int(places[len(places)-1]) < u.earlier {
+				return
 			}
 			r := Repeat{What: what, Earlier: int(places[0]) < u.earlier}
-			if what == Identifier {
-				r.Text = u.texts[m]
-			}
+			distinct := make(map[int32]bool)
 			for _, n := range places {
+				distinct[same[n]] = true
 				r.Places = append(r.Places, u.places[n])
 			}
 			slices.SortFunc(r.Places, Place.Compare)
 			r.Places = slices.Compact(r.Places)
+			differ := len(distinct)
+			if what == Certificate {
+				differ = len(r.Places) // the same file read again is no repeat
+			}
+			if differ <= allowed {
+				return
+			}
+			if what == Identifier {
+				r.Text = u.texts[places[0]]
+			}
 			out = append(out, r)
-		}
+		})
 	}
 	slices.SortStableFunc(out, func(a, b Repeat) int {
 		return cmp.Or(cmp.Compare(rank(a.What), rank(b.What)), slices.CompareFunc(a.Places, b.Places, Place.Compare))
 	})
 	return out
+}
+
+// groups calls take for the places of each mark, in the order in which they came.
+func (u *Uniqueness) groups(kind int, take func(places []int32)) {
+	marks := u.marks[kind]
+	order := make([]int32, 0, len(marks))
+	for n, m := range marks {
+		if m != (mark{}) {
+			order = append(order, int32(n))
+		}
+	}
+	slices.SortFunc(order, func(a, b int32) int { return cmp.Or(bytes.Compare(marks[a][:], marks[b][:]), cmp.Compare(a, b)) })
+	for len(order) > 0 {
+		n := 1
+		for n < len(order) && marks[order[n]] == marks[order[0]] {
+			n++
+		}
+		take(order[:n])
+		order = order[n:]
+	}
 }
 
 func rank(what string) int {

@@ -1,0 +1,103 @@
+//go:build cgo
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"probity/fixtures/peer"
+)
+
+// readReports reads both reports with the parsers of Python, and checks the JUnit one
+// for what CI systems ask: a suite with counts that hold, cases with class, name and
+// time, and problems with message and type.
+const readReports = `
+import csv, json, sys, xml.etree.ElementTree as xml
+rows = list(csv.DictReader(open(sys.argv[1], newline="")))
+suite = xml.parse(sys.argv[2]).getroot()
+cases = suite.findall("testcase")
+assert suite.tag == "testsuite" and set(suite.attrib) == {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"}, suite.attrib
+assert len(cases) == int(suite.get("tests")) == len(suite)
+for kind, count in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+    problems = suite.findall("testcase/" + kind)
+    assert len(problems) == int(suite.get(count)), (kind, len(problems))
+    for p in problems:
+        assert set(p.attrib) == {"message", "type"}, p.attrib
+for c in cases:
+    assert set(c.attrib) == {"classname", "name", "time"}, c.attrib
+    assert {e.tag for e in c} <= {"failure", "error", "system-out"}
+    float(c.get("time"))
+print(json.dumps([[r["file"], r["identifier"], r["outcome"]] for r in rows]))
+`
+
+// TestPeer_batch judges certificates that OpenSSL and GnuTLS made, with subjects that
+// are formulas to a spreadsheet and markup to a browser, and reads the reports with
+// Python and SQLite.
+func TestPeer_batch(t *testing.T) {
+	at := peer.Require(t, "openssl", "certtool", "sqlite3", "python3")
+	dir := t.TempDir()
+	run := func(program string, args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), at[program], args...) //nolint:gosec // programs of the test
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+		}
+		return string(out)
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("profile.yaml", "name: \"<pump> & co\"\nkeys: [{algorithm: EC, curve: P-256}]\nsubject: {CN: \".+\"}\nidentifier: CN\n")
+	if err := os.Mkdir(filepath.Join(dir, "line"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	names := []string{`=cmd|' /C calc'!A0`, `@SUM(1)`, `plain, "quoted"`, `]]><script>&amp;`}
+	for i, name := range names {
+		file := string(rune('a'+i)) + ".pem"
+		run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "k.pem",
+			"-subj", "/CN="+strings.ReplaceAll(name, "/", `\/`), "-out", "line/"+file, "-addext", "basicConstraints=critical,CA:FALSE", "-utf8")
+	}
+	run("certtool", "--generate-privkey", "--key-type", "ecdsa", "--curve", "secp384r1", "--outfile", "g.key")
+	write("g.cfg", "cn = \"+1 GnuTLS\"\nserial = 77\nexpiration_days = 100\n")
+	run("certtool", "--generate-self-signed", "--load-privkey", "g.key", "--template", "g.cfg", "--outfile", "line/g.pem")
+
+	batch := func(format, output string) {
+		t.Helper()
+		probity(t, exitNegative, "lint", "--batch", filepath.Join(dir, "line"), "--profile", filepath.Join(dir, "profile.yaml"),
+			"--format", format, "--output", filepath.Join(dir, output))
+	}
+	batch("csv", "batch.csv")
+	batch("junit", "batch.xml")
+	var got [][]string
+	if err := json.Unmarshal([]byte(run("python3", "-c", readReports, "batch.csv", "batch.xml")), &got); err != nil {
+		t.Fatal(err)
+	}
+	var want [][]string
+	for i, outcome := range []string{"pass", "pass", "pass", "pass", "fail"} {
+		name := append(slices.Clone(names), "+1 GnuTLS")[i]
+		if strings.ContainsRune("=+@-", rune(name[0])) {
+			name = "'" + name
+		}
+		want = append(want, []string{filepath.Join(dir, "line", string("abcdg"[i])+".pem"), name, outcome})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows that Python reads (-want +got):\n%s", diff)
+	}
+	write("import.sql", ".import --csv batch.csv batch\n.mode list\nselect count(*), sum(outcome = 'fail'), min(length(sha256)), max(length(sha256)) from batch;\nselect identifier from batch where number = 1 and outcome = 'fail';\n")
+	if got, want := run("sqlite3", ":memory:", ".read import.sql"), "5|1|64|64\n'+1 GnuTLS\n"; got != want {
+		t.Errorf("SQLite imports %q, want %q", got, want)
+	}
+}
