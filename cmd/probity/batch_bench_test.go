@@ -245,7 +245,7 @@ func checkFactoryReport(b *testing.B, report string, n int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck// only read
+	defer f.Close()
 	rows, err := csv.NewReader(f).ReadAll()
 	if err != nil || len(rows) != n+1 {
 		b.Fatalf("got %d rows, %v, want %d", len(rows), err, n+1)
