@@ -2,6 +2,7 @@ package lint
 
 import (
 	"slices"
+	"strings"
 
 	"probity/evidence"
 )
@@ -133,4 +134,26 @@ func (s *AssetSubject) Changes(kinds ...evidence.EventKind) []evidence.Event {
 		}
 	}
 	return out
+}
+
+// Told is the surest claim of an attribute that is no guess: what a device tells of
+// itself in a protocol made for it, or what a person states. The zero claim for none.
+func Told(a *evidence.Asset, attribute evidence.Attribute) evidence.Claim {
+	const leastTold = 80
+	var best evidence.Claim
+	for _, c := range a.Claims {
+		if c.Attribute == attribute && c.Confidence >= leastTold && c.Confidence > best.Confidence {
+			best = c
+		}
+	}
+	return best
+}
+
+// ModelOf is manufacturer and model of a device as [Told]; empty without a model.
+func ModelOf(a *evidence.Asset) string {
+	model := Told(a, evidence.AttrModel).Value
+	if model == "" {
+		return ""
+	}
+	return strings.TrimSpace(Told(a, evidence.AttrManufacturer).Value + " " + model)
 }

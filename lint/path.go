@@ -366,6 +366,17 @@ func Days(d time.Duration) int { return int(d / (24 * time.Hour)) }
 // BySubject returns the certificates with a DER subject name, by digest.
 func (c *Corpus) BySubject(name []byte) []*Certificate { return c.bySubject[string(name)] }
 
+// Named returns the certificates with a DER subject name, anchors first, each once.
+func (e *Env) Named(subject []byte) []*Certificate {
+	var out []*Certificate
+	for _, c := range slices.Concat(e.Anchors(), e.Corpus.BySubject(subject)) {
+		if bytes.Equal(c.X509.RawSubject, subject) && !slices.ContainsFunc(out, func(o *Certificate) bool { return o.Digest == c.Digest }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
 // IssuedBy returns the certificates, other than itself, that name ca as their
 // issuer and are signed by its key or by one that cannot be checked here, by
 // digest.

@@ -11,6 +11,7 @@ peers=(
   curl:curl tshark:tshark editcap:wireshark-common mergecap:wireshark-common dumpcap:wireshark-common tcpdump:tcpdump ndpiReader:libndpi-bin setpriv:util-linux setcap:libcap2-bin sqlite3:sqlite3 ip:iproute2 Xtigervnc:tigervnc-standalone-server
   postgres:postgresql mariadbd:mariadb-server-core smtpd:opensmtpd dovecot:dovecot-imapd /usr/lib/dovecot/pop3:dovecot-pop3d tsql:freetds-bin smbd:samba telnetd:inetutils-telnetd vsftpd:vsftpd
   slapd:slapd prosody:prosody xrdp:xrdp rabbitmq-server:rabbitmq-server
+  make-ssl-cert:ssl-cert update-ca-certificates:ca-certificates
   avahi-daemon:avahi-daemon dhclient:isc-dhcp-client lldpd:lldpd nmbd:samba miniupnpd:miniupnpd wsdd:wsdd chromium:chromium
 )
 

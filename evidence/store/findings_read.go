@@ -74,12 +74,18 @@ func (s *Store) newFindings(ctx context.Context, run int64) ([]evidence.Finding,
 			return err
 		}
 		var of []int64
-		if err := json.Unmarshal(list, &of); err != nil || len(keys) != len(of)*len(f.Key) {
-			return fmt.Errorf("verdict %d: subjects and keys do not fit each other: %w", id, err)
+		if err := json.Unmarshal(list, &of); err != nil {
+			return fmt.Errorf("verdict %d: subjects: %w", id, err)
+		}
+		if len(keys) != len(of)*len(f.Key) {
+			return fmt.Errorf("verdict %d: %d subjects and %d bytes of keys do not fit each other", id, len(of), len(keys))
 		}
 		all = slices.Grow(all, len(of))
 		for i, n := range of {
-			j := subjects[n]
+			j, ok := subjects[n]
+			if !ok {
+				return fmt.Errorf("verdict %d: subject %d is not one of run %d", id, n, run)
+			}
 			f.Subject, f.Asset, f.Observations = j.Subject, j.asset, j.observations
 			copy(f.Key[:], keys[i*len(f.Key):])
 			all = append(all, f)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"probity/evidence"
 	"probity/lint"
 )
 
@@ -18,7 +17,7 @@ func expectedIssuer() lint.Check {
 		Source: "NIST SP 800-53 SR-11; IEEE 802.1AR-2018 section 6.2",
 		Params: []lint.Param{{Name: "min_peers", Doc: "other devices of the model that must have shown a certificate; three in four with one issuer are enough to be like them", Default: 3}},
 		Asset: func(env *lint.Env, s *lint.AssetSubject) lint.Verdict {
-			model := modelOf(s.Asset)
+			model := lint.ModelOf(s.Asset)
 			mine := issuersOf(s)
 			switch {
 			case len(mine) == 0:
@@ -65,7 +64,7 @@ type modelIssuers map[string]map[string]int64
 func issuersByModel(c *lint.Corpus) map[string]modelIssuers {
 	out := make(map[string]modelIssuers)
 	for _, s := range c.AssetSubjects() {
-		model, issuers := modelOf(s.Asset), issuersOf(s)
+		model, issuers := lint.ModelOf(s.Asset), issuersOf(s)
 		if model == "" || len(issuers) == 0 {
 			continue
 		}
@@ -75,26 +74,6 @@ func issuersByModel(c *lint.Corpus) map[string]modelIssuers {
 		out[model][s.ID] = issuers
 	}
 	return out
-}
-
-// modelOf is manufacturer and model as the device tells them in a protocol made for
-// it, or as a person states; empty where it is a guess.
-func modelOf(a *evidence.Asset) string {
-	const leastTold = 80
-	told := func(attribute evidence.Attribute) string {
-		var best evidence.Claim
-		for _, c := range a.Claims {
-			if c.Attribute == attribute && c.Confidence >= leastTold && c.Confidence > best.Confidence {
-				best = c
-			}
-		}
-		return best.Value
-	}
-	model := told(evidence.AttrModel)
-	if model == "" {
-		return ""
-	}
-	return strings.TrimSpace(told(evidence.AttrManufacturer) + " " + model)
 }
 
 // issuersOf are the issuers of the certificates that a device presents now, with an

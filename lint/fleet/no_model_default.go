@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"probity/evidence"
 	"probity/internal/safetext"
@@ -52,12 +51,9 @@ type shownKey struct {
 func unitsOf(c *lint.Corpus) map[string][]string {
 	models := make(map[string][]string)
 	for _, a := range c.Assets() {
-		model := told(a, evidence.AttrModel).Value
-		if model == "" {
-			continue
+		if name := lint.ModelOf(&a); name != "" {
+			models[name] = append(models[name], a.ID)
 		}
-		name := strings.TrimSpace(told(a, evidence.AttrManufacturer).Value + " " + model)
-		models[name] = append(models[name], a.ID)
 	}
 	return models
 }

@@ -20,11 +20,10 @@ func oneVersion() lint.Check {
 		Fleet: func(_ *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
 			models := make(map[string]map[string][]int64)
 			for _, a := range c.Assets() {
-				maker, model, version := told(a, evidence.AttrManufacturer), told(a, evidence.AttrModel), told(a, evidence.AttrVersion)
-				if model.Value == "" || version.Value == "" {
+				name, version := lint.ModelOf(&a), lint.Told(&a, evidence.AttrVersion)
+				if name == "" || version.Value == "" {
 					continue
 				}
-				name := strings.TrimSpace(maker.Value + " " + model.Value)
 				if models[name] == nil {
 					models[name] = make(map[string][]int64)
 				}
@@ -64,16 +63,4 @@ func oneVersion() lint.Check {
 			return fleetWide(v)
 		},
 	}
-}
-
-// told is the surest claim of an attribute that is no guess.
-func told(a evidence.Asset, attribute evidence.Attribute) evidence.Claim {
-	const leastTold = 80
-	var best evidence.Claim
-	for _, c := range a.Claims {
-		if c.Attribute == attribute && c.Confidence >= leastTold && c.Confidence > best.Confidence {
-			best = c
-		}
-	}
-	return best
 }

@@ -106,10 +106,7 @@ func (n *nonces) ofHandshake(o *evidence.Observation, part int) use {
 // named are the keys of the certificates with a subject name, anchors among them.
 func (n *nonces) named(subject []byte) []signingKey {
 	var out []signingKey
-	for _, c := range slices.Concat(n.env.Anchors(), n.corpus.BySubject(subject)) {
-		if string(c.X509.RawSubject) != string(subject) {
-			continue
-		}
+	for _, c := range n.env.Named(subject) {
 		for _, k := range keyOf(c) {
 			if !slices.ContainsFunc(out, func(o signingKey) bool { return o.spki == k.spki }) {
 				out = append(out, k)

@@ -19,7 +19,7 @@ import (
 // is none: [errUnknownIssuer], or that the signature is wrong or cannot be checked.
 func signerOf(env *lint.Env, l *lint.RevocationList) (*lint.Certificate, error) {
 	var wrong, unverifiable error
-	for _, c := range named(env, l.List.Issuer) {
+	for _, c := range env.Named(l.List.Issuer) {
 		if id := l.List.Authority; len(id) > 0 && len(c.X509.SubjectKeyId) > 0 && !bytes.Equal(id, c.X509.SubjectKeyId) {
 			continue // another key of the same name
 		}
@@ -43,17 +43,6 @@ func signerOf(env *lint.Env, l *lint.RevocationList) (*lint.Certificate, error) 
 
 var errUnknownIssuer = errors.New("the certificate of its issuer is not at hand")
 
-// named are the certificates with a subject name, anchors first.
-func named(env *lint.Env, subject []byte) []*lint.Certificate {
-	var out []*lint.Certificate
-	for _, c := range slices.Concat(env.Anchors(), env.Corpus.BySubject(subject)) {
-		if bytes.Equal(c.X509.RawSubject, subject) && !slices.ContainsFunc(out, func(o *lint.Certificate) bool { return o.Digest == c.Digest }) {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
 // signsLists reports whether the key usage of a certificate lets it sign revocation
 // lists (RFC 5280 section 4.2.1.3).
 func signsLists(c *lint.Certificate) bool {
@@ -62,7 +51,7 @@ func signsLists(c *lint.Certificate) bool {
 
 // issuersOf are the certificates whose key signed c.
 func issuersOf(env *lint.Env, c *lint.Certificate) []*lint.Certificate {
-	return slices.DeleteFunc(named(env, c.X509.RawIssuer), func(i *lint.Certificate) bool {
+	return slices.DeleteFunc(env.Named(c.X509.RawIssuer), func(i *lint.Certificate) bool {
 		return env.Corpus.SignedBy(c, i) != nil
 	})
 }

@@ -220,8 +220,8 @@ func (l *List) entryExtension(e *Entry, id string, arc int, critical bool, value
 		}
 		if directory != nil && directory.ReadASN1Element(&name, cbasn1.SEQUENCE) {
 			e.Issuer = name
-		} else if critical {
-			l.Unknown = append(l.Unknown, id)
+		} else {
+			l.unknown(id, critical)
 		}
 	case extInvalidity:
 	default:

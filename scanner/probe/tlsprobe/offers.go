@@ -422,7 +422,7 @@ type offer struct {
 	exact      bool     // no lower version, where TLS 1.3 is the highest
 	retry      bool     // no key share in the first hello of TLS 1.3, so that the server names a group
 	spare      uint16   // no handshake in finite fields from this group on; 0: in all that are on offer
-	shares     []uint16 // groups of the key shares of TLS 1.3; none: P-256
+	shares     []uint16 // groups of the key shares of TLS 1.3; none: X25519
 	suites     []uint16
 	classes    []evidence.SuiteClass
 	groups     []uint16
