@@ -65,7 +65,8 @@ func (s *stay) assetOf() string {
 func (a *asset) id() string {
 	best := a.stays[0]
 	for _, s := range a.stays[1:] {
-		if cmp.Or(cmp.Compare(s.birth.run, best.birth.run), s.place.addr.Compare(best.place.addr), recorded(s.birth, best.birth)) < 0 {
+		x, y := s.born(), best.born()
+		if cmp.Or(cmp.Compare(x.run, y.run), s.place.addr.Compare(best.place.addr), recorded(x, y)) < 0 {
 			best = s
 		}
 	}
@@ -101,9 +102,10 @@ type history struct {
 // For claims the sort is numSorts.
 type historyKey struct {
 	sort      sort
-	track     string
-	attribute evidence.Attribute
-	layer     string
+	track     text
+	port      uint16
+	attribute text
+	layer     text
 }
 
 type historyTrack struct {
@@ -115,7 +117,8 @@ type historyTrack struct {
 // historyValue is one value with its first and last sight.
 type historyValue struct {
 	text        string
-	claim       evidence.Claim
+	number      text   // of the text
+	claim       uint32 // into Resolver.claims
 	endpoint    evidence.Endpoint
 	first, last sight
 	oldest      int64 // lowest id of an observation that showed it
@@ -124,57 +127,87 @@ type historyValue struct {
 func (r *Resolver) history(a *asset) *history {
 	h := &history{r: r, places: map[evidence.Endpoint]bool{}, tracks: map[historyKey]*historyTrack{}}
 	for _, s := range a.stays {
-		for _, x := range s.place.sights[s.lo:s.hi] {
-			c := &s.place.contents[x.content]
-			at := s.place.endpoint(c)
-			if !c.client {
-				h.places[at] = true
-			}
-			for _, k := range c.marks {
-				if k.sort == sortBoot || k.sort == sortSubject || k.sort == sortModel {
-					continue
-				}
-				h.add(historyKey{sort: k.sort, track: k.track}, historyValue{text: r.val(k.value).text, endpoint: at}, x)
-			}
-			for _, i := range c.claims {
-				claim := *r.claims.at(i)
-				port := portText(c.port)
-				h.add(historyKey{numSorts, port, claim.Attribute, claim.Layer}, historyValue{text: claim.Value, claim: claim, endpoint: at}, x)
-			}
-		}
+		h.show(s)
 	}
 	for _, t := range h.tracks {
 		slices.SortFunc(t.values, func(a, b historyValue) int {
+			x, y := r.claims.at(a.claim), r.claims.at(b.claim)
 			return cmp.Or(cmp.Compare(a.first.at, b.first.at), cmp.Compare(a.first.id, b.first.id), cmp.Compare(a.text, b.text),
-				cmp.Compare(a.claim.Source, b.claim.Source), cmp.Compare(a.claim.Confidence, b.claim.Confidence))
+				cmp.Compare(r.texts.of(x.source), r.texts.of(y.source)), cmp.Compare(x.confidence, y.confidence))
 		})
 	}
 	return h
 }
 
-func (h *history) add(k historyKey, v historyValue, x sight) {
+// span of time in which a stay showed a content.
+type shownFrom struct {
+	content     uint32
+	first, last sight
+	oldest      int64
+}
+
+// show takes up what a stay showed, each content once, in the order of their
+// first sights.
+func (h *history) show(s *stay) {
+	var all []shownFrom
+	index := map[uint32]int{}
+	for _, x := range s.sights() {
+		i, ok := index[x.content()]
+		if !ok {
+			index[x.content()] = len(all)
+			all = append(all, shownFrom{x.content(), x, x, x.id})
+			continue
+		}
+		if earlier(all[i].last, x) {
+			all[i].last = x
+		}
+		all[i].oldest = min(all[i].oldest, x.id)
+	}
+	r := h.r
+	for i := range all {
+		c := &s.place.contents[all[i].content]
+		v := historyValue{endpoint: r.endpoint(s.place, c), first: all[i].first, last: all[i].last, oldest: all[i].oldest}
+		if !c.client {
+			h.places[v.endpoint] = true
+		}
+		for _, k := range r.held(c) {
+			if k.key.sort == sortBoot || k.key.sort == sortSubject || k.key.sort == sortModel {
+				continue
+			}
+			v.number = r.val(k.value).text
+			h.add(historyKey{sort: k.key.sort, track: k.key.track}, v)
+		}
+		for _, n := range r.claimed(c) {
+			claim := r.claims.at(n)
+			v.number, v.claim = claim.value, n
+			h.add(historyKey{sort: numSorts, port: c.port, attribute: claim.attribute, layer: claim.layer}, v)
+		}
+	}
+}
+
+func (h *history) add(k historyKey, v historyValue) {
 	t := h.tracks[k]
 	if t == nil {
-		t = &historyTrack{key: k, last: x}
+		t = &historyTrack{key: k, last: v.last}
 		h.tracks[k] = t
 	}
-	if x.at > t.last.at || x.at == t.last.at && x.id > t.last.id {
-		t.last = x
+	if earlier(t.last, v.last) {
+		t.last = v.last
 	}
-	i := slices.IndexFunc(t.values, func(o historyValue) bool { return o.text == v.text && o.claim == v.claim })
+	i := slices.IndexFunc(t.values, func(o historyValue) bool { return o.number == v.number && o.claim == v.claim })
 	if i < 0 {
-		v.first, v.last, v.oldest = x, x, x.id
+		v.text = h.r.texts.of(v.number)
 		t.values = append(t.values, v)
 		return
 	}
 	o := &t.values[i]
-	if earlier(x, o.first) {
-		o.first, o.endpoint = x, v.endpoint
+	if earlier(v.first, o.first) {
+		o.first, o.endpoint = v.first, v.endpoint
 	}
-	if earlier(o.last, x) {
-		o.last = x
+	if earlier(o.last, v.last) {
+		o.last = v.last
 	}
-	o.oldest = min(o.oldest, x.id)
+	o.oldest = min(o.oldest, v.oldest)
 }
 
 func earlier(a, b sight) bool { return a.at < b.at || a.at == b.at && a.id < b.id }
@@ -203,7 +236,7 @@ func (h *history) claims() []evidence.Claim {
 			if v.last.run != t.last.run {
 				continue
 			}
-			c := v.claim
+			c := h.r.claim(v.claim)
 			c.Observation = v.oldest
 			out = append(out, c)
 		}

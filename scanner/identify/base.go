@@ -65,8 +65,8 @@ func (r *Resolver) fail(err error) {
 }
 
 // key is the value as a base knows it.
-func (v *value) key() Key {
-	sum := sha256.Sum256(append([]byte{byte(v.sort)}, v.text...))
+func (r *Resolver) key(v *value) Key {
+	sum := sha256.Sum256(append([]byte{byte(v.sort)}, r.texts.of(v.text)...))
 	return Key(sum[:len(Key{})])
 }
 
@@ -105,7 +105,7 @@ func (r *Resolver) all(index uint32) {
 		return
 	}
 	v.complete = true
-	addrs, err := r.base.Holders(v.key())
+	addrs, err := r.base.Holders(r.key(v))
 	r.fail(err)
 	for _, addr := range addrs {
 		p := r.place(addr)
@@ -122,7 +122,7 @@ func (r *Resolver) known(index uint32) {
 		return
 	}
 	v.based = true // also where the base has none
-	addrs, err := r.base.Holders(v.key())
+	addrs, err := r.base.Holders(r.key(v))
 	r.fail(err)
 	if len(addrs) > 0 {
 		r.place(addrs[0])
@@ -166,7 +166,7 @@ func (r *Resolver) stayAt(id string) netip.Addr {
 
 // began reports whether an id is that of a stay that began in a part of the
 // sights.
-func (p *place) began(id string, lo, hi int) bool {
+func (p *place) began(id string, lo, hi int32) bool {
 	last := int64(-1)
 	for _, x := range p.sights[lo:hi] {
 		if x.at != last && lateID(p.addr, x.at) == id {

@@ -75,7 +75,7 @@ func (s *stay) successor() *stay {
 // Values that are seen in turn are no change.
 func (r *Resolver) changes(t *historyTrack) []evidence.Event {
 	k := t.key
-	if k.sort == numSorts && !changeable(k.attribute) {
+	if k.sort == numSorts && !changeable(evidence.Attribute(r.texts.of(k.attribute))) {
 		return nil
 	}
 	var out []evidence.Event
@@ -109,7 +109,7 @@ func (r *Resolver) describe(e *evidence.Event, k historyKey, before, after histo
 	switch k.sort {
 	case sortCertificate:
 		e.Subject, e.Kind = "certificate of "+after.endpoint.String(), evidence.EventReplaced
-		x, y := r.leafOf(before.text), r.leafOf(after.text)
+		x, y := r.leafOf(before.number), r.leafOf(after.number)
 		switch {
 		case x.key != "" && x.key == y.key:
 			e.Kind, e.Detail = evidence.EventRenewed, "the same key"
@@ -124,12 +124,13 @@ func (r *Resolver) describe(e *evidence.Event, k historyKey, before, after histo
 	case sortSSH, sortTLS:
 		e.Kind, e.Subject = evidence.EventKeyChanged, k.sort.String()+" of "+after.endpoint.String()
 		if k.sort == sortSSH {
-			_, algorithm, _ := strings.Cut(k.track, "/")
+			_, algorithm, _ := strings.Cut(r.texts.of(k.track), "/")
 			e.Detail = algorithm
 		}
 	case numSorts:
-		e.Kind, e.Subject = evidence.EventChanged, string(k.attribute)+" by "+k.layer
-		if versioned(k.attribute) {
+		attribute := r.texts.of(k.attribute)
+		e.Kind, e.Subject = evidence.EventChanged, attribute+" by "+r.texts.of(k.layer)
+		if versioned(evidence.Attribute(attribute)) {
 			if c, ok := compareVersions(after.text, before.text); ok && c < 0 {
 				e.Kind, e.Detail = evidence.EventBackwards, "a lower version than before"
 			}
@@ -217,8 +218,8 @@ func stated(a *asset, out *evidence.Asset) []evidence.Event {
 	}
 	var back *sight
 	for _, s := range a.stays {
-		for i := range s.place.sights[s.lo:s.hi] {
-			if x := &s.place.sights[s.lo+i]; x.at > retired.At.UnixMilli() && (back == nil || earlier(*x, *back)) {
+		for i := range s.sights() {
+			if x := &s.sights()[i]; x.at > retired.At.UnixMilli() && (back == nil || earlier(*x, *back)) {
 				back = x
 			}
 		}

@@ -54,6 +54,7 @@ func (r *Resolver) Resolve(facts []evidence.AssetFact) (Update, error) {
 	r.leafs, r.read = nil, nil // nothing is added any more
 	if r.base == nil {
 		r.valueOf, r.claimOf = nil, nil
+		r.texts.close()
 		for _, p := range r.places { // let go of the room to grow
 			p.bySum = nil
 			p.sights, p.contents = slices.Clone(p.sights), slices.Clone(p.contents)
@@ -95,7 +96,7 @@ func (r *Resolver) decide() []*place {
 	for _, cards := range []bool{true, false} {
 		done := map[uint32]bool{}
 		for _, p := range slices.Clone(dirty) {
-			for _, v := range p.identifiers() {
+			for _, v := range r.identifiers(p) {
 				if s := r.val(v).sort; (s == sortMAC) == cards && s.canBeShared() && !done[v] {
 					done[v] = true
 					dirty = append(dirty, r.decideValue(v)...)
@@ -166,7 +167,7 @@ func (r *Resolver) touched(dirty []*place) []*stay {
 		for _, asset := range p.before {
 			r.replaced[asset] = true
 		}
-		for _, v := range p.identifiers() {
+		for _, v := range r.identifiers(p) {
 			if x := r.val(v); r.base != nil && joins(x.sort) && !x.shared && !done[v] {
 				done[v] = true
 				r.all(v)
@@ -223,8 +224,8 @@ func (r *Resolver) update(said map[*asset][]evidence.AssetFact) Update {
 			if !p.dirty() {
 				continue
 			}
-			for _, v := range p.identifiers() {
-				if _, old := slices.BinarySearch(p.values, v); !old && !yield(r.val(v).key(), p.addr) {
+			for _, v := range r.identifiers(p) {
+				if _, old := slices.BinarySearch(p.values, v); !old && !yield(r.key(r.val(v)), p.addr) {
 					return
 				}
 			}

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
-	"hash/maphash"
 	"math"
 	"net/netip"
 	"slices"
@@ -27,48 +26,76 @@ const (
 	bracket = int64(24 * time.Hour / time.Millisecond)
 )
 
-// sight is one observation at an address, without what many have in common.
+// sight is one observation at an address, without what many have in common. Like
+// all that there are many of, it holds no pointer for the garbage collector to
+// follow.
 type sight struct {
-	at, id  int64 // at: Unix milliseconds
-	start   int64 // of the SNMP engine that was seen, Unix milliseconds; 0 for none
-	run     int32
-	content uint32 // into place.contents
-	active  bool
+	at, id int64 // at: Unix milliseconds
+	run    int32
+	what   uint32 // see newSight
 }
+
+// activeSight marks the sights of a scan.
+const activeSight = 1 << 31
+
+func newSight(at, id int64, run int32, content uint32, active bool) sight {
+	s := sight{at: at, id: id, run: run, what: content}
+	if active {
+		s.what |= activeSight
+	}
+	return s
+}
+
+// content is the place of what was seen in place.contents.
+func (s sight) content() uint32 { return s.what &^ activeSight }
+
+// active reports whether a scan saw it.
+func (s sight) active() bool { return s.what&activeSight != 0 }
 
 // content is what observations of one endpoint have in common: identifiers and
 // claims, each kept once.
 type content struct {
 	sum       [16]byte // orders contents
-	name      string   // TLS server name of the endpoint
-	transport evidence.Transport
+	start     int64    // of the SNMP engine that was seen, Unix milliseconds; 0 for none
+	name      text     // TLS server name of the endpoint
+	transport text
+	marks     span // of Resolver.marks
+	claims    span // of Resolver.shown
 	port      uint16
 	client    bool // of the caller; the endpoint has no port
-	marks     []held
-	claims    []uint32 // into Resolver.claims
 }
 
 // endpoint is the one that the content was seen at.
-func (p *place) endpoint(c *content) evidence.Endpoint {
-	return evidence.Endpoint{Addr: p.addr, Port: c.port, Transport: c.transport, Name: c.name}
+func (r *Resolver) endpoint(p *place, c *content) evidence.Endpoint {
+	return evidence.Endpoint{Addr: p.addr, Port: c.port, Transport: evidence.Transport(r.texts.of(c.transport)), Name: r.texts.of(c.name)}
 }
 
 // held is an identifier and the place in the device at which it was seen.
 type held struct {
-	sort  sort
-	track string
+	key   trackKey
 	value uint32 // into Resolver.values
 }
 
+// held are the identifiers of a content, and claimed its claims, as numbers of
+// Resolver.claims.
+func (r *Resolver) held(c *content) []held      { return r.marks.list(c.marks) }
+func (r *Resolver) claimed(c *content) []uint32 { return r.shown.list(c.claims) }
+
 type valueKey struct {
 	sort sort
-	text string
+	text text
+}
+
+// claim is an [evidence.Claim] without its observation.
+type claim struct {
+	attribute, value, layer, source text
+	confidence                      int32
 }
 
 // value is one identifier and where it was seen.
 type value struct {
 	sort   sort
-	text   string
+	text   text
 	places []*place // rising by address; all of them once complete
 	stays  []*stay
 	why    *reasons
@@ -117,7 +144,7 @@ type place struct {
 	since   int64
 	ordered bool
 	stays   []*stay
-	many    map[trackKey]bool // told for many devices: a gateway
+	many    map[trackKey]bool // told for many devices: a gateway; nil for none
 	// What the base had: the asset of each stay, and the values.
 	before map[string]string
 	values []uint32
@@ -129,9 +156,10 @@ func (p *place) dirty() bool { return p.since != never }
 // add notes that something of a time is new.
 func (p *place) add(at int64) { p.since, p.ordered = min(p.since, at), false }
 
+// trackKey is a place within a device at which there is one identifier at a time.
 type trackKey struct {
 	sort  sort
-	track string
+	track text
 }
 
 // seen is the time in which a stay or sweep had a value in a track.
@@ -154,9 +182,9 @@ const (
 // stay is a time in which one device answered at an address.
 type stay struct {
 	place       *place
-	lo, hi      int // of place.sights
+	lo, hi      int32 // of place.sights
+	birth       int32 // that which was recorded first
 	first, last int64
-	birth       sight
 	id          string
 	seen        []seen
 	cut         string // why it is another device than the stay before
@@ -164,20 +192,27 @@ type stay struct {
 	asset       *asset // nil: not worked out anew
 }
 
+// sights are those of the stay.
+func (s *stay) sights() []sight { return s.place.sights[s.lo:s.hi] }
+
+// born is the sight of the stay that was recorded first.
+func (s *stay) born() sight { return s.place.sights[s.birth] }
+
 // Resolver joins observations into assets. It keeps of an observation only what
 // it needs for that. It is used once, by one goroutine.
 type Resolver struct {
 	base    Base
 	places  map[netip.Addr]*place
+	texts   texts
 	values  blocks[value]
 	valueOf map[valueKey]uint32
-	claims  blocks[evidence.Claim]
-	claimOf map[uint64]uint32 // by a hash of the claim
-	seed    maphash.Seed
-	tracks  map[string]string // texts that many contents have in common
+	claims  blocks[claim]
+	claimOf map[claim]uint32
+	marks   slab[held]
+	shown   slab[uint32] // claims of contents
 	leafs   map[evidence.Digest]*leaf
 	// byDigest has what the history tells of a certificate.
-	byDigest map[string]*leaf
+	byDigest map[text]keptLeaf
 	read     memo // of certificates
 	cutting  bool // places are cut as they become known
 	byID     map[string]*stay
@@ -185,16 +220,19 @@ type Resolver struct {
 	formed   []*asset
 	replaced map[string]bool // assets of the base that are worked out anew
 	buf      []byte
+	numbers  []uint32
 	err      error
 }
 
 // New returns a resolver that knows what the base has; nil for nothing.
 func New(base Base) *Resolver {
-	return &Resolver{
-		base: base, places: map[netip.Addr]*place{}, valueOf: map[valueKey]uint32{}, claimOf: map[uint64]uint32{}, seed: maphash.MakeSeed(),
-		tracks: map[string]string{}, leafs: map[evidence.Digest]*leaf{}, byDigest: map[string]*leaf{}, read: memo{},
+	r := &Resolver{
+		base: base, places: map[netip.Addr]*place{}, texts: newTexts(), valueOf: map[valueKey]uint32{}, claimOf: map[claim]uint32{},
+		leafs: map[evidence.Digest]*leaf{}, byDigest: map[text]keptLeaf{}, read: memo{},
 		byID: map[string]*stay{}, former: map[string]netip.Addr{}, replaced: map[string]bool{},
 	}
+	r.claims.add(claim{}) // no claim has the number 0
+	return r
 }
 
 // Add takes up an observation that the base does not have. The order of
@@ -237,7 +275,8 @@ func (r *Resolver) leafMarks(o *evidence.Observation) []mark {
 		if !ok {
 			read := readLeaf(p.DER)
 			l = &read
-			r.leafs[d], r.byDigest[l.digest] = l, l
+			r.leafs[d] = l
+			r.keepLeaf(read)
 		}
 		return leafMarks(*l, portText(o.Endpoint.Port), o.Facts.TLS.ServerName)
 	}
@@ -247,12 +286,7 @@ func (r *Resolver) leafMarks(o *evidence.Observation) []mark {
 // see notes a sighting at an address.
 func (r *Resolver) see(o *evidence.Observation, e evidence.Endpoint, client bool, marks []mark, claims []evidence.Claim) {
 	p := r.place(e.Addr)
-	x := sight{at: o.At.UnixMilli(), id: o.ID, run: int32(o.Run), content: r.content(p, e, client, marks, claims), active: o.Method == evidence.Active}
-	for _, m := range marks {
-		if m.sort == sortBoot {
-			x.start = m.start
-		}
-	}
+	x := newSight(o.At.UnixMilli(), o.ID, int32(o.Run), r.content(p, e, client, marks, claims), o.Method == evidence.Active)
 	p.add(x.at)
 	p.sights = append(p.sights, x)
 }
@@ -281,15 +315,17 @@ func (r *Resolver) content(p *place, e evidence.Endpoint, client bool, marks []m
 	if i, ok := p.contentOf(key); ok {
 		return i
 	}
-	c := content{sum: key, port: e.Port, transport: e.Transport, name: e.Name, client: client}
-	c.marks = make([]held, 0, len(marks))
+	c := content{sum: key, port: e.Port, transport: r.texts.add(string(e.Transport)), name: r.texts.add(e.Name), client: client}
+	var kept [8]held
+	all := kept[:0]
 	for _, m := range marks {
-		c.marks = append(c.marks, held{m.sort, r.track(m.track), r.value(m.sort, m.value)})
+		all = append(all, held{trackKey{m.sort, r.texts.add(m.track)}, r.value(m.sort, m.value)})
+		if m.sort == sortBoot {
+			c.start = m.start
+		}
 	}
-	c.claims = make([]uint32, 0, len(claims))
-	for _, k := range claims {
-		c.claims = append(c.claims, r.claim(k))
-	}
+	c.marks = r.marks.add(all)
+	c.claims = r.shown.add(r.keepClaims(claims))
 	return p.addContent(c)
 }
 
@@ -320,33 +356,40 @@ func (p *place) addContent(c content) uint32 {
 	return i
 }
 
-// claim interns a claim. Should two claims have one hash, the later one is kept
-// each time that it is met, which costs room and nothing else.
-func (r *Resolver) claim(c evidence.Claim) uint32 {
-	h := maphash.Comparable(r.seed, c)
-	i, ok := r.claimOf[h]
-	if !ok || *r.claims.at(i) != c {
-		i = r.claims.add(c)
-		r.claimOf[h] = i
+// keepClaims interns claims. The result is good until the next call.
+func (r *Resolver) keepClaims(claims []evidence.Claim) []uint32 {
+	out := r.numbers[:0]
+	for i := range claims {
+		c := &claims[i]
+		k := claim{
+			r.texts.add(string(c.Attribute)), r.texts.add(c.Value), r.texts.add(c.Layer), r.texts.add(c.Source), int32(c.Confidence),
+		}
+		n, ok := r.claimOf[k]
+		if !ok {
+			n = r.claims.add(k)
+			r.claimOf[k] = n
+		}
+		out = append(out, n)
 	}
-	return i
+	r.numbers = out
+	return out
 }
 
-func (r *Resolver) track(s string) string {
-	t, ok := r.tracks[s]
-	if !ok {
-		t = s
-		r.tracks[s] = s
+// claim is an interned claim.
+func (r *Resolver) claim(i uint32) evidence.Claim {
+	c := r.claims.at(i)
+	return evidence.Claim{
+		Attribute: evidence.Attribute(r.texts.of(c.attribute)), Value: r.texts.of(c.value), Confidence: int(c.confidence),
+		Layer: r.texts.of(c.layer), Source: r.texts.of(c.source),
 	}
-	return t
 }
 
 // value interns a value.
 func (r *Resolver) value(s sort, text string) uint32 {
-	k := valueKey{s, text}
+	k := valueKey{s, r.texts.add(text)}
 	i, ok := r.valueOf[k]
 	if !ok {
-		i = r.values.add(value{sort: s, text: text})
+		i = r.values.add(value{sort: s, text: k.text})
 		r.valueOf[k] = i
 	}
 	return i
@@ -354,28 +397,6 @@ func (r *Resolver) value(s sort, text string) uint32 {
 
 // val is an interned value.
 func (r *Resolver) val(i uint32) *value { return r.values.at(i) }
-
-// blockSize is how many things are kept together.
-const blockSize = 1 << 12
-
-// blocks keeps many things that stay where they are, without the room that a
-// growing slice needs.
-type blocks[T any] struct {
-	all [][]T
-	n   uint32
-}
-
-func (b *blocks[T]) at(i uint32) *T { return &b.all[i/blockSize][i%blockSize] }
-
-func (b *blocks[T]) add(v T) uint32 {
-	if b.n%blockSize == 0 {
-		b.all = append(b.all, make([]T, blockSize))
-	}
-	i := b.n
-	*b.at(i) = v
-	b.n++
-	return i
-}
 
 // order sorts what was seen of a place and links it to its values.
 func (r *Resolver) order(p *place) {
@@ -387,7 +408,7 @@ func (r *Resolver) order(p *place) {
 		if c := cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.run, b.run), cmp.Compare(a.id, b.id)); c != 0 {
 			return c
 		}
-		return cmp.Or(bytes.Compare(p.contents[a.content].sum[:], p.contents[b.content].sum[:]), cmp.Compare(a.start, b.start))
+		return bytes.Compare(p.contents[a.content()].sum[:], p.contents[b.content()].sum[:])
 	})
 	slices.SortFunc(p.absent, func(a, b absence) int {
 		return cmp.Or(cmp.Compare(a.run, b.run), cmp.Compare(a.port, b.port), cmp.Compare(a.at, b.at))
@@ -400,7 +421,7 @@ func (r *Resolver) order(p *place) {
 // link makes the place known to its values.
 func (r *Resolver) link(p *place) {
 	for i := range p.contents {
-		for _, m := range p.contents[i].marks {
+		for _, m := range r.held(&p.contents[i]) {
 			v := r.val(m.value)
 			at, found := slices.BinarySearchFunc(v.places, p, func(x, y *place) int { return x.addr.Compare(y.addr) })
 			if !found {
@@ -411,10 +432,10 @@ func (r *Resolver) link(p *place) {
 }
 
 // identifiers lists the values that were seen at a place, each once.
-func (p *place) identifiers() []uint32 {
+func (r *Resolver) identifiers(p *place) []uint32 {
 	var out []uint32
 	for i := range p.contents {
-		for _, m := range p.contents[i].marks {
+		for _, m := range r.held(&p.contents[i]) {
 			out = append(out, m.value)
 		}
 	}

@@ -83,9 +83,9 @@ func (r *Resolver) encode(p *place) []byte {
 		w.number(s.at - last.at)
 		w.number(s.id - last.id)
 		w.number(int64(s.run - last.run))
-		w.count(int(number[s.content]))
-		w.flag(s.active)
-		w.number(s.start)
+		w.count(int(number[s.content()]))
+		w.flag(s.active())
+		w.number(p.contents[s.content()].start)
 		last = s
 	}
 	w.count(len(p.absent))
@@ -113,10 +113,10 @@ func (p *place) inOrder() (used, number []uint32) {
 	number = make([]uint32, len(p.contents))
 	seen := make([]bool, len(p.contents))
 	for _, s := range p.sights {
-		if !seen[s.content] {
-			seen[s.content] = true
-			number[s.content] = uint32(len(used))
-			used = append(used, s.content)
+		if !seen[s.content()] {
+			seen[s.content()] = true
+			number[s.content()] = uint32(len(used))
+			used = append(used, s.content())
 		}
 	}
 	return used, number
@@ -124,17 +124,18 @@ func (p *place) inOrder() (used, number []uint32) {
 
 func (r *Resolver) encodeContent(w *recordWriter, c *content, values []uint32) []uint32 {
 	w.b = append(w.b, c.sum[:]...)
-	w.text(c.name)
-	w.text(string(c.transport))
+	w.text(r.texts.of(c.name))
+	w.text(r.texts.of(c.transport))
 	w.count(int(c.port))
 	w.flag(c.client)
-	w.count(len(c.marks))
-	for _, m := range c.marks {
+	marks := r.held(c)
+	w.count(len(marks))
+	for _, m := range marks {
 		v := r.val(m.value)
-		w.b = append(w.b, byte(m.sort))
-		w.text(m.track)
-		w.text(v.text)
-		if m.sort == sortCertificate {
+		w.b = append(w.b, byte(m.key.sort))
+		w.text(r.texts.of(m.key.track))
+		w.text(r.texts.of(v.text))
+		if m.key.sort == sortCertificate {
 			l := r.leafOf(v.text)
 			w.text(l.key)
 			w.text(l.subject)
@@ -145,9 +146,10 @@ func (r *Resolver) encodeContent(w *recordWriter, c *content, values []uint32) [
 			values = append(values, m.value)
 		}
 	}
-	w.count(len(c.claims))
-	for _, i := range c.claims {
-		k := r.claims.at(i)
+	claims := r.claimed(c)
+	w.count(len(claims))
+	for _, i := range claims {
+		k := r.claim(i)
 		w.text(string(k.Attribute))
 		w.text(k.Value)
 		w.count(k.Confidence)
@@ -158,11 +160,21 @@ func (r *Resolver) encodeContent(w *recordWriter, c *content, values []uint32) [
 }
 
 // leafOf is what is known of a certificate by its digest.
-func (r *Resolver) leafOf(digest string) leaf {
-	if l := r.byDigest[digest]; l != nil {
-		return *l
+func (r *Resolver) leafOf(digest text) leaf {
+	l := r.byDigest[digest]
+	return leaf{
+		digest: r.texts.of(digest), key: r.texts.of(l.key), subject: r.texts.of(l.subject), algorithm: r.texts.of(l.algorithm), notAfter: l.notAfter,
 	}
-	return leaf{}
+}
+
+// keptLeaf is a leaf whose digest is known.
+type keptLeaf struct {
+	key, subject, algorithm text
+	notAfter                int64
+}
+
+func (r *Resolver) keepLeaf(l leaf) {
+	r.byDigest[r.texts.add(l.digest)] = keptLeaf{r.texts.add(l.key), r.texts.add(l.subject), r.texts.add(l.algorithm), l.notAfter}
 }
 
 func (r *Resolver) encodeDecision(w *recordWriter, v *value) {
@@ -278,10 +290,12 @@ func (r *Resolver) decode(p *place, record []byte) error {
 	count := d.count()
 	p.sights = make([]sight, 0, count+count/8+2)
 	for range count {
-		s := sight{at: last.at + d.number(), id: last.id + d.number(), run: last.run + int32(d.number()), content: uint32(d.uint()), active: d.flag(), start: d.number()}
-		if int(s.content) >= len(p.contents) {
+		at, id, run, content, active, start := last.at+d.number(), last.id+d.number(), last.run+int32(d.number()), d.uint(), d.flag(), d.number()
+		if content >= uint64(len(p.contents)) {
 			return errRecord
 		}
+		s := newSight(at, id, run, uint32(content), active)
+		p.contents[content].start = start
 		p.sights = append(p.sights, s)
 		last = s
 	}
@@ -301,30 +315,33 @@ func (r *Resolver) decode(p *place, record []byte) error {
 
 func (r *Resolver) decodeContent(d *recordReader, p *place, values []uint32) []uint32 {
 	c := content{sum: [16]byte(bytes.Clone(d.bytes(len(Key{}))))}
-	c.name = d.text()
-	c.transport = evidence.Transport(r.track(d.text()))
+	c.name, c.transport = r.texts.add(d.text()), r.texts.add(d.text())
 	c.port = uint16(d.uint())
 	c.client = d.flag()
+	var marks []held
 	for range d.count() {
-		m := held{sort: sort(d.bytes(1)[0]), track: r.track(d.text())}
-		if m.sort >= numSorts {
+		m := held{key: trackKey{sort(d.bytes(1)[0]), r.texts.add(d.text())}}
+		if m.key.sort >= numSorts {
 			d.bad = true
 			return values
 		}
 		text := d.text()
-		m.value = r.value(m.sort, text)
-		if m.sort == sortCertificate {
-			r.byDigest[text] = &leaf{digest: text, key: d.text(), subject: d.text(), algorithm: d.text(), notAfter: d.number()}
+		m.value = r.value(m.key.sort, text)
+		if m.key.sort == sortCertificate {
+			r.keepLeaf(leaf{digest: text, key: d.text(), subject: d.text(), algorithm: d.text(), notAfter: d.number()})
 		}
 		if !slices.Contains(values, m.value) {
 			values = append(values, m.value)
 		}
-		c.marks = append(c.marks, m)
+		marks = append(marks, m)
 	}
+	c.marks = r.marks.add(marks)
+	var claims []evidence.Claim
 	for range d.count() {
-		k := evidence.Claim{Attribute: evidence.Attribute(r.track(d.text())), Value: d.text(), Confidence: int(d.uint()), Layer: d.text(), Source: d.text()}
-		c.claims = append(c.claims, r.claim(k))
+		k := evidence.Claim{Attribute: evidence.Attribute(d.text()), Value: d.text(), Confidence: int(d.uint()), Layer: d.text(), Source: d.text()}
+		claims = append(claims, k)
 	}
+	c.claims = r.shown.add(r.keepClaims(claims))
 	p.addContent(c)
 	return values
 }

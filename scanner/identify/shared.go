@@ -90,13 +90,13 @@ func (r *Resolver) wheres(v *value, index uint32) []where {
 	for _, p := range v.places {
 		has := map[uint32]bool{}
 		for _, s := range p.sights {
-			yes, known := has[s.content]
+			yes, known := has[s.content()]
 			if !known {
-				yes = slices.ContainsFunc(p.contents[s.content].marks, func(m held) bool { return m.value == index })
-				has[s.content] = yes
+				yes = slices.ContainsFunc(r.held(&p.contents[s.content()]), func(m held) bool { return m.value == index })
+				has[s.content()] = yes
 			}
 			if yes {
-				out = append(out, where{p, s.at, s.id, int64(s.run), s.active})
+				out = append(out, where{p, s.at, s.id, int64(s.run), s.active()})
 			}
 		}
 	}
@@ -136,7 +136,7 @@ func answersForMany(all []where) (bool, *proof) {
 // one device by its hardware: the card that both addresses answered with then, or
 // one start of one SNMP engine.
 func (r *Resolver) apart(a, b where) bool {
-	x, y := a.place.hardwareAt(a.at), b.place.hardwareAt(b.at)
+	x, y := r.hardwareAt(a.place, a.at), r.hardwareAt(b.place, b.at)
 	if x.mac != 0 && x.mac == y.mac && !r.val(x.mac-1).shared {
 		return false
 	}
@@ -152,16 +152,17 @@ type hardware struct {
 
 // hardwareAt returns the newest hardware seen at a place up to shortly after a
 // time.
-func (p *place) hardwareAt(at int64) hardware {
+func (r *Resolver) hardwareAt(p *place, at int64) hardware {
 	var h hardware
 	i, _ := slices.BinarySearchFunc(p.sights, at+sweepGap+1, func(x sight, t int64) int { return cmp.Compare(x.at, t) })
 	for i--; i >= 0 && (h.mac == 0 || h.boot == 0); i-- {
-		for _, m := range p.contents[p.sights[i].content].marks {
+		c := &p.contents[p.sights[i].content()]
+		for _, m := range r.held(c) {
 			switch {
-			case m.sort == sortMAC && h.mac == 0:
+			case m.key.sort == sortMAC && h.mac == 0:
 				h.mac = m.value + 1
-			case m.sort == sortBoot && h.boot == 0:
-				h.boot, h.start = m.value+1, p.sights[i].start
+			case m.key.sort == sortBoot && h.boot == 0:
+				h.boot, h.start = m.value+1, c.start
 			}
 		}
 	}

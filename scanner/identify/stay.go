@@ -10,7 +10,7 @@ import (
 
 // cutStays decides where in time another device came to an address.
 func (r *Resolver) cutStays(p *place) {
-	p.many = map[trackKey]bool{}
+	p.many = nil
 	r.tellsInTurn(p)
 	p.stays = r.stays(p)
 	if r.speaksForMany(p) {
@@ -32,7 +32,7 @@ func (r *Resolver) stays(p *place) []*stay {
 			if len(c.differ) > 0 || len(c.same) == 0 {
 				next := ahead(sweeps[i:], now)
 				if c = r.compare(p, p, now, next); len(c.same) == 0 && len(c.differ) == 0 {
-					c.differ, c.shown = p.gone(now, next)
+					c.differ, c.shown = r.gone(p, now, next)
 				}
 			}
 			if len(c.differ) == 0 || c.score > 0 {
@@ -54,13 +54,13 @@ func (r *Resolver) stays(p *place) []*stay {
 
 // gone finds the keys of a device that its services no longer showed when they
 // were asked, while others show keys of their own.
-func (p *place) gone(before, after []seen) (differ []sort, shown [2]int64) {
+func (r *Resolver) gone(p *place, before, after []seen) (differ []sort, shown [2]int64) {
 	for _, b := range after {
 		if !b.key.sort.isKey() || b.inferred != own {
 			continue
 		}
 		for _, a := range before {
-			if a.key.sort.isKey() && p.failed(p.sights[b.first].run, a.key.port()) && !slices.Contains(differ, a.key.sort) {
+			if a.key.sort.isKey() && p.failed(p.sights[b.first].run, r.port(a.key)) && !slices.Contains(differ, a.key.sort) {
 				differ = append(differ, a.key.sort)
 				shown = [2]int64{p.sights[a.last].id, p.sights[b.first].id}
 			}
@@ -78,8 +78,8 @@ func (p *place) failed(run int32, port uint16) bool {
 }
 
 // port is the port of a track of keys.
-func (k trackKey) port() uint16 {
-	text, _, _ := strings.Cut(k.track, "/")
+func (r *Resolver) port(k trackKey) uint16 {
+	text, _, _ := strings.Cut(r.texts.of(k.track), "/")
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {
 		return 0
@@ -307,9 +307,12 @@ func (r *Resolver) compare(p, q *place, before, after []seen) comparison {
 // sameStart reports whether two sights of one engine and boot count are of one
 // start of it (RFC 3414 section 2.2).
 func sameStart(p, q *place, a, b seen) bool {
-	d := p.sights[a.first].start - q.sights[b.first].start
+	d := p.startAt(a.first) - q.startAt(b.first)
 	return max(d, -d) <= bootTolerance.Milliseconds()
 }
+
+// startAt is the start of the SNMP engine in a sight.
+func (p *place) startAt(i int32) int64 { return p.contents[p.sights[i].content()].start }
 
 // isTold reports whether a sort is of what a gateway tells for others.
 func (s sort) isTold() bool { return s == sortSerial || s == sortModel || s == sortName }
@@ -322,13 +325,16 @@ func (r *Resolver) tellsInTurn(p *place) {
 		value uint32
 		at    int64
 	}
-	recent := map[trackKey][]told{}
+	var recent map[trackKey][]told
 	for _, s := range p.sights {
-		for _, h := range p.contents[s.content].marks {
-			if !h.sort.isTold() {
+		for _, h := range r.held(&p.contents[s.content()]) {
+			k := h.key
+			if !k.sort.isTold() {
 				continue
 			}
-			k := trackKey{h.sort, h.track}
+			if recent == nil {
+				recent = map[trackKey][]told{}
+			}
 			l := slices.DeleteFunc(recent[k], func(t told) bool { return s.at-t.at > bracket })
 			if n := len(l); n > 0 && l[n-1].value == h.value {
 				l[n-1].at = s.at
@@ -337,10 +343,18 @@ func (r *Resolver) tellsInTurn(p *place) {
 			}
 			recent[k] = l
 			if len(l) > 2 {
-				p.many[k] = true
+				p.speaksFor(k)
 			}
 		}
 	}
+}
+
+// speaksFor notes that a track is told for many devices.
+func (p *place) speaksFor(k trackKey) {
+	if p.many == nil {
+		p.many = map[trackKey]bool{}
+	}
+	p.many[k] = true
 }
 
 // speaksForMany finds the same over a longer time: three values of one track
@@ -372,7 +386,8 @@ func (r *Resolver) speaksForMany(p *place) bool {
 	for _, tracks := range runs {
 		for k, values := range tracks {
 			if len(values) > 2 && !p.many[k] {
-				p.many[k], found = true, true
+				p.speaksFor(k)
+				found = true
 			}
 		}
 	}
@@ -386,18 +401,18 @@ func (r *Resolver) speaksForMany(p *place) bool {
 func (r *Resolver) nameStays(p *place) {
 	var oldest *stay
 	for _, s := range p.stays {
-		s.birth = p.sights[s.lo]
-		for _, x := range p.sights[s.lo:s.hi] {
-			if recorded(x, s.birth) < 0 {
-				s.birth = x
+		s.birth = s.lo
+		for i, x := range s.sights() {
+			if recorded(x, s.born()) < 0 {
+				s.birth = s.lo + int32(i)
 			}
 		}
-		if oldest == nil || recorded(s.birth, oldest.birth) < 0 {
+		if oldest == nil || recorded(s.born(), oldest.born()) < 0 {
 			oldest = s
 		}
 	}
 	for _, s := range p.stays {
-		s.id = lateID(p.addr, s.birth.at)
+		s.id = lateID(p.addr, s.born().at)
 		if s == oldest {
 			s.id = idOf("asset\x00" + p.addr.String())
 		}
@@ -416,7 +431,7 @@ func recorded(a, b sight) int {
 
 // at says whether the device of the stay was seen at its address in a time.
 func (s *stay) at(from, to int64) bool {
-	sights := s.place.sights[s.lo:s.hi]
+	sights := s.sights()
 	i, _ := slices.BinarySearchFunc(sights, from, func(x sight, t int64) int { return cmp.Compare(x.at, t) })
 	return i < len(sights) && sights[i].at <= to
 }
@@ -431,13 +446,13 @@ func together(a, b *stay) bool {
 	if b.hi-b.lo < a.hi-a.lo {
 		small, large = b, a
 	}
-	for _, x := range small.place.sights[small.lo:small.hi] {
+	for _, x := range small.sights() {
 		if large.at(x.at-atOnce, x.at+atOnce) || large.at(x.at-bracket, x.at) && large.at(x.at, x.at+bracket) {
 			return true
 		}
 	}
 	// Between two sights of the small one there may be one of the large one.
-	for _, x := range large.place.sights[large.lo:large.hi] {
+	for _, x := range large.sights() {
 		if x.at > small.last+bracket {
 			break
 		}
@@ -451,13 +466,13 @@ func together(a, b *stay) bool {
 // inOneRun reports whether an active run met both.
 func inOneRun(a, b *stay) bool {
 	runs := map[int32]bool{}
-	for _, x := range a.place.sights[a.lo:a.hi] {
-		if x.active && x.run != 0 {
+	for _, x := range a.sights() {
+		if x.active() && x.run != 0 {
 			runs[x.run] = true
 		}
 	}
-	for _, x := range b.place.sights[b.lo:b.hi] {
-		if x.active && runs[x.run] {
+	for _, x := range b.sights() {
+		if x.active() && runs[x.run] {
 			return true
 		}
 	}

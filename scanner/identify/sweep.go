@@ -4,16 +4,17 @@ import "slices"
 
 // sweep is what was seen of a place in one go.
 type sweep struct {
-	lo, hi int
+	lo, hi int32
 	seen   []seen
 }
 
 // sweeps cuts the sights of a place into sweeps.
 func (r *Resolver) sweeps(p *place, do func(sweep)) {
 	mac := uint32(0)
-	lo := 0
+	lo := int32(0)
 	for i, s := range p.sights {
-		next := p.macOf(s.content)
+		i := int32(i)
+		next := r.macOf(p, s.content())
 		if i > lo {
 			before := p.sights[i-1]
 			if s.run != before.run || s.at-before.at > sweepGap || next != 0 && mac != 0 && next != mac {
@@ -25,15 +26,15 @@ func (r *Resolver) sweeps(p *place, do func(sweep)) {
 			mac = next
 		}
 	}
-	if lo < len(p.sights) {
-		do(r.sweep(p, lo, len(p.sights)))
+	if n := int32(len(p.sights)); lo < n {
+		do(r.sweep(p, lo, n))
 	}
 }
 
 // macOf returns 1 more than the MAC address of a content, 0 for none.
-func (p *place) macOf(c uint32) uint32 {
-	for _, m := range p.contents[c].marks {
-		if m.sort == sortMAC {
+func (r *Resolver) macOf(p *place, c uint32) uint32 {
+	for _, m := range r.held(&p.contents[c]) {
+		if m.key.sort == sortMAC {
 			return m.value + 1
 		}
 	}
@@ -42,17 +43,14 @@ func (p *place) macOf(c uint32) uint32 {
 
 // sweep collects the values of each track. A track with several has none: many
 // devices answer in it.
-func (r *Resolver) sweep(p *place, lo, hi int) sweep {
+func (r *Resolver) sweep(p *place, lo, hi int32) sweep {
 	w := sweep{lo: lo, hi: hi}
 	var many []trackKey
 	for at, s := range p.sights[lo:hi] {
-		at := int32(lo + at)
-		for _, h := range p.contents[s.content].marks {
-			if h.sort == sortCertificate {
-				continue
-			}
-			k := trackKey{h.sort, h.track}
-			if p.many[k] {
+		at := lo + int32(at)
+		for _, h := range r.held(&p.contents[s.content()]) {
+			k := h.key
+			if k.sort == sortCertificate || p.many[k] {
 				continue
 			}
 			i := slices.IndexFunc(w.seen, func(x seen) bool { return x.key == k })
