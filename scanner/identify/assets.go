@@ -43,7 +43,7 @@ func (r *Resolver) build(a *asset, facts []evidence.AssetFact) (evidence.Asset, 
 	out.Endpoints = h.endpoints(out.Addresses)
 	out.Claims = conclude(append(statedClaims(facts), h.claims()...))
 	for _, e := range a.joins {
-		out.Joins = append(out.Joins, evidence.Join{Kept: e.a.id, Ended: e.b.id, Reason: e.reason, Observations: e.proof})
+		out.Joins = append(out.Joins, evidence.Join{Kept: e.a.id, Ended: e.b.id, Reason: e.reason, Observations: e.proof.list()})
 	}
 	slices.SortFunc(out.Joins, func(x, y evidence.Join) int {
 		return cmp.Or(cmp.Compare(x.Kept, y.Kept), cmp.Compare(x.Ended, y.Ended), cmp.Compare(x.Reason, y.Reason))

@@ -33,7 +33,7 @@ func (r *Resolver) events(a *asset, h *history, out *evidence.Asset) []evidence.
 	for _, e := range a.joins {
 		add(evidence.Event{
 			At: fromMS(max(e.a.first, e.b.first)), Kind: evidence.EventJoined, Subject: "the stays at " + e.a.place.addr.String() + " and " + e.b.place.addr.String(),
-			Before: e.b.id, After: out.ID, Detail: e.reason, Observations: e.proof,
+			Before: e.b.id, After: out.ID, Detail: e.reason, Observations: e.proof.list(),
 		})
 	}
 	for _, n := range a.apart {
@@ -46,7 +46,7 @@ func (r *Resolver) events(a *asset, h *history, out *evidence.Asset) []evidence.
 		}
 		add(evidence.Event{
 			At: fromMS(max(n.a.first, n.b.first)), Kind: evidence.EventApart, Subject: other.place.addr.String(),
-			After: other.assetOf(), Detail: n.reason, Observations: n.proof,
+			After: other.assetOf(), Detail: n.reason, Observations: n.proof.list(),
 		})
 	}
 	for _, t := range h.tracks {

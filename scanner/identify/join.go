@@ -14,14 +14,34 @@ type edge struct {
 	a, b   *stay
 	score  int
 	reason string
-	proof  []int64
+	proof  shownIn
 }
 
 // apartness is a reason not to, though they share something.
 type apartness struct {
 	a, b   *stay
 	reason string
-	proof  []int64
+	proof  shownIn
+}
+
+// shownIn are up to two observations, rising and each once; 0 for none.
+type shownIn [2]int64
+
+func newShownIn(a, b int64) shownIn {
+	switch {
+	case a == b || b == 0:
+		return shownIn{a}
+	case a == 0:
+		return shownIn{b}
+	}
+	return shownIn{min(a, b), max(a, b)}
+}
+
+func (s shownIn) list() []int64 {
+	if s[0] == 0 {
+		return nil
+	}
+	return ids(s[:]...)
 }
 
 // compareStays orders stays by time, then place.
@@ -39,13 +59,24 @@ func (r *Resolver) edges(v *value, index uint32) (out []edge, not []apartness) {
 		for _, b := range v.stays[i+1 : min(len(v.stays), i+1+reach)] {
 			e, n, ok := r.relate(a, b, index)
 			if ok {
+				e.reason = r.reason(e.reason)
 				out = append(out, e)
 			} else if n.reason != "" {
+				n.reason = r.reason(n.reason)
 				not = append(not, n)
 			}
 		}
 	}
 	return out, not
+}
+
+// reason keeps one copy of a reason, of which there are few.
+func (r *Resolver) reason(s string) string {
+	if kept, ok := r.reasonsKept[s]; ok {
+		return kept
+	}
+	r.reasonsKept[s] = s
+	return s
 }
 
 // relate decides whether two stays that hold one value are of one device. a is
@@ -94,7 +125,7 @@ func (r *Resolver) relateAtOnce(a, b *stay, index uint32) (edge, apartness, bool
 				if x.value == index && y.value == index && sameStart(a.place, b.place, x, y) {
 					return edge{
 						a, b, weights()[sortMAC].same, "one SNMP engine with one boot count and moment of start answers at both",
-						ids(a.place.sights[x.first].id, b.place.sights[y.first].id),
+						newShownIn(a.place.sights[x.first].id, b.place.sights[y.first].id),
 					}, apartness{}, true
 				}
 			}
@@ -131,7 +162,7 @@ func has(s *stay, k trackKey, v uint32) bool {
 }
 
 // shownBy are the last observation of a value in a and the first of it in b.
-func (r *Resolver) shownBy(a, b *stay, index uint32) []int64 {
+func (r *Resolver) shownBy(a, b *stay, index uint32) shownIn {
 	x, y := int32(-1), int32(-1)
 	for _, s := range a.seen {
 		if s.value == index {
@@ -144,9 +175,9 @@ func (r *Resolver) shownBy(a, b *stay, index uint32) []int64 {
 		}
 	}
 	if x < 0 || y < 0 {
-		return nil
+		return shownIn{}
 	}
-	return ids(a.place.sights[x].id, b.place.sights[y].id)
+	return newShownIn(a.place.sights[x].id, b.place.sights[y].id)
 }
 
 // ids lists observations, rising and without those that are not recorded.
@@ -185,7 +216,7 @@ func (r *Resolver) cluster(stays []*stay, edges, ordered []edge, said statements
 		unite(e)
 	}
 	slices.SortFunc(edges, func(x, y edge) int {
-		return cmp.Or(cmp.Compare(y.score, x.score), compareStays(x.a, y.a), compareStays(x.b, y.b), cmp.Compare(x.reason, y.reason), slices.Compare(x.proof, y.proof))
+		return cmp.Or(cmp.Compare(y.score, x.score), compareStays(x.a, y.a), compareStays(x.b, y.b), cmp.Compare(x.reason, y.reason), slices.Compare(x.proof[:], y.proof[:]))
 	})
 	for _, e := range edges {
 		x, y := e.a.asset.root(), e.b.asset.root()

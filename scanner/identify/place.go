@@ -212,16 +212,17 @@ type Resolver struct {
 	shown   slab[uint32] // claims of contents
 	leafs   map[evidence.Digest]*leaf
 	// byDigest has what the history tells of a certificate.
-	byDigest map[text]keptLeaf
-	read     memo // of certificates
-	cutting  bool // places are cut as they become known
-	byID     map[string]*stay
-	former   map[string]netip.Addr // ids that no stay has any more
-	formed   []*asset
-	replaced map[string]bool // assets of the base that are worked out anew
-	buf      []byte
-	numbers  []uint32
-	err      error
+	byDigest    map[text]keptLeaf
+	read        memo // of certificates
+	cutting     bool // places are cut as they become known
+	byID        map[string]*stay
+	former      map[string]netip.Addr // ids that no stay has any more
+	formed      []*asset
+	reasonsKept map[string]string
+	replaced    map[string]bool // assets of the base that are worked out anew
+	buf         []byte
+	numbers     []uint32
+	err         error
 }
 
 // New returns a resolver that knows what the base has; nil for nothing.
@@ -229,7 +230,7 @@ func New(base Base) *Resolver {
 	r := &Resolver{
 		base: base, places: map[netip.Addr]*place{}, texts: newTexts(), valueOf: map[valueKey]uint32{}, claimOf: map[claim]uint32{},
 		leafs: map[evidence.Digest]*leaf{}, byDigest: map[text]keptLeaf{}, read: memo{},
-		byID: map[string]*stay{}, former: map[string]netip.Addr{}, replaced: map[string]bool{},
+		byID: map[string]*stay{}, former: map[string]netip.Addr{}, replaced: map[string]bool{}, reasonsKept: map[string]string{},
 	}
 	r.claims.add(claim{}) // no claim has the number 0
 	return r

@@ -59,7 +59,7 @@ func (st statements) merges(find func(string) *stay) []edge {
 		if f.Reason != "" {
 			reason += ": " + f.Reason
 		}
-		out = append(out, edge{a, b, 0, reason, nil})
+		out = append(out, edge{a, b, 0, reason, shownIn{}})
 	}
 	return out
 }
