@@ -78,7 +78,10 @@ func (p *DTLS) Probe(ctx context.Context, s scanner.Session, _ []evidence.Observ
 	if s.Level() != scanner.Gentle {
 		*d = datagrams{limit: dtlsMany, cookie: 255, again: resends}
 	}
-	r := &run{tables: p.tables, session: s, level: s.Level(), asked: map[evidence.Offer]bool{}, over: d}
+	r := &run{
+		tables: p.tables, session: s, level: s.Level(), asked: map[evidence.Offer]bool{}, over: d,
+		groups: quarry{left: allGroups()}, schemes: quarry{left: allSchemes()},
+	}
 	err := r.overDatagrams(ctx)
 	return r.out, err
 }

@@ -35,16 +35,21 @@ func (r *run) suitesOf(ctx context.Context, f *evidence.TLSFacts) error {
 // quarry is one kind of parameter that is looked for on the way: groups or
 // signature schemes.
 type quarry struct {
-	left []uint16 // not chosen yet
-	done bool     // what is left was refused
+	left []uint16 // neither chosen yet nor refused
+	done bool
 }
 
 // found leaves a value out. It reports whether it was not known before.
 func (q *quarry) found(v uint16) bool {
 	known := !slices.Contains(q.left, v)
-	q.left = drop(q.left, v)
-	q.done = q.done || len(q.left) == 0
+	q.without([]uint16{v})
 	return !known
+}
+
+// without leaves values out.
+func (q *quarry) without(values []uint16) {
+	q.left = slices.DeleteFunc(slices.Clone(q.left), func(v uint16) bool { return slices.Contains(values, v) })
+	q.done = q.done || len(q.left) == 0
 }
 
 // aim is what an offer looks for: of that, it leaves out what was chosen before.
@@ -52,10 +57,10 @@ type aim struct{ suites, groups, schemes bool }
 
 // enumeration finds every suite of one version, and in the same hellos groups
 // and signature schemes: all are on offer, and what the server chooses is left
-// out of the next hello, until it refuses. If several kinds were left out, a
-// refusal does not tell which is exhausted. Then one of them is offered whole
-// again: if the server now chooses a suite that was on offer before, that kind is
-// exhausted, and if not, it is looked for alone in the end.
+// out of the next hello, until it refuses. Where groups or schemes are left out, a
+// suite that was chosen before comes last, so that a refusal is not for want of a
+// suite. If both were left out, one of them is offered whole again: what follows
+// tells which is exhausted ([enumeration.deduce]).
 //
 // In hellos that look for suites alone, the order is turned round from one to
 // the next, so that a server which follows the client is told from one with an
@@ -65,19 +70,25 @@ type enumeration struct {
 	version uint16 // that the server is to choose
 	offered uint16 // the highest on offer
 	left    []uint16
-	passed  int      // suites at the head of left that were refused
-	taken   []uint16 // suites that were chosen
-	size    int      // suites in a hello, at most
+	refused []uint16 // of left, with all groups and schemes on offer
 	borne   int      // suites of the largest hello that was accepted
 	aim     aim
+	parked  aim // left out of the aim until more is known
 	rounds  int
 	curve   uint16 // of the server's own key; 0 if it has none
 	// rsaOnly: suites with an elliptic-curve key are left out where groups are
 	// looked for, because their curve must be on offer and hides the others.
 	rsaOnly bool
-	// What was refused while groups, or schemes, were left out.
-	withoutGroups, withoutSchemes *offer
-	curveSince                    bool // a suite that names a group was chosen since withoutGroups
+
+	taken           []uint16 // suites that were chosen
+	named, signed   []uint16 // of these, those with which the server showed a group, or a scheme
+	groups, schemes []uint16 // that it showed
+	denied          []offer  // refused while groups or schemes were left out
+	answered        bool     // since the last of them
+	order           order
+	picked          bool // a suite that was chosen before was chosen though others were on offer
+	probing         bool // this offer has none of those
+	alone           bool // only those are offered: the others were refused
 
 	varying bool // there are variations to make
 	varied  int  // variations made
@@ -86,24 +97,25 @@ type enumeration struct {
 
 func (r *run) newEnumeration(first *evidence.TLSFacts) *enumeration {
 	r.enumerated = append(r.enumerated, first.Version)
-	e := &enumeration{r: r, version: first.Version, offered: first.Version, size: len(r.tables.all), curve: r.keyCurve()}
-	if r.few {
-		e.size = fewSuites
-	}
+	e := &enumeration{r: r, version: first.Version, offered: first.Version, curve: r.keyCurve()}
 	ssl3 := first.Version == tlswire.VersionSSL3 // no extension to name a curve in
 	for _, s := range r.tables.all {
-		if !ssl3 || !strings.Contains(s.KeyExchange, "ECDH") {
+		switch {
+		case ssl3 && strings.Contains(s.KeyExchange, "ECDH"):
+		case r.few && first.Version < tlswire.VersionTLS12 && !legacy(s.Name): // each portion is a connection
+		default:
 			e.left = append(e.left, s.ID)
 		}
 	}
-	e.aim = aim{suites: true, groups: !ssl3 && !r.groups.done, schemes: e.signs() && !r.schemes.done}
 	e.learn(first)
 	for _, o := range r.out { // what was chosen before, on the way
-		if f := o.Facts.TLS; f.Version == e.version && f.Offer == evidence.OfferSession {
+		if f := o.Facts.TLS; f.Version == e.version {
 			e.learn(f)
 		}
 	}
 	e.borne = len(first.OfferedSuites)
+	e.aim.suites = true
+	e.focus()
 	return e
 }
 
@@ -113,8 +125,9 @@ func (e *enumeration) signs() bool { return e.version == tlswire.VersionTLS12 }
 func (e *enumeration) run(ctx context.Context) error {
 	for e.rounds < maxEnumerate(e.version) {
 		o := e.next()
+		e.r.order = e.order
 		if len(o.suites) == 0 {
-			if !e.widen(nil) {
+			if !e.exhaust() {
 				return nil
 			}
 			continue
@@ -124,17 +137,21 @@ func (e *enumeration) run(ctx context.Context) error {
 		if err != nil || e.r.silent {
 			return err
 		}
+		o.suites = f.OfferedSuites // those that fit
 		accepted := f.Version == e.version && slices.Contains(o.suites, f.CipherSuite)
 		if accepted {
 			e.borne = max(e.borne, len(o.suites))
 		}
 		switch {
-		case accepted && e.take(f):
-		case a.hello == nil && e.size > fewSuites && len(o.suites) > e.borne && !ordinaryRefusal(a):
-			e.size = fewSuites // the size may be what it does not bear
+		case accepted && e.take(o, f):
+		case a.hello == nil && len(o.suites) > max(e.borne, fewSuites) && !ordinaryRefusal(a):
+			e.r.most = fewSuites // the size may be what it does not bear
+			if len(o.suites) > maxSuites {
+				e.r.most = maxSuites
+			}
 		case !accepted && e.varies(o) && !ordinaryRefusal(a):
 			e.plain = true // the variation may be what was refused
-		case !e.widen(&o):
+		case !e.deny(o, f, accepted):
 			return nil
 		}
 	}
@@ -150,56 +167,128 @@ func ordinaryRefusal(a *answer) bool {
 
 // next is the next offer. It has no suites if there is nothing to ask.
 func (e *enumeration) next() offer {
-	o := e.r.offer(evidence.OfferSuites, e.offered, e.candidates())
-	o.groups, o.schemes, o.limit = allGroups(), allSchemes(), manyBytes
-	if e.aim.groups {
-		o.groups = slices.Clone(e.r.groups.left)
-		if !e.rsaOnly && e.curve != 0 && !slices.Contains(o.groups, e.curve) {
-			// The curve of the certificate must stay on offer, or the server may not
-			// use it (RFC 8422 section 5.1).
-			o.groups = append(o.groups, e.curve)
+	fresh, known := e.candidates()
+	o := e.r.offer(evidence.OfferSuites, e.offered, known)
+	o.groups, o.schemes, o.limit = e.offeredGroups(), e.offeredSchemes(), manyBytes
+	if e.r.few {
+		o.limit = smallBytes
+		o.schemes = o.schemes[:min(len(o.schemes), len(fewSchemes()))]
+		if !slices.ContainsFunc(slices.Concat(fresh, known), isCurve) {
+			o.groups = nil
 		}
 	}
-	if e.aim.schemes {
-		o.schemes = e.r.schemes.left
-	}
-	if !e.aim.groups && (!e.aim.schemes || len(o.schemes) == len(allSchemes())) {
+	e.vary(&o)
+	fresh = fresh[:min(len(fresh), e.r.size()-len(known), o.room())]
+	o.suites = slices.Concat(fresh, known)
+	if e.aim == (aim{suites: true}) {
 		// Only now does a refusal say something of the suites.
 		o.classes = whole(classesOf(o.suites), e.left, o.suites)
+		if e.rounds%2 == 1 && (len(e.denied) == 0 || e.answered) {
+			slices.Reverse(o.suites)
+		}
 	}
-	if narrow := e.aim.groups || e.aim.schemes; e.rounds%2 == 1 && (!e.aim.suites || !narrow) { // else the suites that show a group come first
-		slices.Reverse(o.suites)
-	}
-	e.vary(&o)
 	return o
 }
 
-// candidates are the suites of the next offer: of those that were not chosen,
-// or where suites are not looked for, of those that were.
-func (e *enumeration) candidates() []uint16 {
-	pool := e.taken
+// offeredGroups are those not yet shown, if groups are looked for, else all.
+func (e *enumeration) offeredGroups() []uint16 {
 	switch {
-	case e.aim == aim{suites: true}:
-		pool = e.left[e.passed:]
-	case e.aim.suites:
-		pool = e.left
+	case e.aim.groups:
+		out := slices.Clone(e.r.groups.left)
+		if !e.rsaOnly && e.curve != 0 && !slices.Contains(out, e.curve) {
+			// The curve of the certificate must stay on offer, or the server may not
+			// use it (RFC 8422 section 5.1).
+			out = append(out, e.curve)
+		}
+		return out
+	case e.r.few && len(e.groups) > 0:
+		return slices.Clone(e.groups)
+	case e.r.few:
+		return groups()
 	}
+	return allGroups()
+}
+
+// offeredSchemes are those not yet shown, if schemes are looked for, and all of
+// the kinds of key of which none is left.
+func (e *enumeration) offeredSchemes() []uint16 {
+	all := allSchemes()
+	if e.r.few {
+		all = fewSchemes()
+	}
+	if !e.aim.schemes {
+		return all
+	}
+	return slices.DeleteFunc(all, func(v uint16) bool {
+		return slices.Contains(e.schemes, v) && e.open(kindOfScheme(v)) || !slices.Contains(e.r.schemes.left, v) && e.open(kindOfScheme(v))
+	})
+}
+
+// open reports whether the server may sign with schemes that it has not shown, by
+// a kind of key that it has shown.
+func (e *enumeration) open(kind keyKind) bool {
+	return slices.ContainsFunc(e.r.schemes.left, func(v uint16) bool { return kindOfScheme(v) == kind }) &&
+		slices.ContainsFunc(e.signed, func(id uint16) bool { return kindOfID(id) == kind })
+}
+
+func kindOfID(id uint16) keyKind {
+	s, _ := tlswire.Lookup(id)
+	return kindOfSuite(s)
+}
+
+// candidates are the suites of the next offer: those that were not chosen, and,
+// where groups or schemes are looked for, some that were.
+func (e *enumeration) candidates() (fresh, known []uint16) {
+	narrow := e.aim.groups || e.aim.schemes
+	e.probing = false
+	if e.aim.suites && !e.alone {
+		fresh = slices.DeleteFunc(slices.Clone(e.left), func(id uint16) bool {
+			return slices.Contains(e.refused, id) || e.aim.groups && (!isCurve(id) || e.rsaOnly && kindOfID(id) == kindEC)
+		})
+	}
+	if !narrow {
+		return fresh, nil
+	}
+	known = e.witnesses()
+	if e.order == unknownOrder {
+		e.order = e.r.orderOf(e.version)
+	}
+	e.probing = e.order == unknownOrder && e.picked && len(fresh) > 0
+	if len(fresh) > 0 && (e.probing || e.order == ownOrder) {
+		known = nil
+	}
+	return fresh, known
+}
+
+// witnesses are suites of which it is known that the server shows with them what
+// is looked for: one for each kind of key.
+func (e *enumeration) witnesses() []uint16 {
 	var out []uint16
-	for _, id := range pool {
-		s, _ := tlswire.Lookup(id)
-		switch {
-		case e.aim.groups && (!usesCurve(s) || e.rsaOnly && kindOfSuite(s) == kindEC):
-		case e.aim.schemes && !e.aim.suites && !isSigned(s):
-		case len(out) < e.size:
+	notEC := e.rsaOnly || slices.ContainsFunc(e.named, func(id uint16) bool { return kindOfID(id) != kindEC })
+	for _, id := range e.taken {
+		kind := kindOfID(id)
+		switch named, signed := slices.Contains(e.named, id), slices.Contains(e.signed, id); {
+		case slices.ContainsFunc(out, func(o uint16) bool { return kindOfID(o) == kind }):
+		case e.aim.groups && (!named || notEC && kind == kindEC):
+		case !e.aim.groups && (!signed || !e.open(kind)):
+		case !e.aim.groups && !e.aim.suites && len(out) > 0: // kind by kind
+		default:
 			out = append(out, id)
 		}
 	}
-	return out
+	// Those that show a scheme besides come first.
+	signed := slices.DeleteFunc(slices.Clone(out), func(id uint16) bool { return !slices.Contains(e.signed, id) })
+	return append(signed, slices.DeleteFunc(out, func(id uint16) bool { return slices.Contains(e.signed, id) })...)
 }
 
 // usesCurve reports whether the server names a group with the suite.
 func usesCurve(s tlswire.Suite) bool {
 	return strings.HasPrefix(s.KeyExchange, "ECDHE_") || s.KeyExchange == "ECDH_anon"
+}
+
+func isCurve(id uint16) bool {
+	s, _ := tlswire.Lookup(id)
+	return usesCurve(s)
 }
 
 // unknownName is the name of no host (RFC 6761 section 6.4).
@@ -234,25 +323,34 @@ func (e *enumeration) varies(o offer) bool {
 // learn leaves out what the server chose. It reports whether anything was not
 // known before.
 func (e *enumeration) learn(f *evidence.TLSFacts) bool {
-	s, _ := tlswire.Lookup(f.CipherSuite)
 	news := slices.Contains(e.left, f.CipherSuite)
 	e.left = drop(e.left, f.CipherSuite)
 	if news {
 		e.taken = append(e.taken, f.CipherSuite)
 	}
-	if usesCurve(s) && f.Group != 0 {
+	if isCurve(f.CipherSuite) && f.Group != 0 {
+		e.named, e.groups = with(e.named, f.CipherSuite), with(e.groups, f.Group)
 		news = e.r.groups.found(f.Group) || news
 	}
 	if f.SignatureScheme != 0 {
+		e.signed, e.schemes = with(e.signed, f.CipherSuite), with(e.schemes, f.SignatureScheme)
 		news = e.r.schemes.found(f.SignatureScheme) || news
 	}
 	return news
 }
 
-// take learns from an answer, and concludes from what was refused before. It
-// reports false if the answer is no progress, which is like a refusal.
-func (e *enumeration) take(f *evidence.TLSFacts) bool {
-	s, _ := tlswire.Lookup(f.CipherSuite)
+// with adds a value to a list that does not have it.
+func with(list []uint16, v uint16) []uint16 {
+	if slices.Contains(list, v) {
+		return list
+	}
+	return append(list, v)
+}
+
+// take learns from an answer. It reports false if the answer is no progress,
+// which is like a refusal.
+func (e *enumeration) take(o offer, f *evidence.TLSFacts) bool {
+	fresh := slices.Contains(e.left, f.CipherSuite)
 	newGroup := slices.Contains(e.r.groups.left, f.Group)
 	if !e.learn(f) {
 		return false
@@ -260,76 +358,24 @@ func (e *enumeration) take(f *evidence.TLSFacts) bool {
 	if e.curve == 0 {
 		e.curve = e.r.keyCurve()
 	}
-	if e.aim.groups && !newGroup { // the curve of the certificate, again
+	if e.aim.groups && !newGroup && f.Group != 0 { // the curve of the certificate, again
 		e.rsaOnly = true
 	}
-	e.curveSince = e.curveSince || e.withoutGroups != nil && usesCurve(s)
-	had := func(o *offer) bool { return o != nil && slices.Contains(o.suites, f.CipherSuite) }
-	if o := e.withoutGroups; had(o) && usesCurve(s) && !slices.Contains(o.groups, f.Group) &&
-		(f.SignatureScheme == 0 || slices.Contains(o.schemes, f.SignatureScheme)) {
-		e.r.groups.done = true // all but the group was on offer
+	e.picked = !fresh && slices.ContainsFunc(o.suites, func(id uint16) bool { return slices.Contains(e.left, id) })
+	if e.probing {
+		e.order = ownOrder
 	}
-	if o := e.withoutSchemes; had(o) && f.SignatureScheme != 0 && !slices.Contains(o.schemes, f.SignatureScheme) {
-		// All but the scheme was: those left for this kind of key are refused.
-		kind := kindOfScheme(f.SignatureScheme)
-		q := &e.r.schemes
-		q.left = slices.DeleteFunc(slices.Clone(q.left), func(v uint16) bool { return kindOfScheme(v) == kind })
-		q.done = q.done || len(q.left) == 0
+	switch {
+	case !e.failed(f):
+		e.after(f)
+	case !e.conclude(o, []uint16{f.CipherSuite}) && e.aim.groups && e.aim.schemes:
+		e.parked.schemes = true // more likely those than the groups, without one of which it does not choose such a suite
 	}
-	e.aim.groups = e.aim.groups && !e.r.groups.done
-	e.aim.schemes = e.aim.schemes && !e.r.schemes.done
-	return e.aim != aim{} || e.rest()
-}
-
-// widen goes on after a refusal of o, or if there was nothing to offer. It
-// reports false if all is found.
-func (e *enumeration) widen(o *offer) bool {
-	switch a := &e.aim; {
-	case a.groups && (a.suites || a.schemes):
-		e.withoutGroups, a.groups = o, false
-	case a.schemes && a.suites:
-		e.withoutSchemes, a.schemes = o, false
-		if o != nil && len(o.schemes) == len(allSchemes()) { // none was left out
-			return e.widen(o)
-		}
-	case a.suites:
-		if o != nil {
-			e.passed += len(o.suites)
-		}
-		if e.passed < len(e.left) {
-			return true
-		}
-		return e.rest()
-	case a.groups && !e.rsaOnly && e.curve != 0:
-		e.rsaOnly = true
-	case a.groups:
-		e.r.groups.done = true
-		return e.rest()
-	case a.schemes:
-		e.r.schemes.done = true
-		return e.rest()
+	if e.deduce() {
+		e.parked = aim{}
 	}
+	e.focus()
 	return true
-}
-
-// rest aims at what is still to be found when all suites are. It reports false
-// if nothing is.
-func (e *enumeration) rest() bool {
-	curve, signed, more := false, false, false
-	for _, id := range e.taken {
-		s, _ := tlswire.Lookup(id)
-		curve = curve || usesCurve(s) && (!e.rsaOnly || kindOfSuite(s) != kindEC)
-		if e.signs() && isSigned(s) {
-			signed = true
-			more = more || slices.ContainsFunc(e.r.schemes.left, func(v uint16) bool { return kindOfScheme(v) == kindOfSuite(s) })
-		}
-	}
-	e.r.schemes.done = e.r.schemes.done || signed && !more
-	e.aim = aim{groups: curve && !e.r.groups.done, schemes: more && !e.r.schemes.done}
-	if e.curveSince { // together they were refused, and not for want of a suite
-		e.aim.groups = e.aim.groups && !e.aim.schemes
-	}
-	return e.aim != aim{}
 }
 
 // isSigned reports whether the server signs its key exchange with the suite.

@@ -9,36 +9,6 @@ import (
 	"probity/scanner"
 )
 
-// The phases of an enumeration by retries: what is left out of the next hello.
-type phase int
-
-const (
-	both     phase = iota // suites and groups that were chosen
-	doubt                 // groups; whether a suite is left is to be seen
-	byGroup               // groups; no suite is left
-	bySuite               // suites; no group is left
-	complete              // nothing is left
-)
-
-// after returns the phase that follows an answer.
-func (p phase) after(accepted bool, suites, groups int) phase {
-	switch {
-	case !accepted && p == both && groups > 0:
-		return doubt
-	case !accepted && (p == both || p == doubt) && suites > 0:
-		return bySuite
-	case !accepted:
-		return complete
-	case p == both && suites > 0 && groups > 0:
-		return both
-	case p == both && suites > 0, p == bySuite && suites > 0:
-		return bySuite
-	case p != bySuite && groups > 0:
-		return byGroup
-	}
-	return complete
-}
-
 // thirteen enumerates TLS 1.3: signature schemes by handshakes where TLS 1.2 did
 // not show them, suites and groups by hellos without a key share, to which the
 // server names its choice in a HelloRetryRequest and computes nothing. What other
@@ -53,7 +23,6 @@ func (r *run) thirteen(ctx context.Context) error {
 		return nil
 	}
 	suites, groups := slices.Clone(r.tables.tls13), retryGroups()
-	listed := false
 	for _, o := range r.out {
 		f := o.Facts.TLS
 		for _, g := range slices.Concat(f.ServerGroups, []uint16{f.Group}) {
@@ -62,23 +31,12 @@ func (r *run) thirteen(ctx context.Context) error {
 		if f.Version == tlswire.VersionTLS13 {
 			suites = drop(suites, f.CipherSuite)
 		}
-		listed = listed || len(f.ServerGroups) > 0
 	}
-	p := both
-	if listed { // others are rare
-		p = bySuite
-	}
-	answered, err := r.retries(ctx, p, suites, groups)
-	if err != nil || r.silent {
+	answered, err := r.retries(ctx, suites, groups)
+	if err != nil || r.silent || answered {
 		return err
 	}
-	if !answered {
-		return r.shares(ctx, suites)
-	}
-	if listed {
-		_, err = r.retries(ctx, byGroup, nil, groups)
-	}
-	return err
+	return r.shares(ctx, suites)
 }
 
 // chose13 reports whether the server chose TLS 1.3 in answer to an offer.
@@ -176,17 +134,17 @@ func (r *run) completable(o *offer) {
 // hello.
 func (r *run) rare() bool { return r.group != 0 && !slices.Contains(computed(), r.group) }
 
-// retries reports whether any hello without a key share was answered.
-func (r *run) retries(ctx context.Context, p phase, suites, groups []uint16) (answered bool, err error) {
-	for n := 0; p != complete && n < maxRetries; n++ {
-		o := r.offer(evidence.OfferRetry, tlswire.VersionTLS13, suites)
-		o.exact, o.groups = true, groups
-		switch p {
-		case doubt, byGroup:
-			o.suites = r.tables.tls13
-		case bySuite:
-			o.groups = retryGroups()
-		case both, complete:
+// retries looks for suites and groups in the same hellos. It reports whether any
+// hello without a key share was answered.
+func (r *run) retries(ctx context.Context, suites, groups []uint16) (answered bool, err error) {
+	t := r.newTail(r.tables.tls13, suites)
+	// Where the server listed its groups (RFC 8446 section 4.2.7), others are rare.
+	t.own = t.own && !slices.ContainsFunc(r.out, func(o evidence.Observation) bool { return len(o.Facts.TLS.ServerGroups) > 0 })
+	for n := 0; (len(t.left) > 0 || len(groups) > 0) && n < maxRetries; n++ {
+		o := r.offer(evidence.OfferRetry, tlswire.VersionTLS13, t.left)
+		o.exact, o.groups = true, retryGroups()
+		if len(groups) > 0 {
+			o.suites, o.groups = t.offer(), groups
 		}
 		f, a, err := r.ask(ctx, o)
 		if err != nil || r.silent {
@@ -197,43 +155,92 @@ func (r *run) retries(ctx context.Context, p phase, suites, groups []uint16) (an
 			return true, nil // it keeps to no rule
 		}
 		answered = answered || accepted
-		suites, groups = drop(suites, f.CipherSuite), drop(groups, f.Group)
-		if p == bySuite {
-			p = p.after(accepted, len(suites), 0)
-			continue
+		switch {
+		case accepted:
+			t.took(f.CipherSuite)
+			groups = drop(groups, f.Group)
+		case len(groups) == 0, len(t.known) == 0:
+			return answered, nil
+		case t.decisive(o.suites):
+			groups = nil
+		default:
+			t.alone = true
 		}
-		p = p.after(accepted, len(suites), len(groups))
 	}
 	return answered, nil
 }
 
-// signatures enumerates the signature schemes of TLS 1.3, and suites on the way,
-// by complete handshakes: before them a server signs nothing. It is not needed if
-// TLS 1.2 showed the schemes, in which servers use the same and more.
+// tail is a list of suites of TLS 1.3 of which those that were chosen before come
+// last, so that a refusal is not for want of a suite. A server with an order of
+// its own would choose them first: it is offered the others alone, until it
+// refuses.
+type tail struct {
+	left, known []uint16
+	own         bool // the server has an order of its own
+	alone       bool // the others were refused; all are on offer
+}
+
+func (r *run) newTail(all, left []uint16) *tail {
+	return &tail{
+		left: left, own: r.order == ownOrder,
+		known: slices.DeleteFunc(slices.Clone(all), func(id uint16) bool { return slices.Contains(left, id) }),
+	}
+}
+
+func (t *tail) offer() []uint16 {
+	if t.own && !t.alone && len(t.left) > 0 {
+		return t.left
+	}
+	return slices.Concat(t.left, t.known)
+}
+
+// took learns from what the server chose.
+func (t *tail) took(suite uint16) {
+	if slices.Contains(t.left, suite) {
+		t.left, t.known = drop(t.left, suite), append(t.known, suite)
+		return
+	}
+	if t.own = true; t.alone { // with the same on offer besides, the others were refused
+		t.left = nil
+	}
+}
+
+// decisive reports whether an offer had suites that the server takes.
+func (t *tail) decisive(offered []uint16) bool {
+	return slices.ContainsFunc(t.known, func(id uint16) bool { return slices.Contains(offered, id) })
+}
+
+// signatures enumerates the signature schemes of TLS 1.3, and suites and what
+// server names change on the way, by complete handshakes: before them a server
+// signs nothing. It is not needed if TLS 1.2 showed the schemes, in which servers
+// use the same and more.
 func (r *run) signatures(ctx context.Context) error {
 	suites, schemes := computedSuites(), schemes13()
 	for _, o := range r.out {
 		schemes = drop(schemes, o.Facts.TLS.SignatureScheme)
 		suites = drop(suites, o.Facts.TLS.CipherSuite)
 	}
-	narrow := true
+	t, names := r.newTail(computedSuites(), suites), r.otherNames()
 	for n := 0; !r.schemes.done && len(schemes) > 0 && n < maxSignatures; n++ {
-		o := r.offer(evidence.OfferSuites, tlswire.VersionTLS13, suites)
-		if narrow = narrow && len(suites) > 0; !narrow {
-			o.suites = computedSuites()
-		}
+		o := r.offer(evidence.OfferSuites, tlswire.VersionTLS13, t.offer())
 		o.exact, o.schemes, o.limit = true, schemes, manyBytes
+		if len(names) > 0 {
+			o.serverName, names = names[0], names[1:]
+		}
 		r.completable(&o)
 		f, a, err := r.take(ctx, o)
-		switch accepted := a.hello != nil && slices.Contains(schemes, f.SignatureScheme); {
+		switch {
 		case err != nil || r.silent:
 			return err
-		case accepted:
-			suites, schemes = drop(suites, f.CipherSuite), drop(schemes, f.SignatureScheme)
-		case narrow:
-			narrow = false
-		default:
+		case a.hello != nil && slices.Contains(schemes, f.SignatureScheme):
+			t.took(f.CipherSuite)
+			schemes = drop(schemes, f.SignatureScheme)
+		case o.serverName != r.session.Endpoint().Name && !ordinaryRefusal(a):
+			names = nil // the name may be what was refused
+		case t.decisive(o.suites), len(t.known) == 0:
 			r.schemes.done = true
+		default:
+			t.alone = true
 		}
 	}
 	return nil

@@ -13,6 +13,10 @@ import (
 	"probity/scanner"
 )
 
+// BenchmarkEnumeration holds what an exhaustive probe of every server of the matrix
+// costs against its bound, without other scanners.
+func BenchmarkEnumeration(b *testing.B) { matrix(b) }
+
 // BenchmarkMatrix holds exhaustive and gentle probes of every server of the
 // matrix against nmap and sslscan, and fails on a difference that is not theirs.
 func BenchmarkMatrix(b *testing.B) {
@@ -71,6 +75,34 @@ func BenchmarkGentle(b *testing.B) {
 	}
 }
 
+// tally counts servers by what their enumeration costs.
+type tally struct {
+	servers, within, allWithin, needed int
+	beyond                             []string
+}
+
+func (t *tally) count(name string, conns, all, aim, needed int) {
+	t.servers++
+	if all <= aim {
+		t.allWithin++
+	}
+	switch {
+	case conns <= aim:
+		t.within++
+	case conns <= needed:
+		t.needed++
+	default:
+		t.beyond = append(t.beyond, fmt.Sprintf("%s by %d", name, conns-needed))
+	}
+}
+
+func (t *tally) report(b *testing.B) {
+	slices.Sort(t.beyond)
+	b.Logf("of %d servers %d are enumerated within a connection for each suite, one for the refusal of each version, and six, %d of them "+
+		"with names and sessions; %d more within what their groups or signature schemes need, which are more than their suites; beyond are: %s",
+		t.servers, t.within, t.allWithin, t.needed, strings.Join(t.beyond, ", "))
+}
+
 func matrix(b *testing.B, others ...scannerOf) {
 	keys := tlsmatrix.NewKeys(b)
 	all := map[string]comparison{}
@@ -98,20 +130,9 @@ func matrix(b *testing.B, others ...scannerOf) {
 			}
 		})
 	}
-	within, needed := 0, 0
-	var beyond []string
+	var t tally
 	for name, c := range all {
-		switch {
-		case c.enumeration <= bound(c.exhaustive):
-			within++
-		case c.enumeration <= c.needed:
-			needed++
-		default:
-			beyond = append(beyond, fmt.Sprintf("%s by %d", name, c.enumeration-c.needed))
-		}
+		t.count(name, c.enumeration, c.exhaustive.connections, bound(c.exhaustive), c.needed)
 	}
-	slices.Sort(beyond)
-	b.Logf("of %d servers %d are enumerated within a connection for each suite, one for the refusal of each version, and six; "+
-		"%d more within what their groups or signature schemes need, which are more than their suites; beyond are %s",
-		len(all), within, needed, strings.Join(beyond, ", "))
+	t.report(b)
 }

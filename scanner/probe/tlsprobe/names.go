@@ -14,7 +14,7 @@ import (
 // names asks what server names change: whether there is another certificate
 // without a name, under the one of the certificate, or under a name that is
 // nobody's, and whether that is refused. The enumeration of TLS 1.2 asks it on its
-// way.
+// way, and that of TLS 1.3 where there is nothing else.
 func (r *run) names(ctx context.Context) error {
 	version := tlswire.VersionTLS13
 	if r.spoke(tlswire.VersionTLS12) {
@@ -23,14 +23,7 @@ func (r *run) names(ctx context.Context) error {
 	if r.level == scanner.Gentle || !r.spoke(version) || r.level == scanner.Exhaustive && version == tlswire.VersionTLS12 {
 		return nil
 	}
-	other := "" // none
-	if r.session.Endpoint().Name == "" {
-		other = r.leafName()
-	}
-	for _, name := range []string{other, unknownName} {
-		if r.named(name) {
-			continue
-		}
+	for _, name := range r.otherNames() {
 		var err error
 		if version == tlswire.VersionTLS13 {
 			o := r.offer(evidence.OfferName, version, fullSuites())
@@ -47,6 +40,15 @@ func (r *run) names(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// otherNames are the server names of which it is not known what they change.
+func (r *run) otherNames() []string {
+	other := "" // none
+	if r.session.Endpoint().Name == "" {
+		other = r.leafName()
+	}
+	return slices.DeleteFunc([]string{other, unknownName}, r.named)
 }
 
 // named reports whether it is known what a name changes: it was answered, or

@@ -488,6 +488,15 @@ func (o *offer) record(random [32]byte) ([]byte, error) {
 	}
 }
 
+// room is for how many more suites the hello has room.
+func (o offer) room() int {
+	b, err := o.clientHello([32]byte{}).Marshal()
+	if err != nil {
+		return 0
+	}
+	return max(0, (o.limit-len(b))/2)
+}
+
 // keep leaves n suites on offer, and the classes that are still whole.
 func (o *offer) keep(n int) {
 	if n < len(o.suites) {

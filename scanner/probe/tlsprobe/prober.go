@@ -1,6 +1,7 @@
 package tlsprobe
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"slices"
@@ -134,11 +135,13 @@ type run struct {
 	level   scanner.Level
 	out     []evidence.Observation
 	asked   map[evidence.Offer]bool
-	silent  bool // the last offer was not answered in time
-	few     bool // the server bears small hellos only
-	bare    bool // the server hung up on a hello with the extensions of the day
-	strict  bool // the server minds the names of application protocols
-	auth    bool // whether a client certificate is required is known
+	silent  bool  // the last offer was not answered in time
+	few     bool  // the server bears small hellos only
+	order   order // of the last enumeration up to TLS 1.2
+	most    int   // suites that it bears in one hello; 0: any number
+	bare    bool  // the server hung up on a hello with the extensions of the day
+	strict  bool  // the server minds the names of application protocols
+	auth    bool  // whether a client certificate is required is known
 	// What handshakes of TLS 1.3 with the server need: the group that it chose, and
 	// a suite if ordinary ones will not do. 0 if none was completed.
 	group, suite uint16
@@ -232,7 +235,7 @@ func (r *run) record(obs evidence.Observation) *evidence.TLSFacts {
 
 // ask records the answer to one offer.
 func (r *run) ask(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, error) {
-	if r.few {
+	if r.few && o.limit != smallBytes {
 		o.keep(fewSuites)
 		o.limit = smallBytes
 		o.schemes = o.schemes[:min(len(o.schemes), len(fewSchemes()))]
@@ -244,6 +247,9 @@ func (r *run) ask(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, er
 	obs, a, err := exchange(ctx, r.session, o)
 	return r.record(obs), a, err
 }
+
+// size is how many suites a hello of an enumeration may have.
+func (r *run) size() int { return cmp.Or(r.most, len(r.tables.all)) }
 
 // take records the answer to an offer of up to TLS 1.3.
 func (r *run) take(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, error) {
@@ -259,103 +265,6 @@ func (r *run) take(ctx context.Context, o offer) (*evidence.TLSFacts, *answer, e
 		}
 	}
 	return f, a, err
-}
-
-// ladder makes the ordinary offers: up to TLS 1.3, then up to TLS 1.2, and where
-// both are refused those for older stacks. It reports whether the server speaks
-// TLS.
-func (r *run) ladder(ctx context.Context) (bool, error) {
-	full := r.offer(evidence.OfferFull, tlswire.VersionTLS13, fullSuites())
-	full.groups, full.limit = computed(), fullBytes
-	if r.level == scanner.Gentle {
-		// The largest curve costs a server the most, and some prefer it. One that has
-		// no other shows it in the next hellos.
-		full.groups = drop(full.groups, groupP521)
-	}
-	if r.level == scanner.Exhaustive {
-		// Other groups than in the next hello, in which most servers choose X25519.
-		full.groups, full.shares = append([]uint16{groupP256}, drop(full.groups, groupP256)...), []uint16{groupP256}
-		r.given = &session{}
-		full.alpn, full.ticket, full.session = []string{"h2", "http/1.1"}, true, r.given
-	}
-	_, a, err := r.take(ctx, full)
-	const noApplicationProtocol = 120 // RFC 7301 section 3.2
-	if err == nil && full.alpn != nil && a.alert != nil && *a.alert == noApplicationProtocol {
-		full.alpn, r.strict = nil, true
-		_, a, err = r.take(ctx, full)
-	}
-	if err != nil || r.silent || a.notTLS() {
-		return false, err
-	}
-	if !a.spoke() {
-		if a.damaged() { // neither TLS nor its end
-			return false, nil
-		}
-		// A server that hangs up on the first hello may not bear the newest one, or
-		// one of its size; it is asked again in the oldest ways that are common.
-		if _, a, err = r.ask(ctx, r.smallOffer()); err != nil || r.silent || a.damaged() && !a.spoke() {
-			return false, err
-		}
-		if !a.spoke() && r.level != scanner.Exhaustive {
-			return false, nil // more likely it speaks no TLS
-		}
-		if !a.spoke() {
-			r.few = true
-			_, a, err = r.ask(ctx, r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, r.tables.small))
-			return a.hello != nil, err
-		}
-	}
-	if f := r.find(evidence.OfferFull); f != nil {
-		r.needs(f)
-	}
-	r.bare = r.asked[evidence.OfferSmall]
-	_, b, err := r.ask(ctx, r.offer(evidence.OfferTLS12, tlswire.VersionTLS12, r.tables.tls12))
-	if err != nil || r.silent {
-		return false, err
-	}
-	if r.bare && b.hello != nil { // the first hello may have been too much, and not its version
-		full.bare = true
-		if _, a, err = r.take(ctx, full); err != nil || r.silent {
-			return false, err
-		}
-	}
-	if a.hello == nil && b.hello == nil {
-		if b.alert != nil && *b.alert == alertProtocolVersion { // what it speaks may be newer
-			if err := r.hidden13(ctx); err != nil || r.silent || r.spoke(tlswire.VersionTLS13) {
-				return true, err
-			}
-		}
-		return r.descend(ctx, ordinaryRefusal(b))
-	}
-	// Only a small hello was answered so far.
-	r.few = r.asked[evidence.OfferSmall] && !b.spoke()
-	return true, nil
-}
-
-func (r *run) smallOffer() offer {
-	o := r.offer(evidence.OfferSmall, tlswire.VersionTLS12, r.tables.small)
-	o.groups, o.schemes, o.limit = computed(), fewSchemes(), smallBytes
-	return o
-}
-
-// descend makes the offers for odd and old stacks to a server that refused the
-// ordinary ones by alerts: of all suites that they lacked, then of TLS 1.0. If an
-// alert did not say that there is nothing in common, the size of the hello may
-// have been the reason, even if TLS 1.0 is answered.
-func (r *run) descend(ctx context.Context, nothingCommon bool) (bool, error) {
-	if nothingCommon {
-		rare := r.offer(evidence.OfferSuites, tlswire.VersionTLS12, r.tables.rare)
-		if _, a, err := r.ask(ctx, rare); err != nil || r.silent || a.hello != nil {
-			return true, err
-		}
-	}
-	_, a, err := r.ask(ctx, r.offer(evidence.OfferTLS10, tlswire.VersionTLS10, r.tables.old))
-	if err != nil || r.silent || a.hello != nil && nothingCommon || r.asked[evidence.OfferSmall] {
-		return true, err
-	}
-	_, a, err = r.ask(ctx, r.smallOffer())
-	r.few = a.hello != nil
-	return true, err
 }
 
 // find returns the first answer to the offers that has a ServerHello.
@@ -551,6 +460,13 @@ func (r *run) weakRounds() int {
 func (r *run) legacy(ctx context.Context) error {
 	if f := r.find(evidence.OfferTLS10); f != nil && r.few && r.find(evidence.OfferSmall) == nil { // it bears no newer version
 		return r.suitesOf(ctx, f)
+	}
+	if r.level == scanner.Exhaustive && slices.Contains(r.enumerated, tlswire.VersionTLS11) { // the newest that it has
+		tls10, _, err := r.ask(ctx, r.oldOffer(evidence.OfferTLS10, tlswire.VersionTLS10))
+		if err != nil || r.silent {
+			return err
+		}
+		return r.suitesOf(ctx, tls10)
 	}
 	tls11, a, err := r.ask(ctx, r.oldOffer(evidence.OfferTLS11, tlswire.VersionTLS11))
 	if err != nil || r.silent {
