@@ -96,11 +96,20 @@ func (t *tally) count(name string, conns, all, aim, needed int) {
 	}
 }
 
+// report prints the counts as a benchmark of their own, because one that has
+// others prints none.
 func (t *tally) report(b *testing.B) {
 	slices.Sort(t.beyond)
-	b.Logf("of %d servers %d are enumerated within a connection for each suite, one for the refusal of each version, and six, %d of them "+
-		"with names and sessions; %d more within what their groups or signature schemes need, which are more than their suites; beyond are: %s",
-		t.servers, t.within, t.allWithin, t.needed, strings.Join(t.beyond, ", "))
+	b.Run("all", func(b *testing.B) {
+		for b.Loop() {
+			b.ReportMetric(float64(t.servers), "servers")
+			b.ReportMetric(float64(t.within), "within-bound")
+			b.ReportMetric(float64(t.allWithin), "all-within-bound")
+			b.ReportMetric(float64(t.needed), "within-needed")
+			b.ReportMetric(float64(len(t.beyond)), "beyond")
+		}
+		b.Logf("beyond what is needed: %s", strings.Join(t.beyond, ", "))
+	})
 }
 
 func matrix(b *testing.B, others ...scannerOf) {
