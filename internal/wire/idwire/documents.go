@@ -2,65 +2,10 @@ package idwire
 
 import (
 	"bytes"
-	"encoding/xml"
 	"net/url"
-	"strings"
 
 	"probity/evidence"
 )
-
-// Bounds of an XML document.
-const (
-	maxElements = 2048
-	maxDepth    = 32
-)
-
-// eachElement calls take with the name, parent and own text of the elements of a
-// document, and its attribute V, up to the first damage or bound.
-func eachElement(b []byte, take func(name, parent xml.Name, value, attribute string)) {
-	d := xml.NewDecoder(bytes.NewReader(b))
-	type open struct {
-		name             xml.Name
-		value, attribute string
-	}
-	stack := make([]open, 0, maxDepth)
-	for range maxElements * 3 {
-		token, err := d.RawToken()
-		if err != nil {
-			return
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			if len(stack) == maxDepth {
-				return
-			}
-			o := open{name: t.Name}
-			for _, a := range t.Attr {
-				if a.Name.Local == "V" {
-					o.attribute = a.Value
-				}
-			}
-			stack = append(stack, o)
-		case xml.CharData:
-			if n := len(stack); n > 0 && len(stack[n-1].value)+len(t) <= 16*maxText {
-				stack[n-1].value += string(t)
-			}
-		case xml.EndElement:
-			n := len(stack) - 1
-			if n < 0 || stack[n].name.Local != t.Name.Local {
-				return
-			}
-			parent := xml.Name{}
-			if n > 0 {
-				parent = stack[n-1].name
-			}
-			take(stack[n].name, parent, strings.TrimSpace(stack[n].value), stack[n].attribute)
-			stack = stack[:n]
-		case xml.Directive:
-			return
-		}
-	}
-}
 
 // WSDiscovery reads a Hello, ProbeMatch or ResolveMatch (WS-Discovery 1.1
 // sections 4 to 6): types, the scopes that name a kind of device (IEEE
@@ -69,40 +14,58 @@ func eachElement(b []byte, take func(name, parent xml.Name, value, attribute str
 func WSDiscovery(b []byte) (evidence.IdentityFacts, bool) {
 	f := evidence.IdentityFacts{Protocol: "ws-discovery"}
 	answer := false
-	eachElement(b, func(name, _ xml.Name, value, _ string) {
-		switch name.Local {
+	eachElement(b, func(e xmlElement) {
+		switch string(e.name) {
 		case "Hello", "ProbeMatches", "ResolveMatches":
 			answer = true
 		case "Types":
-			for t := range strings.FieldsSeq(value) {
-				_, local, ok := strings.Cut(t, ":")
+			for t := range bytes.FieldsSeq(e.value) {
+				_, local, ok := bytes.Cut(t, []byte(":"))
 				if !ok {
 					local = t
 				}
-				f.Types = add(f.Types, maxTypes, text([]byte(local)))
+				f.Types = add(f.Types, maxTypes, text(local))
 			}
 		case "Scopes":
-			for s := range strings.FieldsSeq(value) {
-				if strings.HasPrefix(s, "sdc.cdc.type:") || strings.HasPrefix(s, "sdc.mds.pkp:") {
-					f.Types = add(f.Types, maxTypes, text([]byte(s)))
+			for s := range bytes.FieldsSeq(e.value) {
+				if bytes.HasPrefix(s, []byte("sdc.cdc.type:")) || bytes.HasPrefix(s, []byte("sdc.mds.pkp:")) {
+					f.Types = add(f.Types, maxTypes, text(s))
 				}
 			}
 		case "XAddrs":
-			for a := range strings.FieldsSeq(value) {
-				if u, err := url.Parse(a); err == nil && u.Host != "" {
-					f.Places = add(f.Places, maxPlaces, text([]byte(u.Scheme+"://"+u.Host)))
-				}
+			for a := range bytes.FieldsSeq(e.value) {
+				f.Places = add(f.Places, maxPlaces, place(a))
 			}
 		}
 	})
 	return f, answer && len(f.Types) > 0
 }
 
+// place returns scheme, host and port of an address; "" of what is none. Its path
+// may name anything and is not looked at.
+func place(b []byte) string {
+	scheme, rest, ok := bytes.Cut(b, []byte("://"))
+	if !ok {
+		return ""
+	}
+	if end := bytes.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	if at := bytes.LastIndexByte(rest, '@'); at >= 0 { // a user
+		rest = rest[at+1:]
+	}
+	u, err := url.Parse(string(scheme) + "://" + string(rest))
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return text([]byte(u.Scheme + "://" + u.Host))
+}
+
 // DPWS reads the metadata of a device (DPWS 1.1 section 5). Its friendly name,
 // which may hold a bed or a person, is passed over.
 func DPWS(b []byte) (evidence.SDCFacts, bool) {
 	var f evidence.SDCFacts
-	eachElement(b, func(name, parent xml.Name, value, _ string) {
+	eachElement(b, func(e xmlElement) {
 		for _, field := range []struct {
 			parent, name string
 			value        *string
@@ -113,8 +76,8 @@ func DPWS(b []byte) (evidence.SDCFacts, bool) {
 			{"ThisDevice", "FirmwareVersion", &f.Firmware},
 			{"ThisDevice", "SerialNumber", &f.Serial},
 		} {
-			if parent.Local == field.parent && name.Local == field.name && *field.value == "" {
-				*field.value = text([]byte(value))
+			if string(e.parent) == field.parent && string(e.name) == field.name && *field.value == "" {
+				*field.value = text(e.value)
 			}
 		}
 	})
@@ -125,21 +88,20 @@ func DPWS(b []byte) (evidence.SDCFacts, bool) {
 func POCT1(b []byte) (evidence.IdentityFacts, bool) {
 	f := evidence.IdentityFacts{Protocol: "poct1"}
 	hello := false
-	eachElement(b, func(name, parent xml.Name, _, v string) {
-		value := text([]byte(v))
-		hello = hello || name.Local == "HEL.R01" || strings.HasPrefix(parent.Local, "HEL.R01")
-		if parent.Local != "DEV" {
+	eachElement(b, func(e xmlElement) {
+		hello = hello || string(e.name) == "HEL.R01" || bytes.HasPrefix(e.parent, []byte("HEL.R01"))
+		if string(e.parent) != "DEV" {
 			return
 		}
-		switch name.Local {
+		switch string(e.name) {
 		case "DEV.vendor_id", "DEV.manufacturer_name":
-			f.Manufacturer = value
+			f.Manufacturer = text(e.attribute)
 		case "DEV.model_id":
-			f.Model = value
+			f.Model = text(e.attribute)
 		case "DEV.serial_id":
-			f.Serial = value
+			f.Serial = text(e.attribute)
 		case "DEV.sw_version":
-			f.Version = value
+			f.Version = text(e.attribute)
 		}
 	})
 	return f, hello && (f.Manufacturer != "" || f.Model != "" || f.Serial != "")

@@ -4,8 +4,8 @@
 //
 // Every parser hands on allow-listed fields only, as sanitised text. Names that
 // people give to services, locations, contacts, paths, communities, payloads and
-// whatever else a message holds are never returned. The package does no I/O and
-// judges nothing.
+// whatever else a message holds are never returned, nor copied: what may stay in
+// memory is what is handed on. The package does no I/O and judges nothing.
 //
 // Invariant: every length comes from an adversary. No parser panics or reads on
 // beyond its bounds; a damaged message gives what was read before the damage, or
@@ -13,6 +13,7 @@
 package idwire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -53,18 +54,17 @@ func mac(b []byte) string {
 }
 
 // hostname returns the first label of a name that can be one; "" for all others.
-func hostname(s string) string {
-	s = strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(s), "."), ".local")
-	if len(s) > 253 || s == "" {
+func hostname(b []byte) string {
+	b = bytes.TrimSuffix(bytes.TrimSuffix(bytes.TrimSpace(b), []byte(".")), []byte(".local"))
+	if len(b) > 253 || len(b) == 0 {
 		return ""
 	}
-	for i := range len(s) {
-		c := s[i]
+	for _, c := range b {
 		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '.' && c != '_' {
 			return ""
 		}
 	}
-	return s
+	return string(b)
 }
 
 // ARP reads an ARP packet for Ethernet and IPv4 (RFC 826) and returns what its
@@ -140,7 +140,7 @@ func DHCP(b []byte) (evidence.IdentityFacts, netip.Addr, bool) {
 		v := b[2 : 2+n]
 		switch b[0] {
 		case 12:
-			f.Hostnames = add(f.Hostnames, maxNames, hostname(string(v)))
+			f.Hostnames = add(f.Hostnames, maxNames, hostname(v))
 		case 50:
 			if a, ok := netip.AddrFromSlice(v); ok && a.Is4() && a.IsGlobalUnicast() && !addr.IsValid() {
 				addr = a
@@ -185,7 +185,9 @@ func DHCPv6(b []byte) (evidence.IdentityFacts, bool) {
 			}
 		case fqdn:
 			if n > 1 {
-				f.Hostnames = add(f.Hostnames, maxNames, hostname(labels(v[1:])))
+				name := labels(v[1:])
+				f.Hostnames = add(f.Hostnames, maxNames, hostname(name))
+				clear(name)
 			}
 		}
 		b = b[4+n:]
@@ -194,13 +196,16 @@ func DHCPv6(b []byte) (evidence.IdentityFacts, bool) {
 }
 
 // labels reads an uncompressed DNS name.
-func labels(b []byte) string {
-	var out []string
+func labels(b []byte) []byte {
+	out := make([]byte, 0, len(b))
 	for len(b) > 0 && b[0] > 0 && int(b[0]) < len(b) && b[0] < 64 {
-		out = append(out, string(b[1:1+b[0]]))
+		if len(out) > 0 {
+			out = append(out, '.')
+		}
+		out = append(out, b[1:1+b[0]]...)
 		b = b[1+b[0]:]
 	}
-	return strings.Join(out, ".")
+	return out
 }
 
 // LLDP reads an LLDPDU (IEEE 802.1AB clause 8, ANSI/TIA-1057 for the inventory)
@@ -223,7 +228,7 @@ func LLDP(b []byte) (evidence.IdentityFacts, netip.Addr, bool) {
 				f.MAC = mac(v[1:])
 			}
 		case 5:
-			f.Hostnames = add(f.Hostnames, maxNames, hostname(string(v)))
+			f.Hostnames = add(f.Hostnames, maxNames, hostname(v))
 		case 6:
 			f.Description = text(v)
 		case 8:
@@ -272,7 +277,7 @@ func CDP(b []byte) (evidence.IdentityFacts, netip.Addr, bool) {
 		b = b[n:]
 		switch kind {
 		case 1:
-			f.Hostnames = add(f.Hostnames, maxNames, hostname(string(v)))
+			f.Hostnames = add(f.Hostnames, maxNames, hostname(v))
 		case 2: // count, then protocol type, length, protocol, address length, address
 			if len(v) >= 13 && v[4] == 1 && v[5] == 1 && v[6] == 0xcc && v[7] == 0 && v[8] == 4 {
 				addr = netip.AddrFrom4([4]byte(v[9:13]))

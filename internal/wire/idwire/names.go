@@ -1,8 +1,9 @@
 package idwire
 
 import (
+	"bytes"
 	"encoding/binary"
-	"strings"
+	"slices"
 
 	"probity/evidence"
 )
@@ -11,6 +12,7 @@ import (
 const (
 	maxRecords = 128
 	maxJumps   = 32
+	maxDNSName = 255 // RFC 1035 section 2.3.4
 )
 
 // MDNS reads a response of multicast DNS (RFC 6762) and DNS-SD (RFC 6763): host
@@ -24,17 +26,19 @@ func MDNS(b []byte) (evidence.IdentityFacts, bool) {
 		return f, false
 	}
 	var ok bool
+	var room [maxDNSName]byte
+	defer clear(room[:])
 	at := header
 	for range min(int(binary.BigEndian.Uint16(b[4:])), maxRecords) {
-		if _, at, ok = name(b, at); !ok || at+4 > len(b) {
+		if _, at, ok = name(b, at, &room); !ok || at+4 > len(b) {
 			return f, false
 		}
 		at += 4
 	}
 	records := int(binary.BigEndian.Uint16(b[6:])) + int(binary.BigEndian.Uint16(b[8:])) + int(binary.BigEndian.Uint16(b[10:]))
 	for range min(records, maxRecords) {
-		var owner string
-		if owner, at, ok = name(b, at); !ok || at+10 > len(b) {
+		var owner []byte
+		if owner, at, ok = name(b, at, &room); !ok || at+10 > len(b) {
 			break
 		}
 		kind, n := binary.BigEndian.Uint16(b[at:]), int(binary.BigEndian.Uint16(b[at+8:]))
@@ -47,13 +51,13 @@ func MDNS(b []byte) (evidence.IdentityFacts, bool) {
 			f.Hostnames = add(f.Hostnames, maxNames, hostname(owner))
 		case typeSRV:
 			if n > 6 {
-				target, _, _ := name(b, at+6)
+				f.Types = add(f.Types, maxTypes, service(owner))
+				target, _, _ := name(b, at+6, &room)
 				f.Hostnames = add(f.Hostnames, maxNames, hostname(target))
 			}
-			f.Types = add(f.Types, maxTypes, service(owner))
 		case typePTR:
-			if strings.HasPrefix(owner, "_services._dns-sd._udp.") { // the value is a type (RFC 6763 section 9)
-				owner, _, _ = name(b, at)
+			if bytes.HasPrefix(owner, []byte("_services._dns-sd._udp.")) { // the value is a type (RFC 6763 section 9)
+				owner, _, _ = name(b, at, &room)
 			}
 			f.Types = add(f.Types, maxTypes, service(owner))
 		case typeTXT:
@@ -65,12 +69,13 @@ func MDNS(b []byte) (evidence.IdentityFacts, bool) {
 }
 
 // service returns the "_type._proto" in a name; "" for one without.
-func service(s string) string {
-	parts := strings.Split(strings.TrimSuffix(s, ".local"), ".")
-	for i := 1; i < len(parts); i++ {
-		if t := parts[i-1]; (parts[i] == "_tcp" || parts[i] == "_udp") && len(t) > 1 && t[0] == '_' && hostname(t) != "" && t != "_dns-sd" {
-			return t + "." + parts[i]
+func service(b []byte) string {
+	var t []byte // the label before
+	for part := range bytes.SplitSeq(b, []byte(".")) {
+		if (string(part) == "_tcp" || string(part) == "_udp") && len(t) > 1 && t[0] == '_' && hostname(t) != "" && string(t) != "_dns-sd" {
+			return string(t) + "." + string(part)
 		}
+		t = part
 	}
 	return ""
 }
@@ -79,24 +84,26 @@ func service(s string) string {
 // medical devices use them).
 func product(f *evidence.IdentityFacts, b []byte) {
 	for len(b) > 0 && int(b[0]) < len(b) {
-		key, value, _ := strings.Cut(string(b[1:1+b[0]]), "=")
+		key, value, _ := bytes.Cut(b[1:1+b[0]], []byte("="))
 		b = b[1+b[0]:]
-		switch strings.ToLower(key) {
-		case "model", "md", "ty", "usb_mdl":
-			f.Model = text([]byte(value))
-		case "mfg", "manufacturer", "usb_mfg":
-			f.Manufacturer = text([]byte(value))
-		case "fv", "firmware":
-			f.Version = text([]byte(value))
+		is := func(names ...string) bool {
+			return slices.ContainsFunc(names, func(n string) bool { return bytes.EqualFold(key, []byte(n)) })
+		}
+		switch {
+		case is("model", "md", "ty", "usb_mdl"):
+			f.Model = text(value)
+		case is("mfg", "manufacturer", "usb_mfg"):
+			f.Manufacturer = text(value)
+		case is("fv", "firmware"):
+			f.Version = text(value)
 		}
 	}
 }
 
 // name reads a DNS name with compression (RFC 1035 section 4.1.4) and returns
-// where it ends.
-func name(b []byte, at int) (s string, end int, ok bool) {
-	const longest = 255
-	var out strings.Builder
+// where it ends. The name lies in room.
+func name(b []byte, at int, room *[maxDNSName]byte) (s []byte, end int, ok bool) {
+	out := room[:0]
 	end = -1
 	for jumps := 0; at < len(b); {
 		n := int(b[at])
@@ -105,27 +112,27 @@ func name(b []byte, at int) (s string, end int, ok bool) {
 			if end < 0 {
 				end = at + 1
 			}
-			return out.String(), end, true
+			return out, end, true
 		case n&0xc0 == 0xc0:
 			if at+1 >= len(b) || jumps == maxJumps {
-				return "", 0, false
+				return nil, 0, false
 			}
 			if end < 0 {
 				end = at + 2
 			}
 			jumps++
 			at = n&0x3f<<8 | int(b[at+1])
-		case n > 63 || at+1+n > len(b) || out.Len()+n >= longest:
-			return "", 0, false
+		case n > 63 || at+1+n > len(b) || len(out)+n >= maxDNSName:
+			return nil, 0, false
 		default:
-			if out.Len() > 0 {
-				out.WriteByte('.')
+			if len(out) > 0 {
+				out = append(out, '.')
 			}
-			out.Write(b[at+1 : at+1+n])
+			out = append(out, b[at+1:at+1+n]...)
 			at += 1 + n
 		}
 	}
-	return "", 0, false
+	return nil, 0, false
 }
 
 // NBNS reads a name registration or refresh of NetBIOS over UDP (RFC 1002 section
@@ -148,17 +155,17 @@ func NBNS(b []byte) (evidence.IdentityFacts, bool) {
 		return f, false
 	}
 	var decoded [16]byte
-	for i := range decoded {
+	for i := len(decoded) - 1; i >= 0; i-- { // the kind of name comes last
 		hi, lo := b[13+2*i]-'A', b[14+2*i]-'A'
 		if hi > 15 || lo > 15 {
 			return f, false
 		}
 		decoded[i] = hi<<4 | lo
+		if decoded[15] != workstation && decoded[15] != server {
+			return f, false
+		}
 	}
-	if decoded[15] != workstation && decoded[15] != server {
-		return f, false
-	}
-	f.Hostnames = add(nil, maxNames, hostname(strings.TrimRight(string(decoded[:15]), " ")))
+	f.Hostnames = add(nil, maxNames, hostname(bytes.TrimRight(decoded[:15], " ")))
 	return f, len(f.Hostnames) > 0
 }
 
@@ -167,23 +174,22 @@ func NBNS(b []byte) (evidence.IdentityFacts, bool) {
 // location is not read.
 func SSDP(b []byte) (evidence.IdentityFacts, bool) {
 	f := evidence.IdentityFacts{Protocol: "ssdp"}
-	head := string(b[:min(len(b), 4096)])
-	first, rest, _ := strings.Cut(head, "\r\n")
-	if first != "NOTIFY * HTTP/1.1" && first != "HTTP/1.1 200 OK" {
+	first, rest, _ := bytes.Cut(b[:min(len(b), 4096)], []byte("\r\n"))
+	if string(first) != "NOTIFY * HTTP/1.1" && string(first) != "HTTP/1.1 200 OK" {
 		return f, false
 	}
-	for line := range strings.SplitSeq(rest, "\r\n") {
-		key, value, ok := strings.Cut(line, ":")
+	for line := range bytes.SplitSeq(rest, []byte("\r\n")) {
+		key, value, ok := bytes.Cut(line, []byte(":"))
 		if !ok {
 			break
 		}
-		value = strings.TrimSpace(value)
-		switch strings.ToUpper(key) {
-		case "SERVER":
-			f.Software = text([]byte(value))
-		case "NT", "ST":
-			if strings.HasPrefix(value, "urn:") && strings.Contains(value, ":device:") {
-				f.Types = add(f.Types, maxTypes, text([]byte(value)))
+		is := func(name string) bool { return bytes.EqualFold(key, []byte(name)) }
+		switch value = bytes.TrimSpace(value); {
+		case is("server"):
+			f.Software = text(value)
+		case is("nt"), is("st"):
+			if bytes.HasPrefix(value, []byte("urn:")) && bytes.Contains(value, []byte(":device:")) {
+				f.Types = add(f.Types, maxTypes, text(value))
 			}
 		}
 	}

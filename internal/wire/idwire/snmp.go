@@ -67,7 +67,7 @@ func snmpVariable(f *evidence.IdentityFacts, b []byte) {
 		}
 	case 5:
 		if v, _, ok := element(rest, 0x04); ok {
-			f.Hostnames = add(f.Hostnames, maxNames, hostname(string(v)))
+			f.Hostnames = add(f.Hostnames, maxNames, hostname(v))
 		}
 	}
 }
