@@ -2,6 +2,7 @@ package passive
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"net/netip"
 	"time"
 
@@ -44,12 +45,8 @@ func newRecent() *recent { return &recent{seed: maphash.MakeSeed()} }
 // known reports whether the same sender said the same not long ago, and
 // remembers it.
 func (r *recent) known(from netip.Addr, b []byte) bool {
-	var h maphash.Hash
-	h.SetSeed(r.seed)
-	a := from.As16()
-	h.Write(a[:])
-	h.Write(b)
-	sum := h.Sum64()
+	// A maphash.Hash would keep a copy of the bytes.
+	sum := bits.RotateLeft64(maphash.Bytes(r.seed, b), 1) ^ maphash.Comparable(r.seed, from)
 	slot := &r.slots[sum%recentSlots]
 	if *slot == sum {
 		return true

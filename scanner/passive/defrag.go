@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/list"
 	"hash/maphash"
+	"math/bits"
 	"net/netip"
 	"slices"
 )
@@ -113,15 +114,12 @@ func (f *defragmenter) add(key fragmentKey, offset int, more bool, protocol uint
 
 // sum stands for a fragment and its place.
 func (f *defragmenter) sum(offset int, more bool, data []byte) uint64 {
-	var h maphash.Hash
-	h.SetSeed(f.seed)
-	place := [3]byte{byte(offset >> 8), byte(offset)}
+	place := uint32(offset) << 1
 	if more {
-		place[2] = 1
+		place |= 1
 	}
-	_, _ = h.Write(place[:]) // never fails
-	_, _ = h.Write(data)
-	return h.Sum64()
+	// A maphash.Hash would keep a copy of the bytes.
+	return bits.RotateLeft64(maphash.Bytes(f.seed, data), 1) ^ maphash.Comparable(f.seed, place)
 }
 
 // finish remembers the fragments of a datagram that is complete.

@@ -43,24 +43,30 @@ func (s *dicomSession) feed(side int, b []byte) (done bool) {
 	}
 	if room := dicomwire.HeaderSize - len(d.buffer); room > 0 {
 		n := min(room, len(b))
-		d.buffer, b = append(d.buffer, b[:n]...), b[n:]
+		d.buffer, b = keep(d.buffer, b[:n]), b[n:]
 	}
 	if len(d.buffer) < dicomwire.HeaderSize {
 		return false
 	}
 	kind, length, err := dicomwire.Header(d.buffer)
 	if err != nil || kind == dicomwire.DataTF {
-		d.buffer = nil
+		d.stop()
 		return true
 	}
 	n := min(dicomwire.HeaderSize+length-len(d.buffer), len(b))
-	d.buffer = append(d.buffer, b[:n]...)
+	d.buffer = keep(d.buffer, b[:n])
 	if len(d.buffer) < dicomwire.HeaderSize+length {
 		return false
 	}
 	d.take(kind, d.buffer[dicomwire.HeaderSize:])
-	d.buffer = nil
+	d.stop()
 	return true
+}
+
+// stop lets go of the message.
+func (d *dicomSide) stop() {
+	forget(d.buffer)
+	d.buffer = nil
 }
 
 // take reads one message.
@@ -127,6 +133,7 @@ func (s *dicomSession) conclude(f *flow) []evidence.Observation {
 	request := s.sides[1-server].facts
 	var out []evidence.Observation
 	for _, i := range []int{1 - server, server} {
+		s.sides[i].stop()
 		d := s.sides[i]
 		if d.facts == nil {
 			continue

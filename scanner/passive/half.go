@@ -41,14 +41,8 @@ func (h *half) stop() {
 	for _, p := range h.pending {
 		clear(p.data)
 	}
+	forget(h.head)
 	h.head, h.pending, h.bytes = nil, nil, 0
-}
-
-// forget overwrites a head that is not kept any more.
-func (h *half) forget(head []byte) {
-	if h.head == nil {
-		clear(head)
-	}
 }
 
 // verdict is what came of a segment.

@@ -241,6 +241,11 @@ func (s *preludeSession) held() int {
 
 func (s *preludeSession) feed(side int, b []byte) (done bool) {
 	p := &s.sides[side]
+	if len(p.head) > 0 {
+		b = keep(p.head, b)
+		defer forget(b)
+		p.head = nil
+	}
 	for len(b) > 0 {
 		switch {
 		case p.begun && !p.wrap:
@@ -275,10 +280,6 @@ func (s *preludeSession) feed(side int, b []byte) (done bool) {
 
 // unit looks at the beginning of a unit: of the prelude or of TLS.
 func (s *preludeSession) unit(p *preludeSide, b []byte) (rest []byte, ok bool) {
-	if len(p.head) > 0 {
-		b = append(p.head, b...)
-		p.head = nil
-	}
 	const handshake = 0x16
 	if b[0] == handshake {
 		is, more := isTLS(b)
@@ -353,6 +354,8 @@ func (s *preludeSession) server(f *flow) int {
 }
 
 func (s *preludeSession) conclude(f *flow) []evidence.Observation {
+	forget(s.sides[0].head)
+	forget(s.sides[1].head)
 	if !s.begun {
 		return s.presence()
 	}

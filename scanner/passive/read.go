@@ -313,17 +313,17 @@ func (r *reader) deliver(f *flow, side int, b []byte) {
 	h.spoke = true
 	if f.session == nil {
 		if len(h.head) > 0 {
-			h.head = append(h.head, b...)
+			h.head = keep(h.head, b)
 			b = h.head
-			defer h.forget(b)
 		}
 		start, more := classify(b)
 		if more {
 			if len(h.head) == 0 {
-				h.head = append(h.head, b...)
+				h.head = keep(nil, b)
 			}
 			return
 		}
+		defer forget(h.head) // b, where it was kept
 		h.head = nil
 		if start == nil {
 			h.stop()
@@ -345,7 +345,7 @@ func (r *reader) replay(f *flow, side int) {
 		if f.session.feed(side, head) {
 			h.stop()
 		}
-		clear(head)
+		forget(head)
 	}
 }
 

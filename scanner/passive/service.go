@@ -3,7 +3,6 @@ package passive
 import (
 	"bytes"
 	"strconv"
-	"strings"
 
 	"probity/evidence"
 	"probity/internal/safetext"
@@ -102,7 +101,7 @@ func isPOCT1(b []byte) (is, more bool) {
 func (s *helloSession) held() int { return len(s.buffer[0]) + len(s.buffer[1]) }
 
 func (s *helloSession) feed(side int, b []byte) (done bool) {
-	buffer := append(s.buffer[side], b[:min(len(b), maxHello-len(s.buffer[side]))]...)
+	buffer := keep(s.buffer[side], b[:min(len(b), maxHello-len(s.buffer[side]))])
 	s.buffer[side] = buffer
 	end := bytes.Index(buffer, []byte(s.end))
 	if end < 0 {
@@ -114,6 +113,7 @@ func (s *helloSession) feed(side int, b []byte) (done bool) {
 		done = true
 	}
 	if done {
+		forget(buffer)
 		s.buffer[side] = nil
 	}
 	return done
@@ -122,6 +122,8 @@ func (s *helloSession) feed(side int, b []byte) (done bool) {
 func (s *helloSession) server(f *flow) int { return serverOf(f, unknownSide) }
 
 func (s *helloSession) conclude(f *flow) []evidence.Observation {
+	forget(s.buffer[0])
+	forget(s.buffer[1])
 	server := s.server(f)
 	var out []evidence.Observation
 	for side, facts := range s.facts {
@@ -170,13 +172,13 @@ func (s *httpSession) feed(side int, b []byte) (done bool) {
 	if side != s.answer {
 		return true
 	}
-	s.buffer = append(s.buffer, b[:min(len(b), maxHTTPHead+maxHTTPBody-len(s.buffer))]...)
+	s.buffer = keep(s.buffer, b[:min(len(b), maxHTTPHead+maxHTTPBody-len(s.buffer))])
 	if s.head == 0 {
 		end := bytes.Index(s.buffer, []byte("\r\n\r\n"))
 		if end < 0 || end > maxHTTPHead {
 			return s.finish(len(s.buffer) > maxHTTPHead)
 		}
-		s.header(string(s.buffer[:end]))
+		s.header(s.buffer[:end])
 		s.head = end + 4
 		s.size += s.head
 		if s.media == "" {
@@ -192,33 +194,35 @@ func (s *httpSession) feed(side int, b []byte) (done bool) {
 
 func (s *httpSession) finish(done bool) bool {
 	if done {
+		forget(s.buffer)
 		s.buffer = nil
 	}
 	return done
 }
 
 // header takes what is read of a head.
-func (s *httpSession) header(head string) {
-	status, rest, _ := strings.Cut(head, "\r\n")
+func (s *httpSession) header(head []byte) {
+	status, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	var software string
-	for line := range strings.SplitSeq(rest, "\r\n") {
-		key, value, _ := strings.Cut(line, ":")
-		value = strings.TrimSpace(value)
-		switch strings.ToLower(key) {
-		case "server":
-			software = safetext.CleanN(value, 128)
-		case "content-length":
-			s.size, _ = strconv.Atoi(value)
+	for line := range bytes.SplitSeq(rest, []byte("\r\n")) {
+		key, value, _ := bytes.Cut(line, []byte(":"))
+		is := func(name string) bool { return bytes.EqualFold(key, []byte(name)) }
+		switch value = bytes.TrimSpace(value); {
+		case is("server"):
+			software = safetext.CleanN(string(value), 128)
+		case is("content-length"):
+			s.size, _ = strconv.Atoi(string(value))
 			s.size = max(s.size, 0)
-		case "content-type":
-			media, _, _ := strings.Cut(value, ";")
-			switch media = strings.ToLower(strings.TrimSpace(media)); media {
-			case "application/fhir+json", "application/soap+xml":
-				s.media = media
+		case is("content-type"):
+			media, _, _ := bytes.Cut(value, []byte(";"))
+			for _, known := range []string{"application/fhir+json", "application/soap+xml"} {
+				if bytes.EqualFold(bytes.TrimSpace(media), []byte(known)) {
+					s.media = known
+				}
 			}
 		}
 	}
-	if s.size == 0 || s.size > maxHTTPBody || !strings.Contains(status, " 200") {
+	if s.size == 0 || s.size > maxHTTPBody || !bytes.Contains(status, []byte(" 200")) {
 		s.media = ""
 	}
 	if software != "" {
@@ -246,6 +250,7 @@ func (s *httpSession) document(b []byte) {
 func (s *httpSession) server(f *flow) int { return serverOf(f, s.answer) }
 
 func (s *httpSession) conclude(f *flow) []evidence.Observation {
+	forget(s.buffer)
 	for i := range s.list {
 		s.list[i].Detail = ambiguity(f)
 	}

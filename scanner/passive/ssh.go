@@ -62,12 +62,24 @@ func (s *sshSession) feed(side int, b []byte) (done bool) {
 	t := &s.sides[side]
 	b = b[:min(len(b), maxSSHRead-t.read)]
 	t.read += len(b)
-	t.buffer = append(t.buffer, b...)
+	t.buffer = keep(t.buffer, b)
 	done = t.step() || t.read >= maxSSHRead
 	if done {
-		t.buffer = nil
+		t.stop()
 	}
 	return done
+}
+
+// stop lets go of what was not read.
+func (t *sshSide) stop() {
+	forget(t.buffer)
+	t.buffer = nil
+}
+
+// pass goes on in the buffer after n bytes.
+func (t *sshSide) pass(n int) {
+	clear(t.buffer[:n])
+	t.buffer = t.buffer[n:]
 }
 
 // step takes what is complete and reports whether the side's part in clear is
@@ -78,7 +90,8 @@ func (t *sshSide) step() (done bool) {
 		if end < 0 || end > maxSSHBanner {
 			return len(t.buffer) > maxSSHBanner
 		}
-		t.line, t.buffer = bytes.Clone(t.buffer[:end+1]), t.buffer[end+1:]
+		t.line = bytes.Clone(t.buffer[:end+1])
+		t.pass(end + 1)
 	}
 	for len(t.buffer) >= 5 {
 		length, padding := int(binary.BigEndian.Uint32(t.buffer)), int(t.buffer[4])
@@ -88,20 +101,27 @@ func (t *sshSide) step() (done bool) {
 		if len(t.buffer) < 4+length {
 			return false
 		}
-		payload := t.buffer[5 : 4+length-padding]
-		t.buffer = t.buffer[4+length:]
-		switch payload[0] {
-		case sshKexInit:
-			t.lists = sshLists(payload)
-			t.raw = append(t.raw, payload...)
-		case sshKexReply, sshGexReply:
-			if t.hostKey(payload[1:]) {
-				t.raw = append(t.raw, payload...)
-				return true
-			}
-		case sshNewKeys:
+		done = t.message(t.buffer[5 : 4+length-padding])
+		if t.pass(4 + length); done {
 			return true
 		}
+	}
+	return false
+}
+
+// message takes one message and reports whether it is the last one in clear.
+func (t *sshSide) message(payload []byte) (last bool) {
+	switch payload[0] {
+	case sshKexInit:
+		t.lists = sshLists(payload)
+		t.raw = append(t.raw, payload...)
+	case sshKexReply, sshGexReply:
+		if t.hostKey(payload[1:]) {
+			t.raw = append(t.raw, payload...)
+			return true
+		}
+	case sshNewKeys:
+		return true
 	}
 	return false
 }
@@ -182,6 +202,8 @@ func (t *sshSide) client() *evidence.SSHClient {
 }
 
 func (s *sshSession) conclude(f *flow) []evidence.Observation {
+	s.sides[0].stop()
+	s.sides[1].stop()
 	t := &s.sides[s.server(f)]
 	if !bytes.HasPrefix(t.line, []byte("SSH-")) {
 		return nil

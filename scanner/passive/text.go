@@ -24,7 +24,7 @@ func newHL7Session() session { return &hl7Session{} }
 func (s *hl7Session) held() int { return len(s.buffers[0]) + len(s.buffers[1]) }
 
 func (s *hl7Session) feed(side int, b []byte) (done bool) {
-	buffer := append(s.buffers[side], b[:min(len(b), maxHL7-len(s.buffers[side]))]...)
+	buffer := keep(s.buffers[side], b[:min(len(b), maxHL7-len(s.buffers[side]))])
 	m, complete, err := mllpwire.Parse(buffer)
 	if err == nil {
 		s.messages[side] = &m
@@ -33,6 +33,7 @@ func (s *hl7Session) feed(side int, b []byte) (done bool) {
 		done = !errors.Is(err, mllpwire.ErrShort) || len(buffer) == maxHL7
 	}
 	if done {
+		forget(buffer)
 		buffer = nil
 	}
 	s.buffers[side] = buffer
@@ -57,6 +58,8 @@ func (s *hl7Session) server(f *flow) int {
 }
 
 func (s *hl7Session) conclude(f *flow) []evidence.Observation {
+	forget(s.buffers[0])
+	forget(s.buffers[1])
 	server := s.server(f)
 	var out []evidence.Observation
 	for _, i := range []int{1 - server, server} {

@@ -41,3 +41,36 @@ func TestDefragmenter_overwrites(t *testing.T) {
 		t.Errorf("at the end: %q and %q are left", piece, whole)
 	}
 }
+
+// TestSessions_overwrite: what a dissector kept of a message that never ends, or
+// that it is done with, is overwritten.
+func TestSessions_overwrite(t *testing.T) {
+	for name, tt := range map[string]struct {
+		start func() session
+		said  string
+		kept  func(s session) *[]byte
+	}{
+		"hl7":   {newHL7Session, "\x0bMSH|^~\\&|MARKER", func(s session) *[]byte { return &s.(*hl7Session).buffers[0] }},
+		"poct1": {newPOCT1Session, "<HEL.R01>MARKER", func(s session) *[]byte { return &s.(*helloSession).buffer[0] }},
+		"http":  {newHTTPSession, "HTTP/1.1 200 OK\r\nCookie: MARKER", func(s session) *[]byte { return &s.(*httpSession).buffer }},
+		"dicom": {newDICOMSession, "\x01\x00\x00\x00\x01\x00\x00\x01\x00\x00MARKER", func(s session) *[]byte { return &s.(*dicomSession).sides[0].buffer }},
+		"ssh":   {newSSHSession, "SSH-2.0-x\r\n\x00\x00\x10\x00\x04MARKER", func(s session) *[]byte { return &s.(*sshSession).sides[0].buffer }},
+	} {
+		s := tt.start()
+		s.feed(0, []byte(tt.said))
+		first := *tt.kept(s)
+		first = first[:cap(first)]
+		if !bytes.Contains(first, []byte("MARKER")) {
+			t.Fatalf("%s keeps %q", name, first)
+		}
+		s.feed(0, bytes.Repeat([]byte("x"), 2*cap(first))) // it moves
+		last := *tt.kept(s)
+		last = last[:cap(last)]
+		s.conclude(&flow{opener: unknownSide, reset: unknownSide})
+		for _, b := range [][]byte{first, last} {
+			if !bytes.Equal(b, make([]byte, len(b))) {
+				t.Errorf("%s: %q is left", name, bytes.Trim(b, "\x00"))
+			}
+		}
+	}
+}

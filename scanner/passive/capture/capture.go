@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -110,6 +111,7 @@ type File struct {
 	closer  io.Closer
 	counted *countingReader
 	first   *bufio.Reader // looks whether it is packed
+	packed  *gzip.Reader  // nil if it is not
 	buffer  *bufio.Reader
 	records records
 	packets int
@@ -140,16 +142,17 @@ func Open(path string) (*File, error) {
 // NewFile reads a capture from r; name stands for it in errors.
 func NewFile(name string, r io.Reader) (*File, error) {
 	buffer := bufio.NewReaderSize(r, 64<<10) // less than the free part of the next one, which then reads past it
+	var packed *gzip.Reader
 	if magic, _ := buffer.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
 		unpacked, err := gzip.NewReader(buffer)
 		if err != nil {
 			return nil, fmt.Errorf("read capture %q: gzip: %w", name, err)
 		}
-		r = unpacked
+		packed, r = unpacked, unpacked
 	} else {
 		r = buffer
 	}
-	f := &File{name: name, first: buffer, counted: &countingReader{r: r}}
+	f := &File{name: name, first: buffer, packed: packed, counted: &countingReader{r: r}}
 	f.buffer = bufio.NewReaderSize(f.counted, bufferSize)
 	var err error
 	if f.records, err = newRecords(f.buffer); err != nil {
@@ -215,10 +218,23 @@ func (f *File) Close() error {
 		b.Reset(zeros{})
 		_, _ = b.Peek(b.Size())
 	}
+	if f.packed != nil {
+		forgetWindow(f.packed)
+	}
 	if f.closer == nil {
 		return nil
 	}
 	return f.closer.Close()
+}
+
+// forgetWindow overwrites what a decompressor keeps of its output to repeat from,
+// which it has no method for: it reads as many zeros.
+func forgetWindow(r *gzip.Reader) {
+	const header = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" // RFC 1952 section 2.3
+	const stored, window = "\x01\xff\xff\x00\x00", 1<<16 - 1  // RFC 1951 section 3.2.4
+	if r.Reset(bufio.NewReader(io.MultiReader(strings.NewReader(header+stored), io.LimitReader(zeros{}, window)))) == nil {
+		_, _ = io.Copy(io.Discard, r) // there is no checksum at the end
+	}
 }
 
 // zeros never ends.

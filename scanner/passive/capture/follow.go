@@ -71,7 +71,9 @@ func Interruptible(ctx context.Context, r io.Reader) io.Reader {
 	out, in := io.Pipe()
 	go func() {
 		// Alone, io.Copy would let a file choose a buffer of 32 KiB.
-		_, err := io.CopyBuffer(in, struct{ io.Reader }{r}, make([]byte, 256<<10))
+		buffer := make([]byte, 256<<10)
+		defer clear(buffer)
+		_, err := io.CopyBuffer(in, struct{ io.Reader }{r}, buffer)
 		_ = in.CloseWithError(err) // always nil
 	}()
 	context.AfterFunc(ctx, func() { _ = out.Close() })

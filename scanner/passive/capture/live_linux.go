@@ -70,8 +70,9 @@ type ring struct {
 	promisc  int       // socket that holds the promiscuous mode, or -1
 	since    time.Time // packets before came past the filter
 	free     chan *batch
-	drops    uint32 // of the kernel, at the last look
-	missed   uint64 // of the network card, at the last look
+	batches  []*batch // all of them
+	drops    uint32   // of the kernel, at the last look
+	missed   uint64   // of the network card, at the last look
 	index    int
 	bytes    int // of memory
 }
@@ -144,7 +145,9 @@ func openRing(name string, o LiveOptions) (*ring, error) {
 	}
 	r := &ring{name: name, index: iface.Index, bytes: o.RingBytes, promisc: -1, free: make(chan *batch, batchesEach)}
 	for range batchesEach {
-		r.free <- &batch{ring: r}
+		b := &batch{ring: r, data: make([]byte, 0, batchBytes+MaxPacket)} // so that it does not move
+		r.batches = append(r.batches, b)
+		r.free <- b
 	}
 	if r.link, err = linkOf(name); err != nil {
 		return nil, err
@@ -271,7 +274,6 @@ func (l *Live) run(r *ring) {
 		case <-l.quit:
 			return
 		}
-		b.reset()
 		stopping = stopping || l.stop.Load()
 		idle := r.fill(b)
 		b.ended = b.err != nil || shut && idle
@@ -295,9 +297,11 @@ func (l *Live) run(r *ring) {
 	}
 }
 
+// reset empties a batch and overwrites what it held.
 func (b *batch) reset() {
+	clear(b.data)
 	b.data, b.packets, b.ends = b.data[:0], b.packets[:0], b.ends[:0]
-	b.err, b.ended = nil, false
+	b.err = nil
 }
 
 // shut makes the kernel hand over nothing more.
@@ -320,6 +324,7 @@ func (r *ring) fill(b *batch) (idle bool) {
 			continue
 		}
 		b.data = append(b.data, data...)
+		clear(data) // the place in the ring, or the copy of a frame that got its tag back
 		b.ends = append(b.ends, len(b.data))
 		b.packets = append(b.packets, Packet{Time: info.Timestamp.UTC(), Length: max(info.Length, len(data)), Link: r.link})
 	}
@@ -343,7 +348,7 @@ func (l *Live) Next() (Packet, error) {
 				return p, nil
 			}
 			l.current = nil
-			if !b.ended {
+			if b.reset(); !b.ended {
 				b.ring.free <- b
 			}
 		}
@@ -399,12 +404,17 @@ func (l *Live) Dropped() []Loss {
 	return out
 }
 
-// Close ends the capture at once.
+// Close ends the capture at once and overwrites what was not handed out.
 func (l *Live) Close() error {
 	l.stop.Store(true)
 	close(l.quit)
 	l.running.Wait()
 	l.closeRings()
+	for _, r := range l.rings {
+		for _, b := range r.batches {
+			clear(b.data[:cap(b.data)])
+		}
+	}
 	return nil
 }
 
