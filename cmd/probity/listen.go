@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"probity/evidence/store"
 	"probity/scanner/passive/capture"
 )
 
@@ -104,13 +105,22 @@ func (a *app) listen(ctx context.Context, f listenFlags) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = live.Close() }()
 	st, err := a.openWriter(ctx, f.store)
+	if err != nil {
+		return errors.Join(err, live.Close())
+	}
+	defer func() { _ = st.Close() }()
+	incomplete, err := a.recordLive(ctx, st, f, j, live)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = st.Close() }()
+	return a.finish(ctx, st, f.passiveFlags, j, incomplete)
+}
 
+// recordLive records what is heard, in one run or several, and closes the rings:
+// nothing of them is in memory while it is judged.
+func (a *app) recordLive(ctx context.Context, st *store.Store, f listenFlags, j *judgement, live *capture.Live) (incomplete bool, err error) {
+	defer func() { _ = live.Close() }()
 	defer context.AfterFunc(ctx, live.Stop)()
 	if f.length > 0 {
 		defer time.AfterFunc(f.length, live.Stop).Stop()
@@ -122,15 +132,14 @@ func (a *app) listen(ctx context.Context, f listenFlags) error {
 		source.note += ", filter " + f.filter
 	}
 	_, _ = fmt.Fprintf(a.stderr, "probity: listening on %s\n", oneLine(errors.New(names)))
-	incomplete := false
 	for !live.Ended() {
 		complete, err := a.recordTraffic(ctx, st, f.store, j, source)
 		if err != nil {
-			return err
+			return false, err
 		}
 		incomplete = incomplete || !complete
 	}
-	return a.finish(ctx, st, f.passiveFlags, j, incomplete)
+	return incomplete, nil
 }
 
 // openLive says in one line what is to be done where the kernel refuses.

@@ -25,6 +25,7 @@ import (
 type planter struct {
 	pcap    []byte
 	markers int
+	client  uint16 // port of clients; 0: 40000
 }
 
 // m returns the next marker, which stands for a name, an identifier or text.
@@ -60,9 +61,9 @@ func (p *planter) tcp(host byte, port uint16, texts ...string) {
 	client, server := [4]byte{10, 0, 2, host}, [4]byte{10, 0, 0, host}
 	seq := [2]uint32{1000, 9000}
 	send := func(side int, flags byte, text string) {
-		src, dst, from, to := client, server, uint16(40000), port
+		src, dst, from, to := client, server, max(p.client, 40000), port
 		if side == 1 {
-			src, dst, from, to = server, client, port, 40000
+			src, dst, from, to = server, client, to, from
 		}
 		b := binary.BigEndian.AppendUint16(nil, from)
 		b = binary.BigEndian.AppendUint16(b, to)
