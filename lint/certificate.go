@@ -44,7 +44,8 @@ type Certificate struct {
 	// Memo is for what checks compute of the certificate alone.
 	Memo Memo
 
-	subject, issuer nameText
+	subject, issuer               nameText
+	plainSubjectOf, plainIssuerOf nameText
 }
 
 // parseCertificate decodes der. Hostile input is expected: nothing that der
@@ -75,11 +76,46 @@ func readCertificate(der []byte, sum evidence.Digest, key func(spki []byte) *Key
 			return c
 		}
 	}
-	if c.Key == nil || outline.oid.start == outline.oid.end {
+	if c.showPoints(outline) || c.Key == nil || outline.oid.start == outline.oid.end {
 		return c
 	}
 	c.hideKey(outline)
 	return c
+}
+
+// showPoints decodes a certificate whose distribution points are named relative to
+// the issuer of their lists (RFC 5280 section 4.2.1.13), which the decoder takes for
+// a mistake: it is shown the extension under an unassigned number.
+func (c *Certificate) showPoints(o outline) bool {
+	const points, hidden = "2.5.29.31", "2.5.29.127"
+	der := c.DER[o.spki.end:o.tbs.end]
+	at := bytes.Index(der, []byte{0x06, 0x03, 0x55, 0x1d, 0x1f})
+	if at < 0 || c.Key != nil && c.Key.TooLarge {
+		return false
+	}
+	masked := bytes.Clone(c.DER)
+	masked[o.spki.end+at+4] = 0x7f
+	x, err := decode(masked)
+	if err != nil {
+		return false
+	}
+	for i, e := range x.Extensions {
+		if e.Id.String() == hidden {
+			x.Extensions[i].Id[3] = 31
+			x.ExtensionsMap[points] = x.Extensions[i]
+			delete(x.ExtensionsMap, hidden)
+		}
+	}
+	c.asRead(x, o)
+	return true
+}
+
+// asRead takes over what was decoded of bytes that differ from those of c.
+func (c *Certificate) asRead(x *x509.Certificate, o outline) {
+	x.Raw = c.DER
+	x.RawTBSCertificate = c.DER[o.tbs.start:o.tbs.end]
+	x.RawSubjectPublicKeyInfo = c.DER[o.spki.start:o.spki.end]
+	c.X509, c.ParseError = x, nil
 }
 
 // hideKey decodes the certificate with the algorithm identifier of its subject
@@ -90,16 +126,13 @@ func (c *Certificate) hideKey(o outline) {
 	masked[o.oid.end-1] = 0x7f
 	x, err := decode(masked)
 	if err != nil {
-		c.ParseError = errors.Join(c.ParseError, err)
-		if c.Key.TooLarge {
-			c.ParseError = err
+		if c.ParseError == nil || c.Key.TooLarge {
+			c.ParseError = err // of more than the key
 		}
 		return
 	}
-	x.Raw = c.DER
-	x.RawTBSCertificate = c.DER[o.tbs.start:o.tbs.end]
-	x.RawSubjectPublicKeyInfo = c.DER[o.spki.start:o.spki.end]
-	c.X509, c.ParseError, c.KeyHidden = x, nil, true
+	c.asRead(x, o)
+	c.KeyHidden = true
 }
 
 // decode calls the decoder. A panic in it becomes an error: the bytes come from
@@ -299,8 +332,21 @@ type nameText struct {
 }
 
 func (n *nameText) of(der []byte) string {
-	n.once.Do(func() { n.text = safetext.Clean(NameText(der)) })
+	return n.as(func() string { return safetext.Clean(NameText(der)) })
+}
+
+func (n *nameText) as(text func() string) string {
+	n.once.Do(func() { n.text = text() })
 	return n.text
+}
+
+// plainSubject and plainIssuer are the names as [plainName] has them.
+func (c *Certificate) plainSubject() string {
+	return c.plainSubjectOf.as(func() string { return plainName(c.X509.RawSubject) })
+}
+
+func (c *Certificate) plainIssuer() string {
+	return c.plainIssuerOf.as(func() string { return plainName(c.X509.RawIssuer) })
 }
 
 // NameText renders a DER distinguished name as RFC 4514 text, the most specific
@@ -400,4 +446,35 @@ func (c *Certificate) Extension(oid string) (value []byte, critical, ok bool) {
 	}
 	e, ok := c.X509.ExtensionsMap[oid]
 	return e.Value, e.Critical, ok
+}
+
+// unknownCritical returns the first critical extension that no standard defines, or ""
+// (RFC 5280 section 6.1.4 (o) and 6.1.5 (f)).
+func unknownCritical(c *Certificate) string {
+	if c.X509 == nil {
+		return ""
+	}
+	for _, e := range c.X509.Extensions {
+		if e.Critical && !KnownExtension(e.Id.String()) {
+			return e.Id.String()
+		}
+	}
+	return ""
+}
+
+// KnownExtension reports whether an extension is one that RFC 5280 or a standard
+// that builds on it defines, so that a validator may be expected to know it.
+func KnownExtension(oid string) bool {
+	switch oid {
+	case "2.5.29.9", "2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.18", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.32",
+		"2.5.29.33", "2.5.29.35", "2.5.29.36", "2.5.29.37", "2.5.29.46", "2.5.29.54", // RFC 5280 section 4.2.1
+		"1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.1.11", // RFC 5280 section 4.2.2
+		"1.3.6.1.5.5.7.1.3",                      // qcStatements, RFC 3739
+		"1.3.6.1.5.5.7.1.7", "1.3.6.1.5.5.7.1.8", // addresses and AS numbers, RFC 3779
+		"1.3.6.1.5.5.7.1.24",      // TLS features, RFC 7633
+		"1.3.6.1.4.1.11129.2.4.2", // SCT list, RFC 6962
+		"1.3.6.1.4.1.11129.2.4.3": // poison of a precertificate, RFC 6962
+		return true
+	}
+	return false
 }

@@ -25,6 +25,7 @@ type Corpus struct {
 	order     []*Certificate // by digest
 	bySubject map[string][]*Certificate
 	byIssuer  map[string][]*Certificate
+	byPlain   map[string][]*Certificate // CA certificates by plain name, when first asked for
 	requests  map[evidence.Digest]*Certificate
 	endpoints []*EndpointSubject
 	sightings []Sighting
@@ -39,6 +40,7 @@ type Corpus struct {
 	digests       map[slice]evidence.Digest
 	status        statusEvidence
 	signed        []*evidence.Observation // that hold a signature of DSA or ECDSA
+	byPlainOnce   sync.Once
 	assetsOnce    sync.Once
 	assetSubjects []*AssetSubject
 

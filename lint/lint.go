@@ -83,6 +83,8 @@ type Env struct {
 type Policy struct {
 	// Anchors are the DER certificates that device identities must chain to.
 	Anchors [][]byte
+	// Intermediates are certificates that paths may be completed with.
+	Intermediates []Intermediate `json:",omitzero"`
 	// Issuers are the issuer names (RFC 4514 text) that may issue to devices;
 	// PolicyOIDs the acceptable certificate policies. Both empty: no policy.
 	Issuers    []string

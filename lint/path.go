@@ -5,13 +5,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/netip"
+	"net/url"
+	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/zmap/zcrypto/x509"
-	"github.com/zmap/zcrypto/x509/pkix"
 
 	"probity/evidence"
 )
@@ -58,6 +57,7 @@ func (e *Env) IsAnchor(c *Certificate) bool {
 	return slices.ContainsFunc(e.Policy.Anchors, func(der []byte) bool { return bytes.Equal(der, c.DER) })
 }
 
+// anchor decodes a certificate of the policy, once.
 func (c *Corpus) anchor(der []byte) *Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,20 +74,30 @@ func (c *Corpus) anchor(der []byte) *Certificate {
 }
 
 // Path searches a path from leaf to one of the anchors, through the
-// certificates presented with it and, failing those, any other of the corpus
-// (RFC 5280 section 6, RFC 4158). It checks names, signatures, CA constraints and
-// the validity of the issuers at [Env.At]. The validity of the leaf itself is
-// left to the checks on validity, the strength of the algorithms to theirs.
-func (e *Env) Path(leaf *Certificate, presented, anchors []*Certificate) Path {
-	s := pathSearch{env: e, presented: presented, anchors: anchors}
-	certs := s.extend([]*Certificate{leaf})
-	p := Path{Certs: certs, Unverifiable: s.unverifiable}
-	if certs == nil {
+// certificates presented with it and, failing those, any other of the corpus and
+// the intermediates of the policy (RFC 5280 section 6, RFC 4158). It checks names,
+// signatures, CA constraints, critical extensions and the validity of the issuers at
+// [Env.At]. The validity of the leaf itself is left to the checks on validity, the
+// strength of the algorithms to theirs. Certificate policies are not followed.
+//
+// With purposes, every issuer that has an extended key usage must list each of them
+// or anyExtendedKeyUsage. RFC 5280 section 4.2.1.12 says nothing of issuers;
+// OpenSSL, Microsoft's and NSS's validators and Go's take the extension of an issuer
+// as a limit of what lies below it.
+func (e *Env) Path(leaf *Certificate, presented, anchors []*Certificate, purposes ...x509.ExtKeyUsage) Path {
+	var p Path
+	if id := unknownCritical(leaf); id != "" {
+		p.Why = fmt.Sprintf("%q has the critical extension %s, which is of no standard", leaf.Subject(), id)
+		return p
+	}
+	s := pathSearch{env: e, presented: presented, anchors: anchors, purposes: purposes}
+	p.Certs, p.Unverifiable = s.extend([]*Certificate{leaf}), s.unverifiable
+	if p.Certs == nil {
 		p.Why = s.why
 		p.Others = slices.DeleteFunc(s.reasons, func(r string) bool { return r == s.why })
 		return p
 	}
-	for _, c := range certs[1:] {
+	for _, c := range p.Certs[1:] {
 		if !slices.Contains(presented, c) && !s.isAnchor(c) {
 			p.Repaired = append(p.Repaired, c)
 		}
@@ -98,6 +108,7 @@ func (e *Env) Path(leaf *Certificate, presented, anchors []*Certificate) Path {
 type pathSearch struct {
 	env                *Env
 	presented, anchors []*Certificate
+	purposes           []x509.ExtKeyUsage
 	steps              int
 	depth              int // of the attempt that why is about
 	why                string
@@ -124,8 +135,11 @@ func (s *pathSearch) extend(path []*Certificate) []*Certificate {
 		switch {
 		case last.SelfIssued():
 			s.note(path, fmt.Sprintf("%q is self-signed and no anchor", last.Subject()))
+		case len(last.X509.IssuingCertificateURL) > 0:
+			s.note(path, fmt.Sprintf("the issuer %q is neither an anchor nor among the certificates at hand; it should be at %q, which is not fetched: give the file to the policy as an intermediate",
+				last.Issuer(), last.X509.IssuingCertificateURL[0]))
 		default:
-			s.note(path, fmt.Sprintf("the issuer %q is neither an anchor nor among the certificates seen", last.Issuer()))
+			s.note(path, fmt.Sprintf("the issuer %q is neither an anchor nor among the certificates at hand", last.Issuer()))
 		}
 	}
 	for _, issuer := range candidates {
@@ -134,10 +148,10 @@ func (s *pathSearch) extend(path []*Certificate) []*Certificate {
 			return nil
 		}
 		if slices.ContainsFunc(path, func(c *Certificate) bool { return c.Digest == issuer.Digest || c.sameEntity(issuer) }) {
-			s.note(path, fmt.Sprintf("%q is self-signed and no anchor", last.Subject()))
+			s.note(path, loop(last, issuer))
 			continue
 		}
-		if err := s.env.Issues(path, issuer, s.isAnchor(issuer)); err != nil {
+		if err := s.issues(path, issuer); err != nil {
 			s.unverifiable = s.unverifiable || errors.Is(err, ErrUnverifiable)
 			s.note(append(slices.Clone(path), issuer), err.Error())
 			continue
@@ -147,6 +161,14 @@ func (s *pathSearch) extend(path []*Certificate) []*Certificate {
 		}
 	}
 	return nil
+}
+
+// loop says why issuer, which the path has passed already, leads nowhere.
+func loop(last, issuer *Certificate) string {
+	if last.Digest == issuer.Digest || last.sameEntity(issuer) {
+		return fmt.Sprintf("%q is self-signed and no anchor", last.Subject())
+	}
+	return fmt.Sprintf("the issuers of %q lead back to %q", last.Subject(), issuer.Subject())
 }
 
 // note keeps the reason of the attempt that got furthest, and some of the others. No
@@ -167,31 +189,41 @@ func (c *Certificate) sameEntity(o *Certificate) bool {
 }
 
 // candidates lists what may have issued c: anchors first, then what was
-// presented, then the rest of the corpus; within each, matching key identifiers
-// first.
+// presented, then the rest of the corpus, then the intermediates of the policy; those
+// whose name is the same byte by byte and whose key identifiers match come first, and
+// a file that the certificate names as that of its issuer before other files.
 func (s *pathSearch) candidates(c *Certificate) []*Certificate {
 	type ranked struct {
 		cert *Certificate
 		rank int
 	}
 	var all []ranked
-	add := func(certs []*Certificate, rank int) {
-		for _, i := range certs {
-			if i.X509 == nil || i.Digest == c.Digest || !bytes.Equal(i.X509.RawSubject, c.X509.RawIssuer) {
-				continue
-			}
-			r := rank
-			if aki, ski := c.X509.AuthorityKeyId, i.X509.SubjectKeyId; len(aki) > 0 && len(ski) > 0 && !bytes.Equal(aki, ski) {
-				r += 10
-			}
-			if !slices.ContainsFunc(all, func(o ranked) bool { return o.cert.Digest == i.Digest }) {
-				all = append(all, ranked{i, r})
-			}
+	add := func(i *Certificate, rank int) {
+		if i.X509 == nil || i.Digest == c.Digest || !c.names(i) {
+			return
+		}
+		if aki, ski := c.X509.AuthorityKeyId, i.X509.SubjectKeyId; len(aki) > 0 && len(ski) > 0 && !bytes.Equal(aki, ski) {
+			rank += 10
+		}
+		if !bytes.Equal(i.X509.RawSubject, c.X509.RawIssuer) {
+			rank += 20
+		}
+		if !slices.ContainsFunc(all, func(o ranked) bool { return o.cert.Digest == i.Digest }) {
+			all = append(all, ranked{i, rank})
 		}
 	}
-	add(s.anchors, 0)
-	add(s.presented, 1)
-	add(s.env.Corpus.bySubject[string(c.X509.RawIssuer)], 2)
+	for rank, certs := range [][]*Certificate{s.anchors, s.presented, s.env.Corpus.mayIssue(c)} {
+		for _, i := range certs {
+			add(i, rank)
+		}
+	}
+	for _, f := range s.env.Policy.Intermediates {
+		rank := 4
+		if f.named(c) {
+			rank = 3
+		}
+		add(s.env.Corpus.anchor(f.DER), rank)
+	}
 	slices.SortStableFunc(all, func(a, b ranked) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), compareCertificates(a.cert, b.cert))
 	})
@@ -202,13 +234,63 @@ func (s *pathSearch) candidates(c *Certificate) []*Certificate {
 	return out
 }
 
-// Issues says why issuer cannot certify the last member of path, or nil. Path is
+// names reports whether the issuer that c names is the subject of the other.
+func (c *Certificate) names(issuer *Certificate) bool {
+	return bytes.Equal(issuer.X509.RawSubject, c.X509.RawIssuer) || issuer.plainSubject() == c.plainIssuer()
+}
+
+// mayIssue lists the certificates of the corpus that have the name of c's issuer.
+func (c *Corpus) mayIssue(of *Certificate) []*Certificate {
+	return slices.Concat(c.bySubject[string(of.X509.RawIssuer)], c.issuersNamed(of.plainIssuer()))
+}
+
+// issuersNamed lists the CA certificates with a plain name.
+func (c *Corpus) issuersNamed(plain string) []*Certificate {
+	c.byPlainOnce.Do(func() {
+		c.byPlain = make(map[string][]*Certificate)
+		for _, i := range c.order {
+			if i.X509 != nil && (i.IsCA() || i.X509.Version < 3) {
+				c.byPlain[i.plainSubject()] = append(c.byPlain[i.plainSubject()], i)
+			}
+		}
+	})
+	return c.byPlain[plain]
+}
+
+// Intermediate is a certificate that a site has on file to complete paths with, such
+// as one that it took from the address in others' authority information access.
+// It is not trusted.
+type Intermediate struct {
+	File string // its path
+	DER  []byte
+}
+
+// named reports whether an address at which c says that its issuer is to be found
+// ends in the name of the file (RFC 5280 section 4.2.2.1).
+func (f Intermediate) named(c *Certificate) bool {
+	return slices.ContainsFunc(c.X509.IssuingCertificateURL, func(address string) bool {
+		u, err := url.Parse(address)
+		return err == nil && path.Base(u.Path) == path.Base(f.File)
+	})
+}
+
+// FileOf returns the file of the policy that c was read from, or "".
+func (p *Policy) FileOf(c *Certificate) string {
+	for _, f := range p.Intermediates {
+		if bytes.Equal(f.DER, c.DER) {
+			return f.File
+		}
+	}
+	return ""
+}
+
+// issues says why issuer cannot certify the last member of path, or nil. Path is
 // leaf first. Anchors are trusted by configuration, so version 1 anchors without
 // extensions pass.
-func (e *Env) Issues(path []*Certificate, issuer *Certificate, anchor bool) error {
+func (s *pathSearch) issues(path []*Certificate, issuer *Certificate) error {
 	last := path[len(path)-1]
 	x := issuer.X509
-	if !anchor || x.Version >= 3 {
+	if !s.isAnchor(issuer) || x.Version >= 3 {
 		if !issuer.IsCA() {
 			return fmt.Errorf("%q is no CA", issuer.Subject())
 		}
@@ -216,16 +298,25 @@ func (e *Env) Issues(path []*Certificate, issuer *Certificate, anchor bool) erro
 			return fmt.Errorf("the key usage of %q does not allow it to sign certificates", issuer.Subject())
 		}
 	}
-	if e.At.After(x.NotAfter) {
+	at := s.env.At
+	if at.After(x.NotAfter) {
 		return fmt.Errorf("the CA %q expired at %s", issuer.Subject(), Time(x.NotAfter))
 	}
-	if e.At.Before(x.NotBefore) {
+	if at.Before(x.NotBefore) {
 		return fmt.Errorf("the CA %q is not valid before %s", issuer.Subject(), Time(x.NotBefore))
+	}
+	for _, purpose := range s.purposes {
+		if !issuer.AllowsBelow(purpose) {
+			return fmt.Errorf("the extended key usage of the CA %q does not allow %s", issuer.Subject(), PurposeName(purpose))
+		}
+	}
+	if id := unknownCritical(issuer); id != "" {
+		return fmt.Errorf("the CA %q has the critical extension %s, which is of no standard", issuer.Subject(), id)
 	}
 	if err := Constrains(path, issuer); err != nil {
 		return err
 	}
-	if err := e.Corpus.SignedBy(last, issuer); err != nil {
+	if err := s.env.Corpus.SignedBy(last, issuer); err != nil {
 		if errors.Is(err, ErrUnverifiable) {
 			return fmt.Errorf("the signature of %q by %q: %w", last.Subject(), issuer.Subject(), err)
 		}
@@ -234,41 +325,23 @@ func (e *Env) Issues(path []*Certificate, issuer *Certificate, anchor bool) erro
 	return nil
 }
 
-// Constrains says which constraint of issuer the path below it violates, or
-// nil. Path is leaf first.
-func Constrains(path []*Certificate, issuer *Certificate) error {
-	x := issuer.X509
-	if limit, ok := PathLength(issuer); ok {
-		// RFC 5280 section 4.2.1.9: non-self-issued intermediates; the leaf does
-		// not count.
-		below := 0
-		for _, c := range path[1:] {
-			if !c.SelfIssued() {
-				below++
-			}
-		}
-		if below > limit {
-			return fmt.Errorf("%q allows %s below it, and the path has %d", issuer.Subject(), Count(limit, "intermediate certificate"), below)
-		}
-	}
-	for i, c := range path {
-		if i > 0 && c.SelfIssued() {
-			continue // RFC 5280 section 4.2.1.10
-		}
-		if name := excludedName(x, c.X509); name != "" {
-			return fmt.Errorf("the name constraints of %q do not allow %q", issuer.Subject(), name)
-		}
-	}
-	return nil
+// AllowsBelow reports whether certificates below the CA certificate c may be used
+// for a purpose, as far as c's extended key usage says so; see [Env.Path].
+func (c *Certificate) AllowsBelow(purpose x509.ExtKeyUsage) bool {
+	none := len(c.X509.ExtKeyUsage) == 0 && len(c.X509.UnknownExtKeyUsage) == 0
+	return none || c.HasExtKeyUsage(purpose) || c.HasExtKeyUsage(x509.ExtKeyUsageAny)
 }
 
-// PathLength returns the pathLenConstraint of a certificate.
-func PathLength(c *Certificate) (limit int, ok bool) {
-	x := c.X509
-	if x == nil || !x.BasicConstraintsValid || !x.IsCA || x.MaxPathLen < 0 || x.MaxPathLen == 0 && !x.MaxPathLenZero {
-		return 0, false
+// PurposeName names a purpose as RFC 5280 section 4.2.1.12 does.
+func PurposeName(u x509.ExtKeyUsage) string {
+	switch u {
+	case x509.ExtKeyUsageServerAuth:
+		return "serverAuth"
+	case x509.ExtKeyUsageClientAuth:
+		return "clientAuth"
+	default:
+		return fmt.Sprintf("purpose %d", u)
 	}
-	return x.MaxPathLen, true
 }
 
 // SignedBy checks the signature of child with the key of issuer, whatever the
@@ -277,83 +350,6 @@ func PathLength(c *Certificate) (limit int, ok bool) {
 func (c *Corpus) SignedBy(child, issuer *Certificate) error {
 	return c.remember([2]evidence.Digest{child.Digest, issuer.Digest}, func() error {
 		return check(issuer, child.X509.SignatureAlgorithm, child.X509.RawTBSCertificate, child.X509.Signature)
-	})
-}
-
-// excludedName returns the first name of c that the name constraints of ca do
-// not allow, or "" (RFC 5280 section 4.2.1.10). It knows DNS names, addresses,
-// mail addresses and directory names.
-func excludedName(ca, c *x509.Certificate) string {
-	for _, n := range c.DNSNames {
-		if !allowed(n, ca.PermittedDNSNames, ca.ExcludedDNSNames, dnsWithin) {
-			return n
-		}
-	}
-	for _, n := range c.EmailAddresses {
-		if !allowed(n, ca.PermittedEmailAddresses, ca.ExcludedEmailAddresses, mailWithin) {
-			return n
-		}
-	}
-	for _, ip := range c.IPAddresses {
-		addr, ok := netip.AddrFromSlice(ip)
-		if !ok || !allowed(addr.Unmap(), ca.PermittedIPAddresses, ca.ExcludedIPAddresses, addressWithin) {
-			return ip.String()
-		}
-	}
-	if len(c.Subject.OriginalRDNS) > 0 && !allowed(c.Subject, ca.PermittedDirectoryNames, ca.ExcludedDirectoryNames, directoryWithin) {
-		return NameText(c.RawSubject)
-	}
-	return ""
-}
-
-func allowed[N, T any](name N, permitted, excluded []T, within func(N, T) bool) bool {
-	in := func(t T) bool { return within(name, t) }
-	return !slices.ContainsFunc(excluded, in) && (len(permitted) == 0 || slices.ContainsFunc(permitted, in))
-}
-
-func dnsWithin(name string, t x509.GeneralSubtreeString) bool {
-	base := strings.ToLower(strings.TrimPrefix(t.Data, "."))
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	return base == "" || name == base || strings.HasSuffix(name, "."+base)
-}
-
-func mailWithin(mail string, t x509.GeneralSubtreeString) bool {
-	if strings.Contains(t.Data, "@") {
-		return strings.EqualFold(mail, t.Data)
-	}
-	_, host, _ := strings.Cut(mail, "@")
-	if rest, ok := strings.CutPrefix(t.Data, "."); ok {
-		return strings.HasSuffix(strings.ToLower(host), "."+strings.ToLower(rest))
-	}
-	return strings.EqualFold(host, t.Data)
-}
-
-func addressWithin(a netip.Addr, t x509.GeneralSubtreeIP) bool {
-	base, ok := netip.AddrFromSlice(t.Data.IP)
-	ones, bits := t.Data.Mask.Size()
-	if !ok || bits == 0 || base.Unmap().BitLen() != a.BitLen() {
-		return false
-	}
-	p, err := base.Unmap().Prefix(ones - (bits - a.BitLen()))
-	return err == nil && p.Contains(a)
-}
-
-func directoryWithin(name pkix.Name, t x509.GeneralSubtreeName) bool {
-	base := t.Data.OriginalRDNS
-	if len(base) > len(name.OriginalRDNS) {
-		return false
-	}
-	for i, rdn := range base {
-		if !sameRDN(rdn, name.OriginalRDNS[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func sameRDN(a, b pkix.RelativeDistinguishedNameSET) bool {
-	return slices.EqualFunc(a, b, func(x, y pkix.AttributeTypeAndValue) bool {
-		return x.Type.Equal(y.Type) && strings.EqualFold(fmt.Sprint(x.Value), fmt.Sprint(y.Value))
 	})
 }
 
@@ -366,11 +362,12 @@ func Days(d time.Duration) int { return int(d / (24 * time.Hour)) }
 // BySubject returns the certificates with a DER subject name, by digest.
 func (c *Corpus) BySubject(name []byte) []*Certificate { return c.bySubject[string(name)] }
 
-// Named returns the certificates with a DER subject name, anchors first, each once.
+// Named returns the certificates with a DER subject name, as [SameDN] compares names,
+// anchors first, each once.
 func (e *Env) Named(subject []byte) []*Certificate {
 	var out []*Certificate
-	for _, c := range slices.Concat(e.Anchors(), e.Corpus.BySubject(subject)) {
-		if bytes.Equal(c.X509.RawSubject, subject) && !slices.ContainsFunc(out, func(o *Certificate) bool { return o.Digest == c.Digest }) {
+	for _, c := range slices.Concat(e.Anchors(), e.Corpus.BySubject(subject), e.Corpus.issuersNamed(plainName(subject))) {
+		if SameDN(c.X509.RawSubject, subject) && !slices.ContainsFunc(out, func(o *Certificate) bool { return o.Digest == c.Digest }) {
 			out = append(out, c)
 		}
 	}

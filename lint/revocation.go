@@ -131,7 +131,8 @@ func (s *statusEvidence) decode() {
 	slices.SortFunc(s.subjects, func(a, b *ListSubject) int { return a.subject().Compare(b.subject()) })
 	for _, l := range s.lists {
 		if l.List != nil {
-			s.byIssuer[string(l.List.Issuer)] = append(s.byIssuer[string(l.List.Issuer)], l)
+			name := plainName(l.List.Issuer)
+			s.byIssuer[name] = append(s.byIssuer[name], l)
 		}
 	}
 	for _, r := range s.responses {
@@ -195,9 +196,10 @@ func (c *Corpus) statusEvidence() *statusEvidence {
 // RevocationLists returns every distinct revocation list of all runs, by digest.
 func (c *Corpus) RevocationLists() []*RevocationList { return c.statusEvidence().lists }
 
-// ListsOf returns the lists that an issuer, by its DER name, has issued.
+// ListsOf returns the lists that an issuer, by its DER name, has issued; names are
+// compared as by [SameDN].
 func (c *Corpus) ListsOf(issuer []byte) []*RevocationList {
-	return c.statusEvidence().byIssuer[string(issuer)]
+	return c.statusEvidence().byIssuer[plainName(issuer)]
 }
 
 // Responses returns every distinct OCSP response of all runs, by digest.

@@ -57,8 +57,9 @@ type Policy struct {
 	// Classes are the kinds of devices by address, prefix or name, as the site
 	// declares them; for scans, not for verdicts.
 	Classes []Class
-	// Digest is the SHA-256 over the policy file and the anchor files that it
-	// names, in order, each as its own SHA-256; zero when there is no policy.
+	// Digest is the SHA-256 over the policy file and the files that it names, in
+	// order, each as its own SHA-256, and over the intermediates, likewise; zero when
+	// there is no policy.
 	Digest evidence.Digest
 }
 
@@ -81,6 +82,7 @@ type (
 		Version             strictyaml.Value[int]                       `yaml:"version"`
 		Profile             strictyaml.Value[string]                    `yaml:"profile"`
 		Anchors             []strictyaml.Value[string]                  `yaml:"anchors"`
+		Intermediates       []strictyaml.Value[string]                  `yaml:"intermediates"`
 		Issuers             []string                                    `yaml:"issuers"`
 		ManufacturerIssuers []string                                    `yaml:"manufacturer_issuers"`
 		PolicyOIDs          []strictyaml.Value[string]                  `yaml:"policy_oids"`
@@ -100,16 +102,25 @@ type (
 	}
 )
 
+// Files is how a policy reaches the files that it names.
+type Files struct {
+	// Read returns a file.
+	Read func(name string) ([]byte, error)
+	// Certificates returns the certificates of a file, or of all files of a folder
+	// or an archive.
+	Certificates func(name string) ([]lint.Intermediate, error)
+}
+
 // ParsePolicy reads a policy file. name stands for it in errors, which give line
-// and column; anchors are read with readFile, relative to the folder of name.
+// and column; what it names is read from files, relative to the folder of name.
 // Rule settings are checked later by [Policy.Validate], because only the
 // catalogue knows them.
-func ParsePolicy(name string, data []byte, readFile func(string) ([]byte, error)) (Policy, error) {
+func ParsePolicy(name string, data []byte, files Files) (Policy, error) {
 	var y policyYAML
 	if err := strictyaml.Decode(name, data, &y); err != nil {
 		return Policy{}, fmt.Errorf("policy: %w", err)
 	}
-	r := policyReader{file: name, readFile: readFile}
+	r := policyReader{file: name, files: files}
 	digests := []evidence.Digest{evidence.DigestOf(data)}
 	if y.Version.V != 1 {
 		r.failf(y.Version.Pos, "version %d: this program reads version 1", y.Version.V)
@@ -127,6 +138,11 @@ func ParsePolicy(name string, data []byte, readFile func(string) ([]byte, error)
 	for _, a := range y.Anchors {
 		certs, digest := r.anchors(a)
 		p.Site.Anchors = append(p.Site.Anchors, certs...)
+		digests = append(digests, digest)
+	}
+	for _, i := range y.Intermediates {
+		certs, digest := r.intermediates(i)
+		p.Site.Intermediates = append(p.Site.Intermediates, certs...)
 		digests = append(digests, digest)
 	}
 	for _, l := range y.KeyLists {
@@ -147,9 +163,9 @@ func ParsePolicy(name string, data []byte, readFile func(string) ([]byte, error)
 
 // policyReader checks the values of a policy and collects what is wrong.
 type policyReader struct {
-	file     string
-	readFile func(string) ([]byte, error)
-	errs     []error
+	file  string
+	files Files
+	errs  []error
 }
 
 func (r *policyReader) failf(at strictyaml.Pos, format string, args ...any) {
@@ -174,7 +190,7 @@ func (r *policyReader) path(name string) string {
 
 // keyList reads a list of keys whose private half others know.
 func (r *policyReader) keyList(file strictyaml.Value[string]) (*lint.KeyList, evidence.Digest) {
-	data, err := r.readFile(r.path(file.V))
+	data, err := r.files.Read(r.path(file.V))
 	if err != nil {
 		r.failf(file.Pos, "key list %q: %v", file.V, err)
 		return nil, evidence.Digest{}
@@ -188,7 +204,7 @@ func (r *policyReader) keyList(file strictyaml.Value[string]) (*lint.KeyList, ev
 
 // anchors reads the certificates of one file: PEM blocks, or one DER value.
 func (r *policyReader) anchors(file strictyaml.Value[string]) ([][]byte, evidence.Digest) {
-	data, err := r.readFile(r.path(file.V))
+	data, err := r.files.Read(r.path(file.V))
 	if err != nil {
 		r.failf(file.Pos, "anchor %q: %v", file.V, err)
 		return nil, evidence.Digest{}
@@ -213,6 +229,24 @@ func (r *policyReader) anchors(file strictyaml.Value[string]) ([][]byte, evidenc
 		}
 	}
 	return certs, evidence.DigestOf(data)
+}
+
+// intermediates reads the certificates of a file or a folder. The digest is over
+// theirs.
+func (r *policyReader) intermediates(file strictyaml.Value[string]) ([]lint.Intermediate, evidence.Digest) {
+	certs, err := r.files.Certificates(r.path(file.V))
+	switch {
+	case err != nil:
+		r.failf(file.Pos, "intermediates %q: %v", file.V, err)
+	case len(certs) == 0:
+		r.failf(file.Pos, "intermediates %q: no certificate is there", file.V)
+	}
+	var all []byte
+	for _, c := range certs {
+		d := evidence.DigestOf(c.DER)
+		all = append(all, d[:]...)
+	}
+	return certs, evidence.DigestOf(all)
 }
 
 // isCertificate checks the outer structure only (RFC 5280 section 4.1): anchors

@@ -153,7 +153,7 @@ func TestAssess_profiles(t *testing.T) {
 }
 
 func TestAssess_params(t *testing.T) {
-	p, err := ParsePolicy("p.yaml", []byte("version: 1\nrules:\n  md-cert-004: {warn_days: 90}\n"), nil)
+	p, err := ParsePolicy("p.yaml", []byte("version: 1\nrules:\n  md-cert-004: {warn_days: 90}\n"), Files{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,18 +192,27 @@ func TestCheck_bothDirections(t *testing.T) {
 // outerCertificate is the smallest DER that has the outer form of a certificate.
 var outerCertificate = []byte{0x30, 0x09, 0x30, 0x00, 0x30, 0x00, 0x03, 0x03, 0x00, 0x01, 0x02}
 
-func readFrom(files map[string][]byte) func(string) ([]byte, error) {
-	return func(name string) ([]byte, error) {
+func readFrom(files map[string][]byte) Files {
+	read := func(name string) ([]byte, error) {
 		if data, ok := files[name]; ok {
 			return data, nil
 		}
 		return nil, os.ErrNotExist
 	}
+	certificates := func(name string) ([]lint.Intermediate, error) {
+		if name == "empty" {
+			return nil, nil
+		}
+		data, err := read(name)
+		return []lint.Intermediate{{File: name, DER: data}}, err
+	}
+	return Files{read, certificates}
 }
 
 const goodPolicy = `version: 1
 profile: premarket
 anchors: [anchors.pem, root.der]
+intermediates: [aia]
 issuers: ["CN=Site Issuing CA,O=Hospital"]
 manufacturer_issuers: ["CN=Maker CA"]
 policy_oids: [1.3.6.1.4.1.99999.1]
@@ -236,6 +245,7 @@ func TestParsePolicy_documented(t *testing.T) {
 	p, err := ParsePolicy("docs/site.yaml", []byte(text), readFrom(map[string][]byte{
 		"docs/device-ca.pem":      pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: outerCertificate}),
 		"docs/oem-ca.der":         outerCertificate,
+		"docs/aia":                outerCertificate,
 		"docs/blacklist.RSA-2048": []byte("00112233445566778899\n"),
 	}))
 	if err != nil {
@@ -259,6 +269,7 @@ func TestParsePolicy(t *testing.T) {
 			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: outerCertificate}),
 			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: outerCertificate})),
 		"site/root.der": outerCertificate,
+		"site/aia":      []byte("an intermediate"),
 	}
 	p, err := ParsePolicy("site/policy.yaml", []byte(goodPolicy), readFrom(files))
 	if err != nil {
@@ -266,8 +277,9 @@ func TestParsePolicy(t *testing.T) {
 	}
 	pacs := netip.MustParseAddr("192.0.2.10")
 	want := lint.Policy{
-		Anchors: [][]byte{outerCertificate, outerCertificate, outerCertificate},
-		Issuers: []string{"CN=Site Issuing CA,O=Hospital"}, ManufacturerIssuers: []string{"CN=Maker CA"},
+		Anchors:       [][]byte{outerCertificate, outerCertificate, outerCertificate},
+		Intermediates: []lint.Intermediate{{File: "site/aia", DER: files["site/aia"]}},
+		Issuers:       []string{"CN=Site Issuing CA,O=Hospital"}, ManufacturerIssuers: []string{"CN=Maker CA"},
 		PolicyOIDs: []string{"1.3.6.1.4.1.99999.1"},
 		SharedIdentity: []lint.SharedIdentity{{
 			Name: "pacs", Reason: "HA pair behind one name",
@@ -301,6 +313,8 @@ func TestParsePolicy_errors(t *testing.T) {
 	files := map[string][]byte{"text.pem": []byte("hello"), "key.pem": []byte("-----BEGIN KEY-----\nAA==\n-----END KEY-----\n")}
 	for _, tt := range []struct{ name, in, want string }{
 		{"unknown_key", "version: 1\nanchor: [x]\n", `p.yaml:2:1: unknown key "anchor": did you mean "anchors"?`},
+		{"no_intermediates", "version: 1\nintermediates: [missing]\n", `p.yaml:2:17: intermediates "missing": file does not exist`},
+		{"empty_intermediates", "version: 1\nintermediates: [empty]\n", `p.yaml:2:17: intermediates "empty": no certificate is there`},
 		{"version", "version: 2\n", `p.yaml:1:10: version 2: this program reads version 1`},
 		{"no_version", "profile: hospital\n", `version 0: this program reads version 1`},
 		{"profile", "version: 1\nprofile: clinic\n", `p.yaml:2:10: profile "clinic": want hospital, premarket or legacy`},
@@ -340,7 +354,7 @@ func TestPolicy_Validate_errors(t *testing.T) {
 		{"strict", "  MD-CERT-004: {strict: true}\n", `MD-CERT-004: this rule cannot be strict`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := ParsePolicy("p.yaml", []byte("version: 1\nrules:\n"+tt.in), nil)
+			p, err := ParsePolicy("p.yaml", []byte("version: 1\nrules:\n"+tt.in), Files{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 	"probity/lint/all"
 	"probity/rules"
 	"probity/rules/catalogue"
+	"probity/scanner/artefact"
 )
 
 // judgeFlags say how evidence is judged.
@@ -79,7 +80,35 @@ func readPolicy(path string) (rules.Policy, error) {
 	if err != nil {
 		return rules.Policy{}, fmt.Errorf("--policy: %w", err)
 	}
-	return rules.ParsePolicy(path, data, func(name string) ([]byte, error) { return readLimited(name, maxPolicyBytes) })
+	return rules.ParsePolicy(path, data, rules.Files{
+		Read:         func(name string) ([]byte, error) { return readLimited(name, maxPolicyBytes) },
+		Certificates: readIntermediates,
+	})
+}
+
+// readIntermediates reads the certificates of a file, or of all files of a folder or an
+// archive; other files there are passed over.
+func readIntermediates(path string) ([]lint.Intermediate, error) {
+	var out []lint.Intermediate
+	err := eachFile([]string{path}, func(f artefactFile) error {
+		obs, err := []evidence.Observation(nil), f.err
+		if err == nil {
+			obs, err = artefact.Read(f.name, f.data, "")
+		}
+		if err != nil && !f.inside {
+			return err
+		}
+		for _, o := range obs {
+			for _, c := range o.Certs {
+				out = append(out, lint.Intermediate{File: f.name, DER: c.DER})
+			}
+		}
+		if len(out) > artefact.MaxCertificates {
+			return fmt.Errorf("%q holds more than %d certificates; give those of issuers only", path, artefact.MaxCertificates)
+		}
+		return nil
+	})
+	return out, err
 }
 
 // findings yields what observations of assets amount to, and sees whether any of

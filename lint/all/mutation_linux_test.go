@@ -43,18 +43,15 @@ const (
 // the same on every machine.
 //
 // A run of ten million: PROBITY_MUTATIONS=10000000 go test -run TestLint_mutated -v
-// -timeout 4h ./lint/all
+// -timeout 4h ./lint/all. PROBITY_MUTATIONS_STREAM=N damages them in other ways, so
+// that it can be done in pieces.
 func TestLint_mutated(t *testing.T) {
 	total := mutationsInCI
 	if raceDetector {
 		total = mutationsInRace
 	}
-	if text := os.Getenv("PROBITY_MUTATIONS"); text != "" {
-		var err error
-		if total, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
+	total = numberFromEnv(t, "PROBITY_MUTATIONS", total)
+	stream := uint64(numberFromEnv(t, "PROBITY_MUTATIONS_STREAM", 3))
 	from := mutationSeeds(t)
 	var seed atomic.Uint64
 	var workers sync.WaitGroup
@@ -70,7 +67,7 @@ func TestLint_mutated(t *testing.T) {
 				if left <= 0 {
 					return
 				}
-				m.r = rand.New(rand.NewPCG(at, 3))
+				m.r = rand.New(rand.NewPCG(at, stream))
 				batch := make([][]byte, min(left, judgedAtOnce))
 				for i := range batch {
 					batch[i] = m.mutant()
@@ -92,6 +89,19 @@ func TestLint_mutated(t *testing.T) {
 	}
 	t.Logf("%d of %d were decoded in spite of the damage, %d negative results, the longest took %v: %d bytes, %.200x",
 		sum.decoded, total, sum.negative, sum.longest, len(sum.culprit), sum.culprit)
+}
+
+func numberFromEnv(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
 }
 
 // mutationStats are what one worker has seen.

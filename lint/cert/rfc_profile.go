@@ -34,7 +34,7 @@ func rfcProfile() lint.Check {
 				found = slices.DeleteFunc(found, func(name string) bool { return excepted[name] != "" })
 			}
 			for _, e := range x.Extensions {
-				if e.Critical && !knownExtension(e.Id.String()) {
+				if e.Critical && !lint.KnownExtension(e.Id.String()) {
 					found = append(found, "unknown critical extension "+e.Id.String())
 				}
 			}
@@ -44,21 +44,4 @@ func rfcProfile() lint.Check {
 			return lint.Passf("No lint of the RFC sources found anything.")
 		},
 	}
-}
-
-// knownExtension reports whether an extension is one that RFC 5280 or a standard
-// that builds on it defines, so that a validator may be expected to know it.
-func knownExtension(oid string) bool {
-	switch oid {
-	case "2.5.29.9", "2.5.29.14", "2.5.29.15", "2.5.29.17", "2.5.29.18", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.32",
-		"2.5.29.33", "2.5.29.35", "2.5.29.36", "2.5.29.37", "2.5.29.46", "2.5.29.54", // RFC 5280 section 4.2.1
-		"1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.1.11", // RFC 5280 section 4.2.2
-		"1.3.6.1.5.5.7.1.3",                      // qcStatements, RFC 3739
-		"1.3.6.1.5.5.7.1.7", "1.3.6.1.5.5.7.1.8", // addresses and AS numbers, RFC 3779
-		"1.3.6.1.5.5.7.1.24",      // TLS features, RFC 7633
-		"1.3.6.1.4.1.11129.2.4.2", // SCT list, RFC 6962
-		"1.3.6.1.4.1.11129.2.4.3": // poison of a precertificate, RFC 6962
-		return true
-	}
-	return false
 }

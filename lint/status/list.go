@@ -74,7 +74,7 @@ func authorised(env *lint.Env, signer, c *lint.Certificate, issuers []*lint.Cert
 			return nil
 		}
 		for _, above := range issuersOf(env, i) {
-			if bytes.Equal(signer.X509.RawSubject, c.X509.RawIssuer) && env.Corpus.SignedBy(signer, above) == nil {
+			if lint.SameDN(signer.X509.RawSubject, c.X509.RawIssuer) && env.Corpus.SignedBy(signer, above) == nil {
 				return nil // another certificate of the issuer, by the same authority
 			}
 		}
@@ -99,7 +99,7 @@ func listsFor(env *lint.Env, c *lint.Certificate, issuers []*lint.Certificate) (
 	candidates := slices.Clone(env.Corpus.ListsOf(c.X509.RawIssuer))
 	for _, p := range all {
 		for _, name := range p.issuers {
-			if !bytes.Equal(name, c.X509.RawIssuer) {
+			if !lint.SameDN(name, c.X509.RawIssuer) {
 				candidates = append(candidates, env.Corpus.ListsOf(name)...)
 			}
 		}
@@ -126,7 +126,7 @@ func listsFor(env *lint.Env, c *lint.Certificate, issuers []*lint.Certificate) (
 			if by == nil {
 				by = l.List.Issuer
 			}
-			if bytes.Equal(by, c.X509.RawIssuer) {
+			if lint.SameDN(by, c.X509.RawIssuer) {
 				u.entries = append(u.entries, e)
 			}
 		}

@@ -24,7 +24,7 @@ const allReasons uint16 = 0x1fe
 
 // point is one distribution point of a certificate (RFC 5280 section 4.2.1.13).
 type point struct {
-	names   [][]byte // general names of the point, DER; for one that is relative to the issuer its content
+	names   [][]byte // general names of the point, DER, or one name that is relative to the issuer
 	reasons uint16   // of the lists there
 	issuers [][]byte // DER names of who issues them; nil: the issuer of the certificate
 }
@@ -101,18 +101,18 @@ func covers(l *crlwire.List, c *lint.Certificate, all []point) uint16 {
 	if s.Reasons != 0 {
 		reasons = s.Reasons & allReasons
 	}
-	same := bytes.Equal(l.Issuer, c.X509.RawIssuer)
+	same := lint.SameDN(l.Issuer, c.X509.RawIssuer)
 	var out uint16
 	for _, p := range all {
 		switch {
 		case p.issuers == nil && !same:
 			continue
-		case p.issuers != nil && !slices.ContainsFunc(p.issuers, func(n []byte) bool { return bytes.Equal(n, l.Issuer) }):
+		case p.issuers != nil && !slices.ContainsFunc(p.issuers, func(n []byte) bool { return lint.SameDN(n, l.Issuer) }):
 			continue
 		case p.issuers != nil && !same && !s.Indirect:
 			continue
 		}
-		if len(s.Points) > 0 && len(p.names) > 0 && !common(s.Points, p.names) {
+		if len(s.Points) > 0 && len(p.names) > 0 && !common(absolute(s.Points, l.Issuer), absolute(p.names, p.issuer(c))) {
 			continue
 		}
 		if len(s.Points) > 0 && len(p.names) == 0 {
@@ -123,6 +123,39 @@ func covers(l *crlwire.List, c *lint.Certificate, all []point) uint16 {
 	if same && len(s.Points) == 0 {
 		// A list of the issuer without a point speaks of all that it issued.
 		out |= reasons
+	}
+	return out
+}
+
+// issuer is the name that a relative name of the point begins with: of who issues
+// its lists (RFC 5280 section 4.2.1.13).
+func (p point) issuer(c *lint.Certificate) []byte {
+	if len(p.issuers) == 1 {
+		return p.issuers[0]
+	}
+	return c.X509.RawIssuer
+}
+
+// absolute turns names that are relative to an issuer into directory names.
+func absolute(names [][]byte, issuer []byte) [][]byte {
+	const relative = 0xa1 // nameRelativeToCRLIssuer [1] IMPLICIT RelativeDistinguishedName
+	out := slices.Clone(names)
+	for i, n := range out {
+		in, base := cryptobyte.String(n), cryptobyte.String(issuer)
+		var set, above cryptobyte.String
+		if len(n) == 0 || n[0] != relative || !in.ReadASN1(&set, context(1)) || !base.ReadASN1(&above, cbasn1.SEQUENCE) {
+			continue
+		}
+		var b cryptobyte.Builder
+		b.AddASN1(context(4), func(b *cryptobyte.Builder) { // directoryName
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddBytes(above)
+				b.AddASN1(cbasn1.SET, func(b *cryptobyte.Builder) { b.AddBytes(set) })
+			})
+		})
+		if der, err := b.Bytes(); err == nil {
+			out[i] = der
+		}
 	}
 	return out
 }

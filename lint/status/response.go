@@ -83,7 +83,7 @@ func responder(env *lint.Env, r *lint.Response, issuer *lint.Certificate) error 
 			continue
 		}
 		switch {
-		case !bytes.Equal(c.X509.RawIssuer, issuer.X509.RawSubject) || env.Corpus.SignedBy(c, issuer) != nil:
+		case !lint.SameDN(c.X509.RawIssuer, issuer.X509.RawSubject) || env.Corpus.SignedBy(c, issuer) != nil:
 			err = fmt.Errorf("the responder %q is not certified by the issuer", c.Subject())
 		case !c.HasExtKeyUsage(x509.ExtKeyUsageOcspSigning):
 			err = fmt.Errorf("the responder %q is not certified for signing OCSP responses", c.Subject())

@@ -44,7 +44,7 @@ type List struct {
 // list speaks (section 5.2.5). The zero value speaks for all of its issuer.
 type Scope struct {
 	Present        bool
-	Points         [][]byte // general names of the distribution point, DER
+	Points         [][]byte // general names of the distribution point, DER, or one name relative to the issuer ([1])
 	OnlyUsers      bool
 	OnlyCAs        bool
 	OnlyAttributes bool
@@ -284,7 +284,7 @@ func (s *Scope) read(value cryptobyte.String) error {
 				}
 				s.Points = append(s.Points, name)
 			}
-		} else { // relative to the issuer of the list, which no certificate here is compared with
+		} else { // relative to the issuer of the list
 			s.Points = append(s.Points, point)
 		}
 	}
