@@ -3,10 +3,14 @@ package cert
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/zmap/zcrypto/x509"
+	zlint "github.com/zmap/zlint/v3/lint"
+	_ "github.com/zmap/zlint/v3/lints/cabf_br" // registers the lints of the Baseline Requirements
+	_ "github.com/zmap/zlint/v3/lints/cabf_ev"
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
 	"probity/evidence"
@@ -18,13 +22,14 @@ import (
 const publicListDate = "2026-10-30"
 
 // publicWebValidity asks that a certificate under a public web root keeps the
-// maximum validity of its date of issue. Under any other root the rules of the
-// CA/Browser Forum do not apply, and the check says so.
+// maximum validity of its date of issue, and what else zlint tests of the CA/Browser
+// Forum's requirements. Under any other root these do not apply, and the check says so.
 func publicWebValidity(list func() map[string][][]byte) lint.Check {
 	roots := sync.OnceValue(list)
+	run := linter(zlint.CABFBaselineRequirements, zlint.CABFEVGuidelines)
 	return lint.Check{
 		Name:   "cert/public_web_validity",
-		Source: "CA/Browser Forum TLS Baseline Requirements section 6.3.2; ballot SC-081",
+		Source: "CA/Browser Forum TLS Baseline Requirements section 6.3.2; ballot SC-081; EV Guidelines (zlint)",
 		Certificate: lint.DecodedLeaf(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
 			root := publicRoot(env, s, roots())
 			if root == "" {
@@ -38,6 +43,9 @@ func publicWebValidity(list func() map[string][][]byte) lint.Check {
 			if lifetime > time.Duration(limit)*day {
 				return lint.Failf("The lifetime of %d days is longer than the %d days allowed under the public root %q for an issue on %s.",
 					lint.Days(lifetime), limit, root, s.X509.NotBefore.UTC().Format(time.DateOnly))
+			}
+			if found := lint.Remember(&s.Memo, "cert/public_web_validity", func() []string { return run(s.X509) }); len(found) > 0 {
+				return lint.Warnf("The certificate under the public root %q departs from the CA/Browser Forum's requirements: %s.", root, strings.Join(found, ", "))
 			}
 			return lint.Passf("The lifetime of %d days is within the %d days allowed under the public root %q.", lint.Days(lifetime), limit, root)
 		}),

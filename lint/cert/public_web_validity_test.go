@@ -1,16 +1,23 @@
 package cert
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	stdx509 "crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"go/build"
 	"math/big"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
 	"probity/evidence"
@@ -46,7 +53,7 @@ func TestPublicWebValidity(t *testing.T) {
 		root string
 		want evidence.Outcome
 	}{
-		{"exactly the limit", 200, "Public Root", evidence.Pass},
+		{"exactly the limit, without what the Forum asks for", 200, "Public Root", evidence.Warn},
 		{"a day more", 201, "Public Root", evidence.Fail},
 		{"another issuer", 201, "Site Root", evidence.NotApplicable},
 	} {
@@ -104,5 +111,53 @@ func TestPublicLimit(t *testing.T) {
 		if got := publicLimit(issued); got != want {
 			t.Errorf("issued %s: got %d days, want %d", date, got, want)
 		}
+	}
+}
+
+// TestPublicWebValidity_realChains judges the chains of public web servers that the
+// tests of Go's crypto/x509 hold, below the bundled roots, and again without them.
+func TestPublicWebValidity_realChains(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(build.Default.GOROOT, "src/crypto/x509/verify_test.go"))
+	if err != nil {
+		t.Skip("Go is installed without its tests")
+	}
+	// The certificates are constants in back quotes.
+	source = bytes.ReplaceAll(source, []byte("`"), []byte("\n"))
+	var obs []evidence.Observation
+	for {
+		var block *pem.Block
+		if block, source = pem.Decode(source); block == nil {
+			break
+		}
+		obs = append(obs, evidence.Observation{
+			ID: int64(len(obs) + 1), Run: 1, Kind: evidence.KindArtefact, Result: evidence.ResultData, Method: evidence.Import,
+			Endpoint: evidence.Endpoint{Transport: evidence.File, Name: fmt.Sprintf("%d.pem", len(obs))},
+			Certs:    []evidence.Presented{{Role: evidence.RoleFile, DER: block.Bytes}},
+			Facts:    evidence.Facts{Artefact: &evidence.ArtefactFacts{Format: "pem"}},
+		})
+	}
+	judged := func(roots func() map[string][][]byte) map[string]string {
+		corpus := lint.NewCorpus(obs, nil)
+		results, err := lint.Run(corpus, []lint.Job{{Check: publicWebValidity(roots)}}, time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := make(map[string]string)
+		for i, r := range results[0] {
+			if name := corpus.CertificateSubjects()[i].Subject(); r.Outcome != evidence.NotApplicable {
+				out[name[:min(len(name), 32)]] = string(r.Outcome) + ": " + r.Detail
+			}
+		}
+		return out
+	}
+	want := map[string]string{
+		"CN=udctest.ads.vt.edu,O=Virginia": `pass: The lifetime of 592 days is within the 825 days allowed under the public root "CN=GlobalSign,O=GlobalSign,OU=GlobalSign Root CA - R3".`,
+		"CN=www.google.com":                `pass: The lifetime of 84 days is within the 398 days allowed under the public root "CN=GTS Root R1,O=Google Trust Services LLC,C=US".`,
+	}
+	if diff := cmp.Diff(want, judged(publicRoots)); diff != "" {
+		t.Errorf("below the bundled roots (-want +got)\n%s", diff)
+	}
+	if got := judged(func() map[string][][]byte { return nil }); len(got) > 0 {
+		t.Errorf("without a public root: %v", got)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // rfcProfile asks for a certificate as RFC 5280 and its algorithm profiles
 // describe it.
 func rfcProfile() lint.Check {
-	run, excepted := rfcLinter(), mutedSelfSigned()
+	run, excepted := linter(rfcSources()...), mutedSelfSigned()
 	return lint.Check{
 		Name:   "cert/rfc_profile",
 		Source: "RFC 5280 section 4; RFC 3279; RFC 5480; RFC 8813 (zlint)",

@@ -11,7 +11,8 @@ import (
 )
 
 // rfcSources are the sources of zlint that apply to any PKI. Those of the
-// CA/Browser Forum, of root programmes and of ETSI bind public CAs only.
+// CA/Browser Forum bind public CAs only and are asked below their roots
+// ([publicWebValidity]); those of root programmes and of ETSI are not asked.
 func rfcSources() zlint.SourceList {
 	return zlint.SourceList{zlint.RFC3279, zlint.RFC5280, zlint.RFC5480, zlint.RFC8813}
 }
@@ -65,13 +66,13 @@ func newZlinter(sources zlint.SourceList) zlinter {
 	return zlinter{lints, framed, r.GetConfiguration()}
 }
 
-// rfcLinter returns a function that runs zlint's RFC lints on a certificate and
+// linter returns a function that runs zlint's lints of sources on a certificate and
 // returns the names of those that found something at error or warn level, sorted.
 // Notices do not count, nor does a lint that failed itself. What a lint says besides
 // is left out: some of zlint's texts list a map in its random order. The registry
 // is filtered at the first call.
-func rfcLinter() func(*x509.Certificate) []string {
-	z := sync.OnceValue(func() zlinter { return newZlinter(rfcSources()) })
+func linter(sources ...zlint.LintSource) func(*x509.Certificate) []string {
+	z := sync.OnceValue(func() zlinter { return newZlinter(sources) })
 	return func(c *x509.Certificate) []string { return z().run(c) }
 }
 
