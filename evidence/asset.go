@@ -2,7 +2,9 @@ package evidence
 
 import (
 	"cmp"
+	"encoding/hex"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -98,4 +100,23 @@ func (a Asset) lowest() netip.Addr {
 		}
 	}
 	return low
+}
+
+// OwnMAC reports whether a MAC address ("00:1b:21:0a:0b:0c") is one that a single
+// card has: no group address, none that was set locally, and none of the virtual ones
+// of VRRP (RFC 9568 section 7.3), HSRP and GLBP, which move between machines.
+func OwnMAC(s string) bool {
+	b, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
+	if err != nil || len(b) != 6 || len(s) != 17 || b[0]&3 != 0 {
+		return false
+	}
+	s = strings.ToLower(s)
+	for _, virtual := range []string{
+		"00:00:00:00:00:00", "00:00:5e:00:01", "00:00:5e:00:02", "00:00:0c:07:ac", "00:00:0c:9f:f", "00:05:73:a0:0", "00:07:b4:00:0",
+	} {
+		if strings.HasPrefix(s, virtual) {
+			return false
+		}
+	}
+	return true
 }

@@ -184,7 +184,8 @@ func cell(s string) string {
 	return s
 }
 
-// The shape of a JUnit report, as CI systems read it.
+// The shape of a JUnit report: that of Apache Ant, the strictest of those that CI
+// systems read. Its elements have a fixed order: properties, cases, output, errors.
 type (
 	junitSuite struct {
 		XMLName  xml.Name `xml:"testsuite"`
@@ -193,8 +194,15 @@ type (
 		Failures int      `xml:"failures,attr"`
 		Errors   int      `xml:"errors,attr"`
 		Skipped  int      `xml:"skipped,attr"`
-		Took     string   `xml:"time,attr"` // seconds; a certificate takes none
-		Time     string   `xml:"timestamp,attr"`
+		Took     string   `xml:"time,attr"`      // seconds; a certificate takes none
+		Time     string   `xml:"timestamp,attr"` // without a zone
+		Host     string   `xml:"hostname,attr"`  // "localhost" where it is not told
+
+		Properties []junitProperty `xml:"properties>property"`
+	}
+	junitProperty struct {
+		Name  string `xml:"name,attr"`
+		Value string `xml:"value,attr"`
 	}
 	junitCase struct {
 		XMLName xml.Name      `xml:"testcase"`
@@ -203,7 +211,6 @@ type (
 		Took    string        `xml:"time,attr"`
 		Failure *junitProblem `xml:"failure,omitempty"`
 		Error   *junitProblem `xml:"error,omitempty"`
-		Out     string        `xml:"system-out,omitempty"`
 	}
 	junitProblem struct {
 		Message string `xml:"message,attr"`
@@ -213,9 +220,15 @@ type (
 )
 
 // BatchJUnit writes one test case a certificate. A file that could not be read is an
-// error, a warn is the output of a case that passes.
+// error; what only warns is in the output of the suite.
 func BatchJUnit(w io.Writer, b Batch) error {
-	suite := junitSuite{Name: b.Profile, Tests: b.Count + len(b.Failures), Errors: len(b.Failures), Took: "0", Time: b.Generated.UTC().Format("2006-01-02T15:04:05")}
+	suite := junitSuite{
+		Name: b.Profile, Tests: b.Count + len(b.Failures), Errors: len(b.Failures), Took: "0",
+		Time: b.Generated.UTC().Format("2006-01-02T15:04:05"), Host: "localhost",
+		Properties: []junitProperty{
+			{"tool", b.Tool}, {"profile_sha256", b.SHA256}, {"certificates", strconv.Itoa(b.Count)}, {"earlier_certificates", strconv.Itoa(b.Earlier)},
+		},
+	}
 	for e := range b.Entries {
 		if e.Outcome == evidence.Fail {
 			suite.Failures++
@@ -242,24 +255,43 @@ func BatchJUnit(w io.Writer, b Batch) error {
 		}
 	}
 	for e := range b.Entries {
-		c := junitCase{Class: e.File, Name: strings.TrimSpace(fmt.Sprintf("certificate %d %s", e.Number, e.Identifier)), Took: "0"}
-		var lines []string
-		for _, r := range e.Reasons {
-			line := r.Rule + " " + string(r.Outcome) + " " + r.text()
-			lines = append(lines, line)
-			if r.Outcome == evidence.Fail && c.Failure == nil {
-				c.Failure = &junitProblem{Message: line, Type: r.Rule}
-			}
-		}
-		if text := strings.Join(lines, "\n"); c.Failure != nil {
-			c.Failure.Text = text
-		} else {
-			c.Out = text
-		}
-		if err := put(c); err != nil {
+		if err := put(junitCaseOf(e)); err != nil {
 			return err
 		}
 	}
-	buf.put("</testsuite>\n")
+	buf.put("<system-out>")
+	for e := range b.Entries {
+		for _, r := range e.Reasons {
+			if r.Outcome == evidence.Fail {
+				continue
+			}
+			line := fmt.Sprintf("%s %s: %s\n", e.File, caseName(e), r.line())
+			if err := xml.EscapeText(buf, []byte(line)); err != nil {
+				return err
+			}
+		}
+	}
+	buf.put("</system-out>\n<system-err></system-err>\n</testsuite>\n")
 	return buf.Flush()
 }
+
+func junitCaseOf(e BatchEntry) junitCase {
+	c := junitCase{Class: e.File, Name: caseName(e), Took: "0"}
+	var lines []string
+	for _, r := range e.Reasons {
+		lines = append(lines, r.line())
+		if r.Outcome == evidence.Fail && c.Failure == nil {
+			c.Failure = &junitProblem{Message: r.line(), Type: r.Rule}
+		}
+	}
+	if c.Failure != nil {
+		c.Failure.Text = strings.Join(lines, "\n")
+	}
+	return c
+}
+
+func caseName(e BatchEntry) string {
+	return strings.TrimSpace(fmt.Sprintf("certificate %d %s", e.Number, e.Identifier))
+}
+
+func (r BatchReason) line() string { return r.Rule + " " + string(r.Outcome) + " " + r.text() }

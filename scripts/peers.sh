@@ -8,7 +8,7 @@ peers=(
   openssl:openssl nmap:nmap sslscan:sslscan gnutls-serv:gnutls-bin nginx:nginx-light storescp:dcmtk echoscu:dcmtk dcmqrscp:dcmtk
   Orthanc:orthanc sshd:openssh-server gpg:gnupg ssh-keygen:openssh-client ssh-keyscan:openssh-client
   mosquitto:mosquitto mosquitto_pub:mosquitto-clients snmpd:snmpd snmpget:snmp
-  curl:curl tshark:tshark editcap:wireshark-common mergecap:wireshark-common dumpcap:wireshark-common tcpdump:tcpdump ndpiReader:libndpi-bin setpriv:util-linux setcap:libcap2-bin sqlite3:sqlite3 ip:iproute2 Xtigervnc:tigervnc-standalone-server
+  curl:curl tshark:tshark editcap:wireshark-common mergecap:wireshark-common dumpcap:wireshark-common tcpdump:tcpdump ndpiReader:libndpi-bin setpriv:util-linux setcap:libcap2-bin sqlite3:sqlite3 xmllint:libxml2-utils ip:iproute2 Xtigervnc:tigervnc-standalone-server
   postgres:postgresql mariadbd:mariadb-server-core smtpd:opensmtpd dovecot:dovecot-imapd /usr/lib/dovecot/pop3:dovecot-pop3d tsql:freetds-bin smbd:samba telnetd:inetutils-telnetd vsftpd:vsftpd
   slapd:slapd prosody:prosody xrdp:xrdp rabbitmq-server:rabbitmq-server
   make-ssl-cert:ssl-cert update-ca-certificates:ca-certificates

@@ -3,7 +3,9 @@ package all_test
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"fmt"
 
+	"probity/evidence"
 	"probity/fixtures/pki"
 	"probity/lint"
 )
@@ -27,5 +29,27 @@ func pathInputs(w *world) []input {
 	unused := input{name: "chain/anchored/purpose_in_file", pem: chainPEM("file/pump.pem", "file", leaf(clients), clients.DER), policy: w.anchors()}
 	return []input{
 		served("purpose", leaf(clients), clients.DER), served("any_purpose", leaf(anything), anything.DER), onFile, unused,
+	}
+}
+
+// macInputs are two places with one certificate whose MAC addresses differ.
+func macInputs(w *world) []input {
+	leaf := w.leaf(nil)
+	two := func(name string, macs ...string) input {
+		i := input{
+			name: "fleet/unique_certificate/" + name, policy: w.anchors(),
+			pem: slicesConcat(chainPEM(host1, "server", leaf, w.site.DER), chainPEM(host2, "server", leaf, w.site.DER)),
+		}
+		for n, mac := range macs {
+			a := asset(fmt.Sprintf("dev-%d", n+1), []string{"192.0.2.10", "192.0.2.20"}[n], "")
+			a.Claims = []evidence.Claim{{Attribute: evidence.AttrMAC, Value: mac, Confidence: 80, Layer: "arp"}}
+			i.assets = append(i.assets, a)
+		}
+		return i
+	}
+	return []input{
+		two("cards", "00:1b:21:0a:0b:0c", "00:1b:21:0a:0b:0d"),
+		two("made_up_cards", "02:42:ac:11:00:02", "52:54:00:12:34:56"),
+		two("virtual_router", "00:00:5e:00:01:07", "00:1b:21:0a:0b:0d"),
 	}
 }

@@ -151,8 +151,11 @@ func distinct(c *lint.Corpus, ids []string, without ...evidence.Attribute) (proo
 }
 
 func counts(c *lint.Corpus, claim evidence.Claim) bool {
-	if claim.Attribute == evidence.AttrSerial && claim.Layer == "x509" {
+	switch {
+	case claim.Attribute == evidence.AttrSerial && claim.Layer == "x509":
 		return false // a copied certificate carries its serial number along
+	case claim.Attribute == evidence.AttrMAC && !evidence.OwnMAC(claim.Value):
+		return false // one that software made up or that moves between machines
 	}
 	return claim.Value != "" && c.Method(claim.Observation) != evidence.Passive
 }

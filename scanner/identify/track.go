@@ -2,7 +2,6 @@ package identify
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -115,7 +114,7 @@ func clientMarks(o *evidence.Observation) []mark {
 
 func identityMarks(f *evidence.IdentityFacts) []mark {
 	var out []mark
-	if usableMAC(f.MAC) {
+	if evidence.OwnMAC(f.MAC) {
 		out = append(out, mark{sort: sortMAC, value: f.MAC})
 	}
 	if len(f.Hostnames) == 1 && !f.Experimental {
@@ -154,19 +153,6 @@ func usableSerial(s string) bool {
 		return false
 	}
 	return true
-}
-
-// usableMAC leaves out addresses that belong to no single card: group addresses,
-// those set locally, and the virtual ones of VRRP (RFC 9568 section 7.3), HSRP
-// and GLBP.
-func usableMAC(s string) bool {
-	b, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
-	if err != nil || len(b) != 6 || b[0]&3 != 0 {
-		return false
-	}
-	head := strings.ToLower(s[:14])
-	return s != "00:00:00:00:00:00" && head != "00:00:5e:00:01" && head != "00:00:5e:00:02" &&
-		head != "00:00:0c:07:ac" && head != "00:05:73:a0:00" && head != "00:07:b4:00:01"
 }
 
 // leaf is what identity takes from the certificate of a server.
