@@ -1,7 +1,6 @@
 package reports
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -15,9 +14,10 @@ import (
 
 // builder holds what the parts of a document share.
 type builder struct {
-	in      Input
+	in Input
+	*tally
 	rules   map[string]catalogue.Rule
-	perRule map[string]*Counts
+	heard   map[int64]bool               // observations that anyone can have forged
 	byPlace map[evidence.Endpoint]string // asset of an endpoint
 	byAddr  map[string]string            // asset of an address
 	labels  map[string]string            // of an asset
@@ -25,8 +25,11 @@ type builder struct {
 
 // Build makes the document of a report. The inputs are not changed.
 func Build(in Input) Document {
-	b := builder{
-		in: in, rules: map[string]catalogue.Rule{}, perRule: map[string]*Counts{},
+	if in.Findings == nil {
+		in.Findings = FindingList(nil)
+	}
+	b := &builder{
+		in: in, tally: take(in.Findings), rules: map[string]catalogue.Rule{},
 		byPlace: map[evidence.Endpoint]string{}, byAddr: map[string]string{}, labels: map[string]string{},
 	}
 	for _, r := range in.Catalogue.Rules() {
@@ -40,11 +43,12 @@ func Build(in Input) Document {
 	for _, step := range in.Verify {
 		d.Verify = append(d.Verify, safetext.Clean(step))
 	}
+	b.heard = b.forgeable()
 	d.Assets = b.assets()
-	d.Findings = b.findings()
-	d.Duplicates = b.duplicates()
-	d.Summary = b.summary(d.Findings, d.Assets)
-	d.Actions = b.actions()
+	d.Findings = Ordered{b: b, groups: b.groups, n: in.Findings.Len()}
+	d.Duplicates = b.duplicateList()
+	d.Summary = b.summary(d.Assets)
+	d.Actions = b.actionList()
 	d.Rules = b.ruleList()
 	d.Sources = b.sources()
 	d.Clauses = b.clauses()
@@ -52,8 +56,8 @@ func Build(in Input) Document {
 	d.Traffic = b.traffic()
 	d.Coverage = b.coverage()
 	d.Runs = b.runs()
-	d.Observations = b.observations()
-	d.Certificates = b.certificates()
+	d.Observations = b.observationList()
+	d.Certificates = b.certificateList()
 	return d
 }
 
@@ -90,7 +94,6 @@ func digestText(d evidence.Digest) string {
 }
 
 func (b *builder) assets() []Asset {
-	byAsset := map[string]*Asset{}
 	out := make([]Asset, 0, len(b.in.Assets))
 	for _, a := range b.in.Assets {
 		x := Asset{
@@ -112,42 +115,16 @@ func (b *builder) assets() []Asset {
 			})
 		}
 		x.identify(a.Claims)
+		if n := b.perAsset[a.ID]; n != nil {
+			x.Outcomes, x.Worst = n.outcomes, n.worst
+		}
 		b.labels[x.ID] = x.Label
 		out = append(out, x)
-	}
-	for i := range out {
-		byAsset[out[i].ID] = &out[i]
-	}
-	for _, f := range b.in.Findings {
-		for _, id := range concerns(f) {
-			a := byAsset[id]
-			if a == nil {
-				continue
-			}
-			a.Outcomes.add(f.Outcome)
-			if f.Outcome == evidence.Fail && f.Severity.Compare(a.Worst) > 0 {
-				a.Worst = f.Severity
-			}
-		}
 	}
 	slices.SortStableFunc(out, func(x, y Asset) int {
 		return cmp.Or(y.Worst.Compare(x.Worst), cmp.Compare(y.Outcomes.Fail, x.Outcomes.Fail),
 			cmp.Compare(y.Outcomes.Warn, x.Outcomes.Warn), cmp.Compare(x.ID, y.ID))
 	})
-	return out
-}
-
-// concerns lists the assets of a finding: its own, or all that a group shares.
-func concerns(f evidence.Finding) []string {
-	var out []string
-	if f.Asset != "" {
-		out = append(out, safetext.Clean(f.Asset))
-	}
-	if g := f.Subject.Group; g != nil {
-		for _, id := range g.Assets {
-			out = append(out, safetext.Clean(id))
-		}
-	}
 	return out
 }
 
@@ -173,54 +150,10 @@ func label(a evidence.Asset) string {
 	return safetext.CleanN(name, 120)
 }
 
-func (b *builder) findings() []Finding {
-	sorted := make([]*evidence.Finding, len(b.in.Findings))
-	for i := range b.in.Findings {
-		sorted[i] = &b.in.Findings[i]
-	}
-	outcomes := evidence.Outcomes()
-	slices.SortStableFunc(sorted, func(x, y *evidence.Finding) int {
-		if n := cmp.Compare(slices.Index(outcomes, x.Outcome), slices.Index(outcomes, y.Outcome)); n != 0 {
-			return n
-		}
-		if n := cmp.Or(y.Severity.Compare(x.Severity), cmp.Compare(x.Rule, y.Rule)); n != 0 {
-			return n
-		}
-		return cmp.Or(x.Subject.Endpoint.Compare(y.Subject.Endpoint), bytes.Compare(x.Key[:], y.Key[:]))
-	})
-	heard := b.forgeable()
-	out := make([]Finding, len(sorted))
-	for i, f := range sorted {
-		if b.perRule[f.Rule] == nil {
-			b.perRule[f.Rule] = &Counts{}
-		}
-		b.perRule[f.Rule].add(f.Outcome)
-		out[i] = Finding{
-			ID: f.ID, Run: f.Run, Key: f.Key.String(), Rule: f.Rule, Severity: f.Severity, Outcome: f.Outcome,
-			Title: safetext.Clean(f.Title), Detail: safetext.Clean(f.Detail), Asset: safetext.Clean(f.Asset),
-			Certificate: digestText(f.Subject.Certificate), Observations: f.Observations,
-		}
-		if out[i].Observations == nil {
-			out[i].Observations = []int64{}
-		}
-		out[i].HeardOnly = len(f.Observations) > 0 && !slices.ContainsFunc(f.Observations, func(id int64) bool { return !heard[id] })
-		if f.Subject.Endpoint != (evidence.Endpoint{}) {
-			out[i].Endpoint = safetext.Clean(f.Subject.Endpoint.String())
-		}
-		if g := f.Subject.Group; g != nil {
-			out[i].Group = safetext.Clean(string(g.Kind) + " " + g.Value)
-		}
-	}
-	return out
-}
-
-func (b *builder) duplicates() []Duplicate {
+func (b *builder) duplicateList() []Duplicate {
 	out := []Duplicate{}
-	for _, f := range b.in.Findings {
+	for _, f := range b.duplicates {
 		g := f.Subject.Group
-		if g == nil {
-			continue
-		}
 		d := Duplicate{
 			Kind: g.Kind, Value: safetext.Clean(g.Value), Confidence: g.Confidence, Rule: f.Rule, Severity: f.Severity,
 			Outcome: f.Outcome, Detail: safetext.Clean(f.Detail), Finding: f.Key.String(),
@@ -265,22 +198,10 @@ func (b *builder) instances(g *evidence.Duplicate) []Instance {
 	return append(out, loose...)
 }
 
-func (b *builder) summary(findings []Finding, assets []Asset) Summary {
-	s := Summary{Assets: len(assets), BySeverity: []SeverityCount{}}
-	bySeverity := map[evidence.Severity]*Counts{}
-	endpoints, certificates := map[string]bool{}, map[string]bool{}
-	for _, f := range findings {
-		if bySeverity[f.Severity] == nil {
-			bySeverity[f.Severity] = &Counts{}
-		}
-		bySeverity[f.Severity].add(f.Outcome)
-		s.Outcomes.add(f.Outcome)
-		if f.Endpoint != "" {
-			endpoints[f.Endpoint] = true
-		}
-		if f.Certificate != "" {
-			certificates[f.Certificate] = true
-		}
+func (b *builder) summary(assets []Asset) Summary {
+	s := Summary{
+		Assets: len(assets), BySeverity: []SeverityCount{}, Outcomes: b.all,
+		Endpoints: len(b.endpoints), Certificates: len(b.certificates),
 	}
 	for _, a := range assets {
 		if a.Outcomes.Fail > 0 {
@@ -289,12 +210,11 @@ func (b *builder) summary(findings []Finding, assets []Asset) Summary {
 	}
 	for _, severity := range slices.Backward(evidence.Severities()) {
 		row := SeverityCount{Severity: severity}
-		if c := bySeverity[severity]; c != nil {
+		if c := b.bySeverity[severity]; c != nil {
 			row.Counts = *c
 		}
 		s.BySeverity = append(s.BySeverity, row)
 	}
-	s.Endpoints, s.Certificates = len(endpoints), len(certificates)
 	s.Headline = headline(s)
 	return s
 }
@@ -323,38 +243,19 @@ func count(n int, one string, many ...string) string {
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-func (b *builder) actions() []Action {
-	byRule := map[string]*Action{}
-	assets := map[string]map[string]bool{}
-	for _, f := range b.in.Findings {
-		if f.Outcome != evidence.Fail && f.Outcome != evidence.Warn {
-			continue
+func (b *builder) actionList() []Action {
+	out := make([]Action, 0, len(b.actions))
+	for _, id := range slices.Sorted(maps.Keys(b.actions)) {
+		r, todo := b.rules[id], b.actions[id]
+		a := Action{
+			Rule: id, Title: safetext.Clean(todo.title), Severity: todo.severity, Fail: todo.fail, Warn: todo.warn,
+			Remediation: r.Remediation, Why: r.Rationale, FalsePositives: r.FalsePositives, Assets: []string{},
 		}
-		a := byRule[f.Rule]
-		if a == nil {
-			r := b.rules[f.Rule]
-			a = &Action{
-				Rule: f.Rule, Title: safetext.Clean(f.Title), Severity: f.Severity,
-				Remediation: r.Remediation, Why: r.Rationale, FalsePositives: r.FalsePositives,
-			}
-			byRule[f.Rule], assets[f.Rule] = a, map[string]bool{}
+		for id := range todo.assets {
+			a.Assets = append(a.Assets, safetext.Clean(id))
 		}
-		if f.Outcome == evidence.Fail {
-			a.Fail++
-		} else {
-			a.Warn++
-		}
-		for _, id := range concerns(f) {
-			assets[f.Rule][id] = true
-		}
-	}
-	out := make([]Action, 0, len(byRule))
-	for _, id := range slices.Sorted(maps.Keys(byRule)) {
-		a := *byRule[id]
-		a.Assets = slices.Sorted(maps.Keys(assets[id]))
-		if a.Assets == nil {
-			a.Assets = []string{}
-		}
+		slices.Sort(a.Assets)
+		a.Assets = slices.Compact(a.Assets)
 		out = append(out, a)
 	}
 	slices.SortStableFunc(out, func(x, y Action) int {

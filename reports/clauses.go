@@ -265,16 +265,10 @@ func (b *builder) runs() []Run {
 }
 
 // observations lists what findings rest on, by id.
-func (b *builder) observations() []Observation {
-	named := map[int64]bool{}
-	for _, f := range b.in.Findings {
-		for _, id := range f.Observations {
-			named[id] = true
-		}
-	}
+func (b *builder) observationList() []Observation {
 	out := []Observation{}
 	for _, o := range b.in.Observations {
-		if !named[o.ID] {
+		if !b.observations[o.ID] {
 			continue
 		}
 		x := Observation{
@@ -290,14 +284,11 @@ func (b *builder) observations() []Observation {
 	return out
 }
 
-func (b *builder) certificates() []Certificate {
+func (b *builder) certificateList() []Certificate {
 	named := map[string]bool{}
-	for _, f := range b.in.Findings {
-		named[digestText(f.Subject.Certificate)] = true
-		if g := f.Subject.Group; g != nil {
-			for _, c := range g.Certificates {
-				named[c.String()] = true
-			}
+	for _, all := range []map[evidence.Digest]bool{b.certificates, b.members} {
+		for sum := range all {
+			named[sum.String()] = true
 		}
 	}
 	out := []Certificate{}

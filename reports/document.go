@@ -24,7 +24,7 @@ type Input struct {
 	Runs     []RunRecord
 	Probes   []evidence.ProbeRecord
 	Assets   []evidence.Asset
-	Findings []evidence.Finding
+	Findings Findings // nil: none
 	// Observations are all observations of the runs: coverage counts them, and
 	// those that findings name are listed.
 	Observations []evidence.Observation
@@ -55,7 +55,7 @@ type Document struct {
 	Catalogue    CatalogueInfo `json:"catalogue"`
 	Summary      Summary       `json:"summary"`
 	Actions      []Action      `json:"actions"`
-	Findings     []Finding     `json:"findings"`
+	Findings     Ordered       `json:"findings"`
 	Duplicates   []Duplicate   `json:"duplicates"`
 	Assets       []Asset       `json:"assets"`
 	Traffic      Traffic       `json:"traffic"`

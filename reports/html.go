@@ -90,7 +90,7 @@ func HTML(w io.Writer, d Document) error {
 			sourceDigest(pageScript), sourceDigest(pageStyle)),
 		Data:       template.HTML(base64.StdEncoding.EncodeToString(data)), //nolint:gosec // base64
 		DataDigest: evidence.DigestOf(data).String(),
-		Findings:   first(d.Findings, plainFindings), Assets: first(d.Assets, plainAssets),
+		Findings:   d.Findings.first(plainFindings), Assets: first(d.Assets, plainAssets),
 		Duplicates: first(d.Duplicates, plainDuplicates), NotReached: first(d.Coverage.NotReached, plainNotReached),
 		Services: first(d.Traffic.Services, plainServices), Clients: first(d.Traffic.Clients, plainClients),
 		Areas: areas(d.Rules), Sources: bySource(d),
@@ -228,9 +228,9 @@ func embed(d Document) ([]byte, error) {
 	rules, assets := newDictionary[[2]string](), newDictionary([2]string{})
 	endpoints, certificates, groups := newDictionary(""), newDictionary(""), newDictionary("")
 	details, observations := newDictionary[string](), newDictionary[string]()
-	c := columns{N: len(d.Findings), Raw: map[string]string{}}
+	c := columns{N: d.Findings.Len(), Raw: map[string]string{}}
 	var keys strings.Builder
-	for _, f := range d.Findings {
+	for f := range d.Findings.All() {
 		c.O = append(c.O, outcomes.number(string(f.Outcome)))
 		c.S = append(c.S, severities.number(string(f.Severity)))
 		c.R = append(c.R, rules.number([2]string{f.Rule, f.Title}))

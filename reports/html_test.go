@@ -153,10 +153,10 @@ func TestHTML_data(t *testing.T) {
 	if err := json.NewDecoder(z).Decode(&c); err != nil {
 		t.Fatal(err)
 	}
-	if c.N != len(d.Findings) || len(c.K) != anchorDigits*c.N {
+	if c.N != d.Findings.Len() || len(c.K) != anchorDigits*c.N {
 		t.Fatalf("%d findings and %d digits of keys", c.N, len(c.K))
 	}
-	for i, f := range d.Findings {
+	for i, f := range d.Findings.first(c.N) {
 		got := []string{
 			c.Outcomes[c.O[i]], c.Severities[c.S[i]], c.Rules[c.R[i]][0], c.Assets[c.A[i]][0], c.Endpoints[c.E[i]],
 			c.Certificates[c.C[i]], c.Groups[c.G[i]], c.Details[c.D[i]],

@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,13 +11,34 @@ import (
 // JSON writes a report as one indented JSON document: the fields of [Document]
 // in their order, in snake_case.
 func JSON(w io.Writer, d Document) error {
-	buffered := bufio.NewWriter(w)
-	e := json.NewEncoder(buffered)
-	e.SetIndent("", "  ")
-	if err := e.Encode(d); err != nil {
+	findings := d.Findings
+	d.Findings = Ordered{}
+	rest, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
 		return fmt.Errorf("write JSON report: %w", err)
 	}
-	if err := buffered.Flush(); err != nil {
+	// A line break within a text would be escaped, so this is the field.
+	const field = "\n  \"findings\": ["
+	before, after, _ := bytes.Cut(rest, []byte(field+"]"))
+	out := bufio.NewWriter(w)
+	_, _ = out.Write(before) // Flush returns the error
+	_, _ = out.WriteString(field)
+	separator, end := "\n    ", ""
+	for f := range findings.All() {
+		text, err := json.MarshalIndent(f, "    ", "  ")
+		if err != nil {
+			return fmt.Errorf("write JSON report: %w", err)
+		}
+		_, _ = out.WriteString(separator)
+		if _, err := out.Write(text); err != nil {
+			return fmt.Errorf("write JSON report: %w", err)
+		}
+		separator, end = ",\n    ", "\n  "
+	}
+	_, _ = out.WriteString(end + "]")
+	_, _ = out.Write(after)
+	_ = out.WriteByte('\n')
+	if err := out.Flush(); err != nil {
 		return fmt.Errorf("write JSON report: %w", err)
 	}
 	return nil
@@ -26,7 +48,7 @@ func JSON(w io.Writer, d Document) error {
 // the end of each line, so that a reader can follow.
 func JSONLines(w io.Writer, d Document) error {
 	e := json.NewEncoder(w)
-	for _, f := range d.Findings {
+	for f := range d.Findings.All() {
 		if err := e.Encode(f); err != nil {
 			return fmt.Errorf("write JSON lines: %w", err)
 		}

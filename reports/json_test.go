@@ -169,8 +169,8 @@ func TestJSONLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := slices.Collect(strings.Lines(b.String()))
-	if len(lines) != len(d.Findings) {
-		t.Fatalf("%d lines for %d findings", len(lines), len(d.Findings))
+	if len(lines) != d.Findings.Len() {
+		t.Fatalf("%d lines for %d findings", len(lines), d.Findings.Len())
 	}
 	s := readSchema(t)
 	for _, line := range lines {

@@ -97,7 +97,7 @@ func sample(t testing.TB) Input {
 			asset("asset-1", monitor, "Nihon Example", "BSM-9000"), asset("asset-2", archive, "Archiv AG", "PACS 7"),
 			asset("asset-3", pump, hostile, "Pump"),
 		},
-		Findings: findings,
+		Findings: FindingList(findings),
 		Observations: []evidence.Observation{
 			observation(1, monitor, evidence.ResultData), observation(2, archive, evidence.ResultData),
 			observation(3, pump, evidence.ResultData), observation(4, silent, evidence.ResultTimeout),
@@ -127,6 +127,7 @@ func large(t testing.TB, n int) Input {
 		evidence.Pass, evidence.Warn, evidence.Pass, evidence.Pass, evidence.Fail,
 	}
 	var e evidence.Endpoint
+	var findings FindingList
 	for i := range n {
 		if i%12 == 0 {
 			a := i / 12
@@ -142,11 +143,12 @@ func large(t testing.TB, n int) Input {
 		}
 		r := decided[(i*7+i/12)%len(decided)]
 		s := evidence.Subject{Endpoint: e, Certificate: evidence.DigestOf(fmt.Append(nil, i/12))}
-		in.Findings = append(in.Findings, evidence.Finding{
+		findings = append(findings, evidence.Finding{
 			ID: int64(i + 1), Run: 2, Key: evidence.FindingKey(r.ID, s), Rule: r.ID, Severity: r.Severity,
 			Outcome: outcomes[(i*5+i/97)%len(outcomes)], Subject: s, Asset: fmt.Sprintf("asset-%05d", i/12), Title: r.Title,
 			Detail: fmt.Sprintf("Observed value %d of rule %s.", i%211, r.ID), Observations: []int64{int64(i/12 + 1)},
 		})
 	}
+	in.Findings = findings
 	return in
 }

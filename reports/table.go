@@ -15,7 +15,6 @@ import (
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
 
-	"probity/evidence"
 	"probity/rules/catalogue"
 )
 
@@ -117,14 +116,10 @@ func findingsTable(b *bytes.Buffer, d Document, o TableOptions) error {
 		head = []string{"OUTCOME", "SEVERITY", "RULE", "ASSET", "WHERE", "EVIDENCE", "WHAT WAS SEEN"}
 	}
 	var rows [][]string
-	total, heard := 0, false
-	for _, f := range d.Findings {
-		if f.Outcome != evidence.Fail && f.Outcome != evidence.Warn {
-			continue
-		}
-		total++
-		if o.Max > 0 && total > o.Max {
-			continue
+	total, heard := d.Summary.Outcomes.Fail+d.Summary.Outcomes.Warn, false
+	for f := range d.Findings.All() { // those begin with fails and warns
+		if len(rows) == total || o.Max > 0 && len(rows) == o.Max {
+			break
 		}
 		r := []string{string(f.Outcome), string(f.Severity), f.Rule}
 		if o.Wide {

@@ -99,10 +99,12 @@ func TestReports_traffic(t *testing.T) {
 // so, and one with a signature or a scan behind it does not.
 func TestReports_heardOnly(t *testing.T) {
 	in := heardInput(t)
+	first := &in.Findings.(FindingList)[0]                                             //nolint:forcetypeassert // of the sample
 	for id, want := range map[int64]bool{104: false, 106: true, 107: true, 1: false} { // 104 is signed, 1 was scanned
-		in.Findings[0].Observations = []int64{id}
+		first.Observations = []int64{id}
 		d := Build(in)
-		i := slices.IndexFunc(d.Findings, func(f Finding) bool { return f.Key == in.Findings[0].Key.String() })
+		findings := slices.Collect(d.Findings.All())
+		i := slices.IndexFunc(findings, func(f Finding) bool { return f.Key == first.Key.String() })
 		var table, html bytes.Buffer
 		if err := Table(&table, d, TableOptions{Width: 200}); err != nil {
 			t.Fatal(err)
@@ -110,13 +112,13 @@ func TestReports_heardOnly(t *testing.T) {
 		if err := HTML(&html, d); err != nil {
 			t.Fatal(err)
 		}
-		if d.Findings[i].HeardOnly != want || strings.Contains(table.String(), "(heard only)") != want ||
+		if findings[i].HeardOnly != want || strings.Contains(table.String(), "(heard only)") != want ||
 			strings.Contains(table.String(), "Heard only: seen in passing traffic") != want || strings.Contains(html.String(), "(heard only)") != want {
-			t.Errorf("observation %d: heard only %v, want %v\n%.2000s", id, d.Findings[i].HeardOnly, want, table.String())
+			t.Errorf("observation %d: heard only %v, want %v\n%.2000s", id, findings[i].HeardOnly, want, table.String())
 		}
 	}
-	in.Findings[0].Observations = []int64{1, 106}
-	if Build(in).Findings[0].HeardOnly {
+	first.Observations = []int64{1, 106}
+	if Build(in).Findings.first(1)[0].HeardOnly {
 		t.Error("a finding with a scan behind it is called heard only")
 	}
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -136,11 +136,11 @@ func toolHash() evidence.Digest {
 // step once it is complete.
 func (a *app) writeOutput(path string, write func(io.Writer) error) error {
 	if path == "" || path == "-" {
-		var buf bytes.Buffer
-		if err := write(&buf); err != nil {
+		out := bufio.NewWriter(a.stdout)
+		if err := write(out); err != nil {
 			return err
 		}
-		if _, err := buf.WriteTo(a.stdout); err != nil {
+		if err := out.Flush(); err != nil {
 			return fmt.Errorf("write to standard output: %w", err)
 		}
 		return nil

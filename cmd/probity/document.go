@@ -16,8 +16,9 @@ import (
 // noteProfile precedes the profile in the note of an assessment.
 const noteProfile = "profile "
 
-// document collects what a report shows of the newest finished assessment.
-func (a *app) document(ctx context.Context, st *store.Store, db string) (reports.Document, error) {
+// document collects what a report shows of the newest finished assessment, with or
+// without a list of certificates.
+func (a *app) document(ctx context.Context, st *store.Store, db string, certificates bool) (reports.Document, error) {
 	var none reports.Document
 	in, assessment, err := a.runs(ctx, st)
 	if err != nil {
@@ -41,7 +42,9 @@ func (a *app) document(ctx context.Context, st *store.Store, db string) (reports
 	if in.Observations, err = observations(ctx, st); err != nil {
 		return none, err
 	}
-	in.Certificates = certificatesOf(in.Observations)
+	if certificates {
+		in.Certificates = certificatesOf(in.Observations)
+	}
 	ckpt, err := st.LastCheckpoint(ctx)
 	if err != nil {
 		return none, err

@@ -95,7 +95,8 @@ func negatives(t testing.TB, db string) []string {
 		}
 	}
 	var out []string
-	for _, f := range findings {
+	for i := range findings.Len() {
+		f := findings.At(i)
 		if f.Outcome != evidence.Fail && f.Outcome != evidence.Warn {
 			continue
 		}

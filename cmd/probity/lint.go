@@ -115,7 +115,7 @@ func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
 // lintDocument is a report on files alone: nothing was stored, so there is no
 // run and no log.
 func (a *app) lintDocument(j *judgement, obs []evidence.Observation) (reports.Document, error) {
-	var findings []evidence.Finding
+	var findings reports.FindingList
 	for f, err := range j.findings(obs, identify.Resolve(obs)) {
 		if err != nil {
 			return reports.Document{}, err

@@ -25,7 +25,7 @@ func (a *app) reportCommand() *cobra.Command {
 			if err := view.check(); err != nil {
 				return err
 			}
-			return a.withDocument(cmd.Context(), f, func(doc reports.Document) error { return a.show(doc, view) })
+			return a.withDocument(cmd.Context(), f, view.certificates(), func(doc reports.Document) error { return a.show(doc, view) })
 		},
 	}
 	f.register(cmd.Flags())
@@ -44,7 +44,7 @@ func (a *app) duplicatesCommand() *cobra.Command {
 		Example: "  probity duplicates --db hospital.db",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withDocument(cmd.Context(), f, func(doc reports.Document) error {
+			return a.withDocument(cmd.Context(), f, false, func(doc reports.Document) error {
 				return a.writeOutput("", func(w io.Writer) error {
 					if asJSON {
 						enc := json.NewEncoder(w)
@@ -63,12 +63,12 @@ func (a *app) duplicatesCommand() *cobra.Command {
 }
 
 // withDocument calls do with what the database holds of the newest assessment.
-func (a *app) withDocument(ctx context.Context, f storeFlags, do func(reports.Document) error) error {
+func (a *app) withDocument(ctx context.Context, f storeFlags, certificates bool, do func(reports.Document) error) error {
 	st, err := a.openReader(ctx, f)
 	if err != nil {
 		return err
 	}
-	doc, err := a.document(ctx, st, f.db)
+	doc, err := a.document(ctx, st, f.db, certificates)
 	if cerr := st.Close(); err == nil {
 		err = cerr
 	}

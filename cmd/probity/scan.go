@@ -290,7 +290,7 @@ func (a *app) conclude(ctx context.Context, st *store.Store, f storeFlags, j *ju
 	if quiet {
 		return nil
 	}
-	doc, err := a.document(ctx, st, f.db)
+	doc, err := a.document(ctx, st, f.db, view.certificates())
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,9 @@ func (f *viewFlags) check() error {
 	return nil
 }
 
+// certificates reports whether the format describes certificates.
+func (f *viewFlags) certificates() bool { return f.format == "json" || f.format == "html" }
+
 // show writes the document in the format asked for.
 func (a *app) show(doc reports.Document, f viewFlags) error {
 	return a.writeOutput(f.output, func(w io.Writer) error {

@@ -296,6 +296,15 @@ func sequence(fs []evidence.Finding) iter.Seq2[evidence.Finding, error] {
 	}
 }
 
+// collect lists findings.
+func collect(fs *Findings) []evidence.Finding {
+	var all []evidence.Finding
+	for i := range fs.Len() {
+		all = append(all, fs.At(i))
+	}
+	return all
+}
+
 // resolution is one that has assets, and a place and an identifier for each.
 func resolution(assets []evidence.Asset) Resolution {
 	return Resolution{

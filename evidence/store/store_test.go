@@ -186,7 +186,7 @@ func TestStore_judgement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := gocmp.Diff(wantFindings, findings, addrs()); diff != "" {
+	if diff := gocmp.Diff(wantFindings, collect(findings), addrs()); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 	assets, err := s.Assets(ctx)
@@ -236,8 +236,8 @@ func TestSaveFindings_refuses(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
 		}
 	}
-	if fs, err := s.Findings(ctx, run.ID); err != nil || len(fs) != 0 {
-		t.Errorf("refused findings left %d rows, %v", len(fs), err)
+	if fs, err := s.Findings(ctx, run.ID); err != nil || fs.Len() != 0 {
+		t.Errorf("refused findings left %v, %v", fs, err)
 	}
 	if err := s.SaveFindings(ctx, run.ID, sequence(good)); err != nil {
 		t.Error(err)

@@ -104,7 +104,7 @@ func readAsItIs(t *testing.T, version int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := gocmp.Diff(oldFindings(t, s), findings, addrs()); diff != "" {
+	if diff := gocmp.Diff(oldFindings(t, s), collect(findings), addrs()); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 	if facts, err := s.AssetFacts(t.Context()); err != nil || version == 1 && len(facts) > 0 {
