@@ -95,7 +95,7 @@ func (a *app) bench(ctx context.Context, f benchFlags, target string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.assess(ctx, st, f.store, j); err != nil {
+	if err := a.assess(ctx, st, f.store, j, nil); err != nil {
 		return err
 	}
 	result := newBenchResult(obs)

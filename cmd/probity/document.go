@@ -18,7 +18,7 @@ const noteProfile = "profile "
 
 // document collects what a report shows of the newest finished assessment, with or
 // without a list of certificates.
-func (a *app) document(ctx context.Context, st *store.Store, db string, certificates bool) (reports.Document, error) {
+func (a *app) document(ctx context.Context, st *store.Store, db string, cat *catalogue.Catalogue, certificates bool) (reports.Document, error) {
 	var none reports.Document
 	in, assessment, err := a.runs(ctx, st)
 	if err != nil {
@@ -30,9 +30,7 @@ func (a *app) document(ctx context.Context, st *store.Store, db string, certific
 	in.AsOf = assessment.AsOf
 	in.Policy = assessment.Config
 	in.Profile = strings.TrimPrefix(assessment.Note, noteProfile)
-	if in.Catalogue, err = catalogue.Load(); err != nil {
-		return none, err
-	}
+	in.Catalogue = cat
 	if in.Findings, err = st.Findings(ctx, assessment.ID); err != nil {
 		return none, err
 	}

@@ -49,7 +49,7 @@ func (a *app) lintIntoStore(ctx context.Context, f lintFlags, j *judgement, obs 
 	if err != nil {
 		return err
 	}
-	if err := a.conclude(ctx, st, f.store.storeFlags, j, f.view, false); err != nil {
+	if err := a.conclude(ctx, st, f.store.storeFlags, j, nil, f.view, false); err != nil {
 		return err
 	}
 	return verdict(j.negative, false)

@@ -114,7 +114,7 @@ func (a *app) listen(ctx context.Context, f listenFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.finish(ctx, st, f.passiveFlags, j, incomplete)
+	return a.finish(ctx, st, f.passiveFlags, j, nil, incomplete)
 }
 
 // recordLive records what is heard, in one run or several, and closes the rings:

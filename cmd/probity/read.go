@@ -31,11 +31,11 @@ func (f *passiveFlags) register(cmd *cobra.Command) {
 }
 
 // finish judges what was recorded, unless it was not asked for.
-func (a *app) finish(ctx context.Context, st *store.Store, f passiveFlags, j *judgement, incomplete bool) error {
+func (a *app) finish(ctx context.Context, st *store.Store, f passiveFlags, j *judgement, begun *early, incomplete bool) error {
 	if f.recordOnly {
 		return verdict(false, incomplete)
 	}
-	if err := a.conclude(ctx, st, f.store, j, f.view, f.quiet); err != nil {
+	if err := a.conclude(ctx, st, f.store, j, begun, f.view, f.quiet); err != nil {
 		return err
 	}
 	return verdict(j.negative, incomplete)
@@ -94,19 +94,24 @@ func (a *app) read(ctx context.Context, f readFlags, names []string) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
+	var begun *early
+	if !f.recordOnly && !f.follow { // nothing is known of the end of a file that grows
+		begun = a.beginEarly(ctx, st)
+		defer begun.stop()
+	}
 	incomplete := false
 	for _, name := range files {
-		complete, err := a.readFile(ctx, st, f, j, name)
+		complete, err := a.readFile(ctx, st, f, j, begun, name)
 		if err != nil {
 			return err
 		}
 		incomplete = incomplete || !complete
 	}
-	return a.finish(ctx, st, f.passiveFlags, j, incomplete)
+	return a.finish(ctx, st, f.passiveFlags, j, begun, incomplete)
 }
 
 // readFile reads one capture as one run and says whether all of it was seen.
-func (a *app) readFile(ctx context.Context, st *store.Store, f readFlags, j *judgement, name string) (complete bool, err error) {
+func (a *app) readFile(ctx context.Context, st *store.Store, f readFlags, j *judgement, begun *early, name string) (complete bool, err error) {
 	var src *capture.File
 	reading := context.WithoutCancel(ctx) // a source that ends by itself, once what it holds was read
 	switch {
@@ -123,5 +128,5 @@ func (a *app) readFile(ctx context.Context, st *store.Store, f readFlags, j *jud
 		return false, err
 	}
 	defer func() { _ = src.Close() }()
-	return a.recordTraffic(ctx, st, f.store, j, tap{source: src, name: name, note: "capture " + name, reading: reading})
+	return a.recordTraffic(ctx, st, f.store, j, tap{source: src, name: name, note: "capture " + name, begun: begun, reading: reading})
 }

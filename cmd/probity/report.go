@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"probity/reports"
+	"probity/rules/catalogue"
 )
 
 func (a *app) reportCommand() *cobra.Command {
@@ -68,7 +69,11 @@ func (a *app) withDocument(ctx context.Context, f storeFlags, certificates bool,
 	if err != nil {
 		return err
 	}
-	doc, err := a.document(ctx, st, f.db, certificates)
+	var doc reports.Document
+	cat, err := catalogue.Load()
+	if err == nil {
+		doc, err = a.document(ctx, st, f.db, cat, certificates)
+	}
 	if cerr := st.Close(); err == nil {
 		err = cerr
 	}

@@ -103,7 +103,7 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	if summary.Interrupted {
 		return &statusError{exitInterrupted, errors.New("interrupted; what was observed is recorded and sealed")}
 	}
-	if err := a.conclude(ctx, st, f.store, j, f.view, f.quiet); err != nil {
+	if err := a.conclude(ctx, st, f.store, j, nil, f.view, f.quiet); err != nil {
 		return err
 	}
 	return verdict(j.negative, summary.Skipped+len(summary.Tripped)+len(summary.Vetoed) > 0)
@@ -282,15 +282,18 @@ func (l *runLedger) RecordProbe(ctx context.Context, rec evidence.ProbeRecord, o
 	return l.store.RecordProbe(ctx, rec, obs)
 }
 
-// conclude judges what the store holds and prints the report.
-func (a *app) conclude(ctx context.Context, st *store.Store, f storeFlags, j *judgement, view viewFlags, quiet bool) error {
-	if err := a.assess(ctx, st, f, j); err != nil {
+// conclude judges what the store holds, of which some may have been taken up early,
+// and prints the report.
+func (a *app) conclude(ctx context.Context, st *store.Store, f storeFlags, j *judgement, begun *early, view viewFlags, quiet bool) error {
+	// What is judged stays in memory to the end: let the rest be little beside it.
+	defer debug.SetGCPercent(debug.SetGCPercent(50))
+	if err := a.assess(ctx, st, f, j, begun); err != nil {
 		return err
 	}
 	if quiet {
 		return nil
 	}
-	doc, err := a.document(ctx, st, f.db, view.certificates())
+	doc, err := a.document(ctx, st, f.db, j.catalogue, view.certificates())
 	if err != nil {
 		return err
 	}

@@ -96,6 +96,7 @@ type tap struct {
 	name    string
 	note    string
 	dropped func() []capture.Loss // what was lost before it could be read; nil: nothing
+	begun   *early                // is told of what is recorded; nil: nobody
 	// reading is the context of the reading itself. A live source ends by itself
 	// when the command is interrupted, once what it holds was read.
 	reading context.Context //nolint:containedctx // differs from that of the run
@@ -108,7 +109,7 @@ func (a *app) recordTraffic(ctx context.Context, st *store.Store, f storeFlags, 
 	if run, err = st.BeginRun(context.WithoutCancel(ctx), run, []evidence.ScopeEntry{{Target: t.name, Allowed: true}}); err != nil {
 		return false, err
 	}
-	stats, err := passive.Read(t.reading, t.source, &runSink{st, run.ID}, passive.Options{})
+	stats, err := passive.Read(t.reading, t.source, &runSink{st, run.ID, t.begun}, passive.Options{})
 	end := evidence.RunEnd{
 		Run: run.ID, Ended: a.now(), Status: evidence.StatusComplete,
 		PacketsSeen: int64(stats.Packets), PacketsDropped: int64(stats.Lost()),
@@ -153,11 +154,15 @@ func (a *app) recordTraffic(ctx context.Context, st *store.Store, f storeFlags, 
 type runSink struct {
 	store *store.Store
 	run   int64
+	begun *early // may be nil
 }
 
 // Record implements the sink of the scanners.
 func (s *runSink) Record(ctx context.Context, o evidence.Observation) error {
 	o.Run = s.run
+	if s.begun != nil {
+		s.begun.note()
+	}
 	return s.store.Record(ctx, o)
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/user"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,10 +80,8 @@ func (a *app) newRun(mode evidence.Mode, f storeFlags, j *judgement) evidence.Ru
 
 // assess judges all that the store holds and records the findings as a run of
 // their own, sealed. The run is under way when the judgement begins, so that a
-// crash in between stays visible.
-func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judgement) error {
-	// What is judged stays in memory to the end: let the rest be little beside it.
-	defer debug.SetGCPercent(debug.SetGCPercent(50))
+// crash in between stays visible. What has begun early, if anything, is finished.
+func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judgement, begun *early) error {
 	run := a.newRun(evidence.ModeAssess, f, j)
 	run.AsOf = j.at
 	run.Note = noteProfile + string(j.policy.Profile)
@@ -99,15 +96,11 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 	if err != nil {
 		return err
 	}
-	obs, err := observations(ctx, st)
+	obs, assets, err := a.taken(ctx, st, begun)
 	if err != nil {
 		return err
 	}
 	facts, err := st.AssetFacts(ctx)
-	if err != nil {
-		return err
-	}
-	assets, err := a.resolved(ctx, st, read(obs))
 	if err != nil {
 		return err
 	}
@@ -121,6 +114,20 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 		return err
 	}
 	return a.giveOut(ckpt, f)
+}
+
+// taken returns the observations of the store and the assets that they amount to.
+func (a *app) taken(ctx context.Context, st *store.Store, begun *early) (obs []evidence.Observation, assets []evidence.Asset, err error) {
+	if begun != nil {
+		obs, err = begun.finish()
+	} else if obs, err = observations(ctx, st); err == nil {
+		err = a.resolve(ctx, st, read(obs), false)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	assets, err = a.assets(ctx, st, read(obs))
+	return obs, assets, err
 }
 
 // giveOut hands the checkpoint to the operator, who keeps it elsewhere.

@@ -18,7 +18,7 @@ import (
 // sees one state of the database, whatever is written meanwhile. Equal
 // certificates share one slice; do not change it. After an error it stops.
 func (s *Store) Observations(ctx context.Context) iter.Seq2[evidence.Observation, error] {
-	return s.observations(ctx, 0, math.MaxInt)
+	return s.observations(ctx, 0, newBlobs(math.MaxInt))
 }
 
 // ObservationsAfter yields the observations that were recorded after the one with
@@ -26,14 +26,54 @@ func (s *Store) Observations(ctx context.Context) iter.Seq2[evidence.Observation
 // certificates and keys few are shared.
 func (s *Store) ObservationsAfter(ctx context.Context, id int64) iter.Seq2[evidence.Observation, error] {
 	const shared = 8 << 20
-	return s.observations(ctx, id, shared)
+	return s.observations(ctx, id, newBlobs(shared))
 }
 
-// observations shares equal bytes up to a number of them.
-func (s *Store) observations(ctx context.Context, id int64, shared int) iter.Seq2[evidence.Observation, error] {
+// Follower yields observations while they are recorded.
+type Follower struct {
+	s     *Store
+	last  int64
+	known *blobs
+}
+
+// Follow returns a follower that begins with the first observation. It is used by one
+// goroutine at a time.
+func (s *Store) Follow() *Follower { return &Follower{s: s, known: newBlobs(math.MaxInt)} }
+
+// More yields what was committed since the last call, as [Store.Observations] does.
+func (f *Follower) More(ctx context.Context) iter.Seq2[evidence.Observation, error] {
+	return func(yield func(evidence.Observation, error) bool) {
+		for o, err := range f.s.observations(ctx, f.last, f.known) {
+			if err == nil {
+				f.last = o.ID
+			}
+			if !yield(o, err) {
+				return
+			}
+		}
+	}
+}
+
+// blobs are bytes that observations share, up to a number of them.
+type blobs struct {
+	byID       map[int64][]byte
+	held, most int
+}
+
+func newBlobs(most int) *blobs { return &blobs{byID: make(map[int64][]byte), most: most} }
+
+func (k *blobs) keep(id int64, b []byte) {
+	if k.held += len(b); k.held > k.most {
+		clear(k.byID)
+		k.held = len(b)
+	}
+	k.byID[id] = b
+}
+
+func (s *Store) observations(ctx context.Context, id int64, known *blobs) iter.Seq2[evidence.Observation, error] {
 	return func(yield func(evidence.Observation, error) bool) {
 		stopped := false
-		err := s.scanObservations(ctx, id, shared, func(o evidence.Observation) bool {
+		err := s.scanObservations(ctx, id, known, func(o evidence.Observation) bool {
 			stopped = !yield(o, nil)
 			return !stopped
 		})
@@ -43,7 +83,7 @@ func (s *Store) observations(ctx context.Context, id int64, shared int) iter.Seq
 	}
 }
 
-func (s *Store) scanObservations(ctx context.Context, after int64, shared int, yield func(evidence.Observation) bool) (err error) {
+func (s *Store) scanObservations(ctx context.Context, after int64, known *blobs, yield func(evidence.Observation) bool) (err error) {
 	tx, err := s.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
@@ -71,20 +111,15 @@ func (s *Store) scanObservations(ctx context.Context, after int64, shared int, y
 	}
 	defer status.rows.Close() //nolint:errcheck // Err is checked
 
-	blobs, held := make(map[int64][]byte), 0
 	data := func(id int64) ([]byte, error) {
-		if b, ok := blobs[id]; ok {
+		if b, ok := known.byID[id]; ok {
 			return b, nil
 		}
 		var b []byte
 		if err := get.QueryRowContext(ctx, id).Scan(&b); err != nil {
 			return nil, fmt.Errorf("blob %d: %w", id, err)
 		}
-		if held += len(b); held > shared {
-			clear(blobs)
-			held = len(b)
-		}
-		blobs[id] = b
+		known.keep(id, b)
 		return b, nil
 	}
 	return each(ctx, tx, `SELECT id, run, coalesce(probe,0), method, kind, address, port, transport, server_name,

@@ -27,6 +27,7 @@ type findingWriter struct {
 	next  int64            // number of the next finding
 
 	subjects map[evidence.Digest]*judgedSubject // by the key of a finding without rule
+	last     *judgedSubject                     // of the rule; nil before the first
 	numbers  map[string]int                     // of the rules that came, by id
 
 	rule    string // of the answers that wait
@@ -39,8 +40,10 @@ type findingWriter struct {
 // judgedSubject is a subject with its rows: most rules rest on the same
 // observations of it.
 type judgedSubject struct {
-	judged ruleSet
-	rows   []subjectRow
+	subject evidence.Subject
+	judged  ruleSet
+	rows    []subjectRow
+	next    *judgedSubject // the one that followed it when it came last
 }
 
 type subjectRow struct {
@@ -106,7 +109,7 @@ func (w *findingWriter) add(f *evidence.Finding) error {
 			number = len(w.numbers)
 			w.numbers[f.Rule] = number
 		}
-		w.rule, w.ruleRow, w.number = f.Rule, row, number
+		w.rule, w.ruleRow, w.number, w.last = f.Rule, row, number, nil
 	}
 	if f.Outcome == evidence.Fail && len(f.Observations) == 0 {
 		return errors.New("it fails without an observation to show for it")
@@ -140,12 +143,7 @@ func (w *findingWriter) subject(f *evidence.Finding) (int64, error) {
 			return 0, err
 		}
 	}
-	key := evidence.FindingKey("", f.Subject)
-	s := w.subjects[key]
-	if s == nil {
-		s = &judgedSubject{}
-		w.subjects[key] = s
-	}
+	s := w.judgedSubject(&f.Subject)
 	if !s.judged.add(w.number) {
 		return 0, errors.New("a second finding has the same key")
 	}
@@ -157,6 +155,29 @@ func (w *findingWriter) subject(f *evidence.Finding) (int64, error) {
 	id, err := w.insertSubject(f, group)
 	s.rows = append(s.rows, subjectRow{id, group, f.Asset, f.Observations})
 	return id, err
+}
+
+// judgedSubject finds a subject. Rules of one kind come to the same subjects in the
+// same order, so it is mostly the one that came next with an earlier rule.
+func (w *findingWriter) judgedSubject(of *evidence.Subject) *judgedSubject {
+	var s *judgedSubject
+	if w.last != nil {
+		if s = w.last.next; s != nil && (of.Group != nil || s.subject != *of) {
+			s = nil
+		}
+	}
+	if s == nil {
+		key := evidence.FindingKey("", *of)
+		if s = w.subjects[key]; s == nil {
+			s = &judgedSubject{subject: *of}
+			w.subjects[key] = s
+		}
+	}
+	if w.last != nil {
+		w.last.next = s
+	}
+	w.last = s
+	return s
 }
 
 func (w *findingWriter) insertSubject(f *evidence.Finding, group string) (int64, error) {

@@ -44,19 +44,7 @@ func (d *drawing) certificates(o evidence.Observation, role evidence.Role) {
 		if p.Role != role || p.Position != 0 {
 			continue
 		}
-		digest := evidence.DigestOf(p.DER)
-		claims, known := d.read[digest]
-		if !known {
-			if c, err := x509.ParseCertificate(p.DER); err == nil {
-				one := drawing{set: d.set}
-				one.certificate(c)
-				claims = one.out
-			}
-			if d.read != nil {
-				d.read[digest] = claims
-			}
-		}
-		d.out = append(d.out, claims...)
+		d.out = append(d.out, d.read.certificate(p.DER).claims...)
 	}
 }
 

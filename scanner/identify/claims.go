@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/zmap/zcrypto/x509"
+
 	"probity/evidence"
 	"probity/scanner/identify/fingerprint"
 )
@@ -96,8 +98,37 @@ type drawing struct {
 	out  []evidence.Claim
 }
 
-// memo keeps what certificates show.
-type memo map[evidence.Digest][]evidence.Claim
+// memo keeps what certificates show, each of which is decoded once.
+type memo map[evidence.Digest]*glimpse
+
+// glimpse is what identity takes from a certificate.
+type glimpse struct {
+	claims []evidence.Claim
+	leaf   leaf
+	kept   bool // the leaf, for the history
+}
+
+// certificate returns what der shows.
+func (m memo) certificate(der []byte) *glimpse {
+	sum := evidence.DigestOf(der)
+	s, known := m[sum]
+	if !known {
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			c = nil
+		}
+		s = &glimpse{leaf: leafOf(sum, c)}
+		if c != nil {
+			d := newDrawing(nil)
+			d.certificate(c)
+			s.claims = d.out
+		}
+		if m != nil {
+			m[sum] = s
+		}
+	}
+	return s
+}
 
 func newDrawing(read memo) *drawing {
 	set, _ := fingerprint.Builtin() // a mistake in the data is found by a test; then nothing is known

@@ -51,7 +51,7 @@ func Resolve(obs []evidence.Observation, facts ...evidence.AssetFact) []evidence
 // one that is met while the update is read ends its sequences, and [Resolver.Err]
 // has it.
 func (r *Resolver) Resolve(facts []evidence.AssetFact) (Update, error) {
-	r.leafs, r.read = nil, nil // nothing is added any more
+	r.read = nil // nothing is added any more
 	if r.base == nil {
 		r.valueOf, r.claimOf = nil, nil
 		r.texts.close()

@@ -210,7 +210,6 @@ type Resolver struct {
 	claimOf map[claim]uint32
 	marks   slab[held]
 	shown   slab[uint32] // claims of contents
-	leafs   map[evidence.Digest]*leaf
 	// byDigest has what the history tells of a certificate.
 	byDigest    map[text]keptLeaf
 	read        memo // of certificates
@@ -229,7 +228,7 @@ type Resolver struct {
 func New(base Base) *Resolver {
 	r := &Resolver{
 		base: base, places: map[netip.Addr]*place{}, texts: newTexts(), valueOf: map[valueKey]uint32{}, claimOf: map[claim]uint32{},
-		leafs: map[evidence.Digest]*leaf{}, byDigest: map[text]keptLeaf{}, read: memo{},
+		byDigest: map[text]keptLeaf{}, read: memo{},
 		byID: map[string]*stay{}, former: map[string]netip.Addr{}, replaced: map[string]bool{}, reasonsKept: map[string]string{},
 	}
 	r.claims.add(claim{}) // no claim has the number 0
@@ -271,15 +270,12 @@ func (r *Resolver) leafMarks(o *evidence.Observation) []mark {
 		if p.Role != evidence.RoleServer || p.Position != 0 {
 			continue
 		}
-		d := evidence.DigestOf(p.DER)
-		l, ok := r.leafs[d]
-		if !ok {
-			read := readLeaf(p.DER)
-			l = &read
-			r.leafs[d] = l
-			r.keepLeaf(read)
+		s := r.read.certificate(p.DER)
+		if !s.kept {
+			s.kept = true
+			r.keepLeaf(s.leaf)
 		}
-		return leafMarks(*l, portText(o.Endpoint.Port), o.Facts.TLS.ServerName)
+		return leafMarks(s.leaf, portText(o.Endpoint.Port), o.Facts.TLS.ServerName)
 	}
 	return nil
 }

@@ -162,10 +162,10 @@ type leaf struct {
 	notAfter             int64 // Unix seconds
 }
 
-func readLeaf(der []byte) leaf {
-	l := leaf{digest: digestText(der)}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
+// leafOf reads a certificate with the given digest; nil where it does not parse.
+func leafOf(sum evidence.Digest, c *x509.Certificate) leaf {
+	l := leaf{digest: sum.String()}
+	if c == nil {
 		return l
 	}
 	l.key, l.algorithm, l.notAfter = digestText(c.RawSubjectPublicKeyInfo), c.PublicKeyAlgorithm.String(), c.NotAfter.Unix()
