@@ -71,6 +71,18 @@ type Sighting struct {
 // NewCorpus builds a corpus. The observations are not changed and must not be
 // changed afterwards.
 func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
+	return Decode(obs).NewCorpus(assets)
+}
+
+// Reading is what a corpus takes from observations alone.
+type Reading struct {
+	c      *Corpus
+	sorted []*evidence.Observation
+}
+
+// Decode begins a corpus, which takes most of the time, for who does not know the
+// assets yet. The observations are not changed and must not be changed afterwards.
+func Decode(obs []evidence.Observation) Reading {
 	c := &Corpus{
 		certs:      make(map[evidence.Digest]*Certificate),
 		bySubject:  make(map[string][]*Certificate),
@@ -84,7 +96,6 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 		signatures: make(map[[2]evidence.Digest]func() error),
 		anchors:    make(map[evidence.Digest]*Certificate),
 	}
-	c.addAssets(assets)
 	sorted := sortObservations(obs)
 	seen := currentSightings(sorted)
 	c.decode(seen)
@@ -102,8 +113,6 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 			c.leafs = append(c.leafs, s)
 		}
 	}
-	c.addSubjects()
-	c.addEndpoints(sorted, currentObservations(sorted))
 	for _, o := range sorted {
 		c.methods[o.ID] = o.Method
 		c.status.collect(o)
@@ -111,7 +120,15 @@ func NewCorpus(obs []evidence.Observation, assets []evidence.Asset) *Corpus {
 			c.signed = append(c.signed, o)
 		}
 	}
-	return c
+	return Reading{c, sorted}
+}
+
+// NewCorpus completes the corpus. It is called once.
+func (r Reading) NewCorpus(assets []evidence.Asset) *Corpus {
+	r.c.addAssets(assets)
+	r.c.addSubjects()
+	r.c.addEndpoints(r.sorted, currentObservations(r.sorted))
+	return r.c
 }
 
 func compareCertificates(a, b *Certificate) int { return bytes.Compare(a.Digest[:], b.Digest[:]) }

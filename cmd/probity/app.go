@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -115,7 +116,7 @@ func toolVersion() string {
 
 // toolHash returns the SHA-256 of the running executable, or zero when it cannot
 // be read.
-func toolHash() evidence.Digest {
+var toolHash = sync.OnceValue(func() evidence.Digest {
 	path, err := os.Executable()
 	if err != nil {
 		return evidence.Digest{}
@@ -130,7 +131,7 @@ func toolHash() evidence.Digest {
 		return evidence.Digest{}
 	}
 	return evidence.Digest(h.Sum(nil))
-}
+})
 
 // writeOutput calls write with stdout, or with a file that replaces path in one
 // step once it is complete.

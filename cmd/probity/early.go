@@ -28,7 +28,7 @@ type early struct {
 	done  bool                   // nothing more is added
 	err   error
 
-	resolved error // of the resolution, once the workers have ended
+	resolution error // once the workers have ended
 }
 
 // earlyEvery is how many observations are recorded between two looks at what was
@@ -41,7 +41,7 @@ func (a *app) beginEarly(ctx context.Context, st *store.Store) *early {
 	e := &early{st: st, more: make(chan struct{}, 1), last: make(chan struct{}), cancel: cancel}
 	e.grown = sync.NewCond(&e.mu)
 	e.workers.Go(func() { e.load(ctx) })
-	e.workers.Go(func() { e.resolved = a.resolve(ctx, st, e.after, false) })
+	e.workers.Go(func() { e.resolution = a.resolve(ctx, st, e.after, false) })
 	return e
 }
 
@@ -117,15 +117,24 @@ func (e *early) after(_ context.Context, id int64) iter.Seq2[evidence.Observatio
 	}
 }
 
-// finish is called when all is committed. It returns the observations once they are
-// resolved.
-func (e *early) finish() ([]evidence.Observation, error) {
+// loaded is called once, when all is committed. It returns all observations.
+func (e *early) loaded() ([]evidence.Observation, error) {
 	close(e.last)
-	e.workers.Wait()
-	return e.obs, e.resolved
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for !e.done {
+		e.grown.Wait()
+	}
+	return e.obs, e.err
 }
 
-// stop ends what finish did not wait for.
+// resolved waits until all observations are resolved.
+func (e *early) resolved() error {
+	e.workers.Wait()
+	return e.resolution
+}
+
+// stop ends what nobody waits for any more.
 func (e *early) stop() {
 	e.cancel()
 	e.workers.Wait()

@@ -111,11 +111,9 @@ func readIntermediates(path string) ([]lint.Intermediate, error) {
 	return out, err
 }
 
-// findings yields what observations of assets amount to, and sees whether any of
-// it is negative.
-func (j *judgement) findings(obs []evidence.Observation, assets []evidence.Asset) iter.Seq2[evidence.Finding, error] {
+// findings yields what a corpus amounts to, and sees whether any of it is negative.
+func (j *judgement) findings(corpus *lint.Corpus) iter.Seq2[evidence.Finding, error] {
 	return func(yield func(evidence.Finding, error) bool) {
-		corpus := lint.NewCorpus(obs, assets)
 		for f, err := range rules.Assess(j.catalogue, all.Checks(), corpus, j.policy, j.at) {
 			if err != nil {
 				err = fmt.Errorf("judge the evidence: %w", err)

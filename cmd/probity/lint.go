@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"probity/evidence"
+	"probity/lint"
 	"probity/reports"
 	"probity/scanner/artefact"
 	"probity/scanner/identify"
@@ -116,7 +117,7 @@ func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
 // run and no log.
 func (a *app) lintDocument(j *judgement, obs []evidence.Observation) (reports.Document, error) {
 	var findings reports.FindingList
-	for f, err := range j.findings(obs, identify.Resolve(obs)) {
+	for f, err := range j.findings(lint.NewCorpus(obs, identify.Resolve(obs))) {
 		if err != nil {
 			return reports.Document{}, err
 		}

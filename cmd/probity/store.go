@@ -14,6 +14,7 @@ import (
 
 	"probity/evidence"
 	"probity/evidence/store"
+	"probity/lint"
 	"probity/scanner/identify"
 )
 
@@ -96,7 +97,7 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 	if err != nil {
 		return err
 	}
-	obs, assets, err := a.taken(ctx, st, begun)
+	corpus, err := a.corpus(ctx, st, begun)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 		return err
 	}
 	j.policy.Site.Inventory = identify.Inventory(facts)
-	if err := st.SaveFindings(ctx, run.ID, j.findings(obs, assets)); err != nil {
+	if err := st.SaveFindings(ctx, run.ID, j.findings(corpus)); err != nil {
 		return err
 	}
 	end := evidence.RunEnd{Run: run.ID, Ended: a.now(), Status: evidence.StatusComplete}
@@ -116,18 +117,26 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 	return a.giveOut(ckpt, f)
 }
 
-// taken returns the observations of the store and the assets that they amount to.
-func (a *app) taken(ctx context.Context, st *store.Store, begun *early) (obs []evidence.Observation, assets []evidence.Asset, err error) {
-	if begun != nil {
-		obs, err = begun.finish()
-	} else if obs, err = observations(ctx, st); err == nil {
-		err = a.resolve(ctx, st, read(obs), false)
+// corpus is what is judged: the observations of the store, which are decoded while
+// they are resolved into assets.
+func (a *app) corpus(ctx context.Context, st *store.Store, begun *early) (*lint.Corpus, error) {
+	if begun == nil {
+		begun = a.beginEarly(ctx, st)
+		defer begun.stop()
 	}
+	obs, err := begun.loaded()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	assets, err = a.assets(ctx, st, read(obs))
-	return obs, assets, err
+	decoded := lint.Decode(obs)
+	if err := begun.resolved(); err != nil {
+		return nil, err
+	}
+	assets, err := a.assets(ctx, st, read(obs))
+	if err != nil {
+		return nil, err
+	}
+	return decoded.NewCorpus(assets), nil
 }
 
 // giveOut hands the checkpoint to the operator, who keeps it elsewhere.

@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"probity/evidence"
 	"probity/internal/strictyaml"
@@ -108,10 +109,8 @@ func load(dir fs.FS) (*Catalogue, error) {
 	}
 	b.sources(sourcesFile, contents[sourcesFile])
 	b.limits(limitsFile, contents[limitsFile])
-	for _, name := range names {
-		if name != sourcesFile && name != limitsFile {
-			b.area(name, contents[name])
-		}
+	for _, a := range decodeAreas(names, contents) {
+		b.area(a)
 	}
 	if err := errors.Join(b.errs...); err != nil {
 		return nil, fmt.Errorf("rule catalogue: %w", err)
@@ -184,9 +183,35 @@ func (b *builder) limits(file string, data []byte) {
 	}
 }
 
-func (b *builder) area(file string, data []byte) {
-	var y areaYAML
-	if !b.decode(file, data, &y) {
+// areaFile is a decoded file of rules.
+type areaFile struct {
+	name string
+	areaYAML
+	err error
+}
+
+// decodeAreas decodes the files of rules, several at a time: every command that
+// judges waits for them.
+func decodeAreas(names []string, contents map[string][]byte) []areaFile {
+	var out []areaFile
+	for _, name := range names {
+		if name != sourcesFile && name != limitsFile {
+			out = append(out, areaFile{name: name})
+		}
+	}
+	var all sync.WaitGroup
+	for i := range out {
+		a := &out[i]
+		all.Go(func() { a.err = strictyaml.Decode(a.name, contents[a.name], &a.areaYAML) })
+	}
+	all.Wait()
+	return out
+}
+
+func (b *builder) area(y areaFile) {
+	file := y.name
+	if y.err != nil {
+		b.errs = append(b.errs, y.err)
 		return
 	}
 	if want := strings.ToUpper(strings.TrimSuffix(path.Base(file), ".yaml")); y.Area.V != want {
