@@ -18,7 +18,8 @@ import (
 // Bounds of an archive: a small file may unpack to any size.
 const (
 	maxArchiveFiles = 20_000_000
-	maxArchiveBytes = 64 << 30
+	maxArchiveBytes = 64 << 30 // of all archives that are given
+	maxNesting      = 4        // archives in archives
 )
 
 // errStopped ends a walk early without an error.
@@ -34,17 +35,18 @@ type artefactFile struct {
 }
 
 // eachFile calls take for every file of the paths in order: files as they are,
-// directories with all below them, and archives (tar, tar.gz, zip) with all in them.
-// Symbolic links below a directory are not followed. What cannot be read is handed on
-// with its error; take returns errStopped to end.
+// directories with all below them, and archives (tar, tar.gz, zip) with all in them,
+// archives in them included. Symbolic links below a directory are not followed. What
+// cannot be read is handed on with its error; take returns errStopped to end.
 func eachFile(paths []string, take func(artefactFile) error) error {
+	w := &fileWalk{take: take, left: maxArchiveBytes}
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
 			return err
 		}
 		if !info.IsDir() {
-			err = fileOrArchive(path, false, take)
+			err = w.file(path, false)
 		} else {
 			err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 				if err != nil {
@@ -53,7 +55,7 @@ func eachFile(paths []string, take func(artefactFile) error) error {
 				if !d.Type().IsRegular() {
 					return nil
 				}
-				return fileOrArchive(name, true, take)
+				return w.file(name, true)
 			})
 		}
 		if errors.Is(err, errStopped) {
@@ -66,37 +68,79 @@ func eachFile(paths []string, take func(artefactFile) error) error {
 	return nil
 }
 
-func fileOrArchive(path string, inside bool, take func(artefactFile) error) error {
+// fileWalk hands on files.
+type fileWalk struct {
+	take func(artefactFile) error
+	left int64 // bytes that archives may still unpack to
+}
+
+// origin is a file or the member of an archive.
+type origin struct {
+	name   string
+	inside bool // found, not named by the operator
+	depth  int  // archives around it
+}
+
+func (w *fileWalk) file(path string, inside bool) error {
+	s := origin{name: path, inside: inside}
 	f, err := os.Open(path)
 	if err != nil {
-		return take(artefactFile{name: path, err: err, inside: inside})
+		return w.failed(s, err)
 	}
 	defer func() { _ = f.Close() }()
 	r := bufio.NewReaderSize(f, 1<<16)
 	head, _ := r.Peek(tarMagicAt + len(tarMagic)) // a shorter file is no archive
-	switch {
-	case isTar(head):
-		return eachInTar(path, r, take)
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+	if isZip(head) {
 		info, err := f.Stat()
 		if err != nil {
-			return fmt.Errorf("read %q: %w", path, err)
+			return w.failed(s, err)
 		}
-		return eachInZip(path, f, info.Size(), take)
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return w.zip(s, f, info.Size())
+	}
+	return w.stream(s, r, head)
+}
+
+// stream reads what is no zip archive.
+func (w *fileWalk) stream(s origin, r *bufio.Reader, head []byte) error {
+	switch {
+	case isTar(head):
+		return w.tar(s, r)
+	case isGzip(head):
 		z, err := gzip.NewReader(r)
 		if err != nil {
-			return take(artefactFile{name: path, err: fmt.Errorf("read %q: %w", path, err), inside: inside})
+			return w.failed(s, err)
 		}
-		unpacked := bufio.NewReaderSize(io.LimitReader(z, maxArchiveBytes), 1<<16)
+		unpacked := bufio.NewReaderSize(z, 1<<16)
 		if head, _ := unpacked.Peek(tarMagicAt + len(tarMagic)); isTar(head) {
-			return eachInTar(path, unpacked, take)
+			return w.tar(s, unpacked)
 		}
-		data, err := limited(path, unpacked)
-		return take(artefactFile{name: path, data: data, err: err, inside: inside})
+		r = unpacked
 	}
-	data, err := limited(path, r)
-	return take(artefactFile{name: path, data: data, err: err, inside: inside})
+	data, err := limited(s.name, r)
+	return w.take(artefactFile{name: s.name, data: data, err: err, inside: s.inside})
+}
+
+func (w *fileWalk) failed(s origin, err error) error {
+	return w.take(artefactFile{name: s.name, err: fmt.Errorf("read %q: %w", s.name, err), inside: s.inside})
+}
+
+// member hands on a member of an archive, or what is in it.
+func (w *fileWalk) member(archive origin, name string, data []byte, err error) error {
+	// The name is shown, never opened.
+	s := origin{name: archive.name + "!" + strings.TrimPrefix(name, "./"), inside: true, depth: archive.depth + 1}
+	if w.left -= int64(len(data)); w.left < 0 {
+		return fmt.Errorf("%q unpacks to more than %d GiB; split it", archive.name, maxArchiveBytes>>30)
+	}
+	switch {
+	case err != nil:
+		err = fmt.Errorf("%q: %w", s.name, err)
+	case s.depth > maxNesting:
+	case isZip(data):
+		return w.zip(s, bytes.NewReader(data), int64(len(data)))
+	case isTar(data), isGzip(data):
+		return w.stream(s, bufio.NewReader(bytes.NewReader(data)), data)
+	}
+	return w.take(artefactFile{name: s.name, data: data, err: err, inside: true})
 }
 
 // The mark of a tar header (POSIX.1-1988 ustar, and GNU tar).
@@ -108,6 +152,10 @@ const (
 func isTar(head []byte) bool {
 	return len(head) >= tarMagicAt+len(tarMagic) && string(head[tarMagicAt:][:len(tarMagic)]) == tarMagic
 }
+
+func isZip(head []byte) bool { return bytes.HasPrefix(head, []byte("PK\x03\x04")) }
+
+func isGzip(head []byte) bool { return bytes.HasPrefix(head, []byte{0x1f, 0x8b}) }
 
 // limited reads one file, or one member of an archive.
 func limited(name string, r io.Reader) ([]byte, error) {
@@ -121,10 +169,7 @@ func limited(name string, r io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-// member is the name of a file in an archive. It is shown, never opened.
-func member(archive, name string) string { return archive + "!" + strings.TrimPrefix(name, "./") }
-
-func eachInTar(path string, r io.Reader, take func(artefactFile) error) error {
+func (w *fileWalk) tar(s origin, r io.Reader) error {
 	in := tar.NewReader(r)
 	for range maxArchiveFiles {
 		h, err := in.Next()
@@ -132,47 +177,41 @@ func eachInTar(path string, r io.Reader, take func(artefactFile) error) error {
 			return nil
 		}
 		if err != nil {
-			return take(artefactFile{name: path, err: fmt.Errorf("read %q: %w", path, err), inside: true})
+			return w.failed(s, fmt.Errorf("the archive is cut off or damaged: %w", err))
 		}
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		name := member(path, h.Name)
-		data, err := limited(name, in)
-		if err := take(artefactFile{name: name, data: data, err: err, inside: true}); err != nil {
+		data, err := limited(h.Name, in)
+		if err := w.member(s, h.Name, data, err); err != nil {
 			return err
 		}
 	}
-	return fmt.Errorf("%q holds more than %d files; split it", path, maxArchiveFiles)
+	return fmt.Errorf("%q holds more than %d files; split it", s.name, maxArchiveFiles)
 }
 
-func eachInZip(path string, r io.ReaderAt, size int64, take func(artefactFile) error) error {
+func (w *fileWalk) zip(s origin, r io.ReaderAt, size int64) error {
 	in, err := zip.NewReader(r, size)
 	if err != nil {
-		return take(artefactFile{name: path, err: fmt.Errorf("read %q: %w", path, err), inside: true})
+		return w.failed(s, fmt.Errorf("the archive is cut off or damaged: %w", err))
 	}
-	left := int64(maxArchiveBytes)
 	for _, f := range in.File {
 		if !f.Mode().IsRegular() {
 			continue
 		}
-		name := member(path, f.Name)
-		data, err := readMember(name, f)
-		if left -= int64(len(data)); left < 0 {
-			return fmt.Errorf("%q unpacks to more than %d GiB; split it", path, maxArchiveBytes>>30)
-		}
-		if err := take(artefactFile{name: name, data: data, err: err, inside: true}); err != nil {
+		data, err := readMember(f)
+		if err := w.member(s, f.Name, data, err); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func readMember(name string, f *zip.File) ([]byte, error) {
+func readMember(f *zip.File) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
-		return nil, fmt.Errorf("read %q: %w", name, err)
+		return nil, fmt.Errorf("read %q: %w", f.Name, err)
 	}
 	defer func() { _ = r.Close() }()
-	return limited(name, r)
+	return limited(f.Name, r)
 }

@@ -87,6 +87,9 @@ func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
 		obs = append(obs, found...)
 		return err
 	})
+	if errors.Is(err, artefact.ErrPassword) {
+		return fmt.Errorf("%w: give the right one as the first line of --password-file FILE", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func openPKCS12(data []byte, password string) (ders [][]byte, err error) {
 		return ders, nil
 	}
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-		return nil, fmt.Errorf("%w: give the right one", ErrPassword)
+		return nil, ErrPassword
 	}
 	certs, trustErr := pkcs12.DecodeTrustStore(data, password)
 	if trustErr != nil {
