@@ -109,6 +109,7 @@ var ErrNotCapture = errors.New("not a capture file: probity reads pcap and pcapn
 type File struct {
 	name    string
 	closer  io.Closer
+	growing *growing // nil if it is not followed
 	counted *countingReader
 	first   *bufio.Reader // looks whether it is packed
 	packed  *gzip.Reader  // nil if it is not

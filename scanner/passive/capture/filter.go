@@ -37,6 +37,7 @@ type node struct {
 // ParseFilter reads an expression of the words
 //
 //	host ADDRESS   net PREFIX   port NUMBER   vlan [NUMBER]   tcp   udp
+//	tcp port NUMBER   udp port NUMBER
 //
 // joined by "and", "or", "not" and parentheses. "not" binds more closely than
 // "and", and that more closely than "or". The address, network or port may be
@@ -59,7 +60,7 @@ func ParseFilter(text string) (*Filter, error) {
 		case !errors.Is(perr, errNoLibpcap):
 			return nil, fmt.Errorf("filter %q: %w; %w", text, err, perr)
 		}
-		return nil, fmt.Errorf("filter %q: %w; the words are host, net, port, vlan, tcp, udp, and, or, not, ( )", text, err)
+		return nil, fmt.Errorf("filter %q: %w; the words are host, net, port, vlan, tcp, udp, and, or, not, ( ); a program built with libpcap takes more (make pcap)", text, err)
 	}
 	return &Filter{root: root}, nil
 }
@@ -123,7 +124,11 @@ func (p *filterParser) test() (node, error) {
 	}
 	switch n.op {
 	case "tcp", "udp":
-		return n, nil
+		if value != "port" {
+			return n, nil
+		}
+		port, err := p.test() // as everybody is used to write it
+		return node{op: "and", parts: []node{n, port}}, err
 	case "vlan":
 		if value == "" || strings.Trim(value, "0123456789") != "" { // the next word
 			n.anyValue = true

@@ -10,27 +10,38 @@ import (
 
 // Follow opens a capture file that somebody still writes to. At its present end
 // Next calls wait, which returns when it is worth looking again, or an error that
-// then ends the capture: usually that of its context. A file that becomes shorter
-// was replaced and is damaged for who follows it.
+// then ends the capture: usually that of its context. An empty file is waited for.
+//
+// A file whose name was given to another one, as programs do that rotate their
+// output, is read to its end. One that becomes shorter is damaged for who follows it:
+// what was not read of it is lost. In both cases [File.Replaced] then says that the
+// name is worth to be followed anew.
 func Follow(ctx context.Context, path string, wait func(context.Context) error) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("follow capture: %w", err) // names the path
 	}
-	file, err := NewFile(path, &growing{ctx: ctx, file: f, wait: wait})
+	g := &growing{ctx: ctx, file: f, path: path, wait: wait}
+	file, err := NewFile(path, g)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	file.closer = f
+	file.closer, file.growing = f, g
 	return file, nil
 }
 
+// Replaced reports whether another file has the name of a file that was followed,
+// or other content is in it. It is of use when Next returned an error.
+func (f *File) Replaced() bool { return f.growing != nil && f.growing.replaced }
+
 // growing reads a file on which more is to come.
 type growing struct {
-	ctx  context.Context //nolint:containedctx // a reader has no other way to get it
-	file *os.File
-	wait func(context.Context) error
-	at   int64
+	ctx      context.Context //nolint:containedctx // a reader has no other way to get it
+	file     *os.File
+	path     string
+	wait     func(context.Context) error
+	at       int64
+	replaced bool
 }
 
 // stoppedError ends a file that is followed: it is neither an end nor damage.
@@ -56,11 +67,17 @@ func (g *growing) Read(b []byte) (int, error) {
 			return 0, err
 		}
 		if info.Size() < g.at {
+			g.replaced = true
 			return 0, fmt.Errorf("the file became shorter, from %d to %d bytes", g.at, info.Size())
+		}
+		if g.replaced { // and whoever wrote it had the time of a wait to end
+			return 0, io.EOF
 		}
 		if err := g.wait(g.ctx); err != nil {
 			return 0, &stoppedError{err}
 		}
+		other, err := os.Stat(g.path)
+		g.replaced = err == nil && !os.SameFile(info, other)
 	}
 }
 

@@ -75,11 +75,48 @@ func TestFollow_replaced(t *testing.T) {
 		defer f.Close()
 		_, err = rest(f)
 	}
-	if !errors.Is(err, ErrTruncated) || !strings.Contains(err.Error(), "shorter") {
-		t.Errorf("a file that was replaced: %v", err)
+	if !errors.Is(err, ErrTruncated) || !strings.Contains(err.Error(), "shorter") || !f.Replaced() {
+		t.Errorf("a file that was overwritten: %v", err)
 	}
 	if _, err := Follow(t.Context(), path+".none", nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
+	}
+}
+
+// TestFollow_renamed: a file whose name another one has is read to its end, also
+// what is written to it while the other one comes.
+func TestFollow_renamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pcap")
+	whole := pcapFile(binary.LittleEndian, false, Ethernet)
+	if err := os.WriteFile(path, nil, 0o600); err != nil { // its header is still to come
+		t.Fatal(err)
+	}
+	waits := 0
+	steps := []func() error{
+		func() error { return os.WriteFile(path, whole[:50], 0o600) },
+		func() error { return os.Rename(path, path+".1") },
+		func() error { return nil }, // the name is free
+		func() error {
+			return errors.Join(os.WriteFile(path+".1", whole, 0o600), os.WriteFile(path, whole, 0o600))
+		},
+		func() error { return nil },
+	}
+	f, err := Follow(t.Context(), path, func(context.Context) error {
+		waits++
+		if waits > len(steps) {
+			return errors.New("it waits for ever")
+		}
+		return steps[waits-1]()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := rest(f)
+	want, _ := NewFile("whole", bytes.NewReader(whole))
+	all, _ := rest(want)
+	if !errors.Is(err, io.EOF) || !f.Replaced() || len(got) != len(all) || len(all) == 0 {
+		t.Errorf("%d of %d packets, replaced %t: %v", len(got), len(all), f.Replaced(), err)
 	}
 }
 
