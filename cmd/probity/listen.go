@@ -42,8 +42,9 @@ func (a *app) listenCommand() *cobra.Command {
 			"sends no packet. Both lines of a tap may be given: -i tap0 -i tap1. It ends after --for,\n" +
 			"or when it is interrupted; what was seen is then kept. Packets that the kernel or the\n" +
 			"network card lost are counted and make the run incomplete.\n\n" +
-			"--filter takes: host ADDRESS, net PREFIX, port NUMBER, vlan [NUMBER], tcp, udp, joined by\n" +
-			"and, or, not and ( ). It looks at the outer headers only.\n\n" +
+			"--filter takes: host ADDRESS, net PREFIX, port NUMBER, vlan [NUMBER], tcp, udp, tcp port\n" +
+			"NUMBER, udp port NUMBER, joined by and, or, not and ( ). It looks at the outer headers\n" +
+			"only.\n\n" +
 			"It needs the capability CAP_NET_RAW and no other right; doctor says how to give it.\n\n" +
 			"Exit codes: 0 done; 1 findings at or above --fail-on; 2 could not listen; 3 incomplete:\n" +
 			"packets were lost; 130 interrupted, what was seen is kept.",

@@ -235,6 +235,64 @@ func TestPeer_follow(t *testing.T) {
 	}
 }
 
+// TestRead_rotated follows a file that is given another name while a new one takes
+// its own, and one that is overwritten: both captures become runs, and the second way
+// is said to lose.
+func TestRead_rotated(t *testing.T) {
+	first, err := os.ReadFile("../../fixtures/data/captures/live_dicom_tls12_dcmtk_mtls.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := os.ReadFile("../../fixtures/data/captures/live_mqtt_tls12_mtls.pcap") // which is shorter
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"renamed": "complete interrupted", "overwritten": "incomplete interrupted"} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path, db := filepath.Join(dir, "a.pcap"), filepath.Join(dir, "a.db")
+			writeFile(t, path, "") // nothing in it yet
+			cmd, stderr := process(t, "read", path, "--follow", "--db", db, "--fail-on", "none", "--quiet", "--record-only")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			until := func(size int) {
+				t.Helper()
+				for look := time.NewTicker(10 * time.Millisecond); readTo(cmd.Process.Pid, path) != int64(size); <-look.C {
+					if t.Context().Err() != nil || cmd.Process.Signal(syscall.Signal(0)) != nil {
+						t.Fatalf("it ended: %s", stderr)
+					}
+				}
+			}
+			writeFile(t, path, string(first))
+			until(len(first))
+			if name == "renamed" {
+				if err := os.Rename(path, path+".1"); err != nil {
+					t.Fatal(err)
+				}
+				writeFile(t, path, string(second))
+			} else {
+				writeFile(t, path, string(second)) // in its place, and shorter
+			}
+			until(len(second))
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			_ = cmd.Wait() // the exit code says it
+			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+				t.Errorf("exit code %d: %s", code, stderr)
+			}
+			var got []string
+			for _, e := range passiveEnds(t, db) {
+				got = append(got, string(e.Status))
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("runs ended %q: %s", got, stderr)
+			}
+		})
+	}
+}
+
 // readTo returns how far a process has read a file that it has open.
 func readTo(pid int, path string) (at int64) {
 	dir := fmt.Sprintf("/proc/%d/", pid)

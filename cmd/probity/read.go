@@ -55,7 +55,8 @@ func (a *app) readCommand() *cobra.Command {
 			"and pcapng files (also gzip), of folders with such files, or of standard input (-).\n" +
 			"It keeps allow-listed fields only, never a message body. A damaged or lossy capture is\n" +
 			"read as far as it goes; the run is then incomplete. --follow goes on with a file that\n" +
-			"grows until it is interrupted.\n\n" +
+			"grows, and with the one that takes its name when it is rotated, until it is\n" +
+			"interrupted.\n\n" +
 			"Exit codes: 0 done; 1 findings at or above --fail-on; 2 unreadable; 3 incomplete;\n" +
 			"130 interrupted, what was read is kept.",
 		Example: "  probity read ward3.pcapng --db hospital.db\n" +
@@ -82,12 +83,17 @@ func (a *app) read(ctx context.Context, f readFlags, names []string) error {
 	if err != nil {
 		return err
 	}
-	files, skipped, err := captureFiles(names)
+	var files, skipped []string
+	if f.follow {
+		files, err = names, followable(names[0])
+	} else {
+		files, skipped, err = captureFiles(names)
+	}
 	if err != nil {
 		return err
 	}
-	for _, name := range skipped {
-		_, _ = fmt.Fprintf(a.stderr, "probity: %s: skipped: not a capture file\n", oneLine(errors.New(name)))
+	for _, why := range skipped {
+		_, _ = fmt.Fprintf(a.stderr, "probity: %s\n", oneLine(errors.New(why)))
 	}
 	st, err := a.openWriter(ctx, f.store)
 	if err != nil {
@@ -101,7 +107,12 @@ func (a *app) read(ctx context.Context, f readFlags, names []string) error {
 	}
 	incomplete := false
 	for _, name := range files {
-		complete, err := a.readFile(ctx, st, f, j, begun, name)
+		var complete bool
+		if f.follow {
+			complete, err = a.followFile(ctx, st, f, j, name)
+		} else {
+			complete, err = a.readFile(ctx, st, f, j, begun, name)
+		}
 		if err != nil {
 			return err
 		}
@@ -114,12 +125,10 @@ func (a *app) read(ctx context.Context, f readFlags, names []string) error {
 func (a *app) readFile(ctx context.Context, st *store.Store, f readFlags, j *judgement, begun *early, name string) (complete bool, err error) {
 	var src *capture.File
 	reading := context.WithoutCancel(ctx) // a source that ends by itself, once what it holds was read
-	switch {
-	case name == standardInput:
+	switch name {
+	case standardInput:
 		name = "standard input"
 		src, err = capture.NewFile(name, capture.Interruptible(ctx, a.stdin))
-	case f.follow:
-		src, err = capture.Follow(ctx, name, lookAgain)
 	default:
 		src, err = capture.Open(name)
 		reading = ctx
@@ -129,4 +138,25 @@ func (a *app) readFile(ctx context.Context, st *store.Store, f readFlags, j *jud
 	}
 	defer func() { _ = src.Close() }()
 	return a.recordTraffic(ctx, st, f.store, j, tap{source: src, name: name, note: "capture " + name, begun: begun, reading: reading})
+}
+
+// followFile reads a capture that grows, and those that take its name, each as one
+// run.
+func (a *app) followFile(ctx context.Context, st *store.Store, f readFlags, j *judgement, name string) (complete bool, err error) {
+	for complete = true; ; {
+		src, err := capture.Follow(ctx, name, lookAgain)
+		if err != nil && ctx.Err() != nil { // it waited for the first bytes
+			return complete, ctx.Err()
+		}
+		if err != nil {
+			return complete, err
+		}
+		whole, err := a.recordTraffic(ctx, st, f.store, j, tap{source: src, name: name, note: "capture " + name, reading: context.WithoutCancel(ctx)})
+		_ = src.Close()
+		complete = complete && whole
+		if err != nil || !src.Replaced() {
+			return complete, err
+		}
+		_, _ = fmt.Fprintf(a.stderr, "probity: %s: was replaced: following the new file\n", oneLine(errors.New(name)))
+	}
 }

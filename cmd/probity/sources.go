@@ -24,7 +24,7 @@ const standardInput = "-"
 
 // captureFiles replaces each folder by the captures in it, in the order of their
 // names. Every file is opened, so that a wrong name leaves no trace in the
-// evidence. skipped are files of folders that are no captures.
+// evidence. skipped says what of a folder is not read, and why.
 func captureFiles(names []string) (files, skipped []string, err error) {
 	for _, name := range names {
 		info, err := os.Stat(name)
@@ -55,9 +55,24 @@ func captureFiles(names []string) (files, skipped []string, err error) {
 	return files, skipped, nil
 }
 
-// capturesIn lists the captures in a folder and the other files; those whose name
-// begins with a dot are not looked at.
-func capturesIn(dir string) (found, others []string, err error) {
+// followable says whether a file can be followed: it holds a capture, or nothing
+// yet.
+func followable(name string) error {
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("open capture: %w", err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("--follow %q: not a file", name)
+	case info.Size() == 0:
+		return nil
+	}
+	return openable(name)
+}
+
+// capturesIn lists the captures in a folder and says of what else is there why it is
+// skipped; names that begin with a dot are not looked at.
+func capturesIn(dir string) (found, skipped []string, err error) {
 	entries, err := os.ReadDir(dir) // sorted
 	if err != nil {
 		return nil, nil, fmt.Errorf("open folder of captures: %w", err)
@@ -65,21 +80,24 @@ func capturesIn(dir string) (found, others []string, err error) {
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || strings.HasPrefix(e.Name(), ".") {
-			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			switch {
+			case err != nil && !errors.Is(err, fs.ErrNotExist):
 				return nil, nil, fmt.Errorf("open capture: %w", err)
+			case err == nil && info.IsDir() && !strings.HasPrefix(e.Name(), "."):
+				skipped = append(skipped, path+": skipped: a folder within the folder; name it too")
 			}
 			continue
 		}
 		switch err := openable(path); {
 		case errors.Is(err, capture.ErrNotCapture):
-			others = append(others, path)
+			skipped = append(skipped, path+": skipped: not a capture file")
 		case err != nil:
 			return nil, nil, err
 		default:
 			found = append(found, path)
 		}
 	}
-	return found, others, nil
+	return found, skipped, nil
 }
 
 func openable(name string) error {
