@@ -30,7 +30,7 @@ build: ## Build bin/probity
 	@$(GO) build -trimpath -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/probity ./cmd/probity
 
 .PHONY: check
-check: build lint dead pure race peers ## What CI runs: build, lint, dead code, pure-Go build, race, peers
+check: build lint dead pure pcap race peers ## What CI runs: build, lint, dead code, builds without cgo and with libpcap, race, peers
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## Run the linters

@@ -12,7 +12,7 @@ peers=(
   postgres:postgresql mariadbd:mariadb-server-core smtpd:opensmtpd dovecot:dovecot-imapd /usr/lib/dovecot/pop3:dovecot-pop3d tsql:freetds-bin smbd:samba telnetd:inetutils-telnetd vsftpd:vsftpd
   slapd:slapd prosody:prosody xrdp:xrdp rabbitmq-server:rabbitmq-server
   make-ssl-cert:ssl-cert update-ca-certificates:ca-certificates
-  avahi-daemon:avahi-daemon dhclient:isc-dhcp-client lldpd:lldpd nmbd:samba miniupnpd:miniupnpd wsdd:wsdd chromium:chromium
+  pcap-config:libpcap-dev avahi-daemon:avahi-daemon dhclient:isc-dhcp-client lldpd:lldpd nmbd:samba miniupnpd:miniupnpd wsdd:wsdd chromium:chromium
 )
 
 export PATH="$PATH:/usr/sbin:/sbin:$(echo /usr/lib/postgresql/*/bin)"
