@@ -114,7 +114,12 @@ func (r *run) smallOffer() offer {
 func (r *run) descend(ctx context.Context, nothingCommon bool) (bool, error) {
 	if nothingCommon {
 		rare := r.offer(evidence.OfferSuites, tlswire.VersionTLS12, r.tables.rare)
-		if _, a, err := r.ask(ctx, rare); err != nil || r.silent || a.hello != nil || r.spoke(tlswire.VersionTLS13) {
+		_, a, err := r.ask(ctx, rare)
+		if r.level == scanner.Exhaustive && err == nil && !r.silent && a.hello == nil && !ordinaryRefusal(a) { // they may have been too many
+			rare.keep(maxSuites)
+			_, a, err = r.ask(ctx, rare)
+		}
+		if err != nil || r.silent || a.hello != nil || r.spoke(tlswire.VersionTLS13) {
 			return true, err
 		}
 	}
