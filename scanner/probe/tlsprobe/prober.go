@@ -159,7 +159,7 @@ func (r *run) probe(ctx context.Context) error {
 	}
 	steps := []func(context.Context) error{r.hidden13, r.clientAuth, r.otherKey, r.legacy, r.weak, r.names, r.ssl}
 	if r.level == scanner.Exhaustive {
-		steps = []func(context.Context) error{r.hidden13, r.clientAuth, r.newest, r.thirteen, r.names, r.otherKey, r.legacy, r.ssl}
+		steps = []func(context.Context) error{r.hidden13, r.clientAuth, r.newest, r.clientAuth, r.thirteen, r.names, r.otherKey, r.legacy, r.ssl}
 	}
 	for _, step := range steps {
 		if r.spent() {

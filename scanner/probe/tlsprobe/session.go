@@ -53,7 +53,7 @@ func (s *session) how() string {
 // below it. The handshake below TLS 1.3 is made in any case: it also shows what is
 // given there, and whether a client certificate is required.
 func (r *run) sessions(ctx context.Context) error {
-	if r.given != nil && r.given.how() == byPSK {
+	if r.given != nil && r.given.how() == byPSK && !r.asked[evidence.OfferResume] {
 		if err := r.resume(ctx, r.given); err != nil || r.silent {
 			return err
 		}
@@ -62,6 +62,9 @@ func (r *run) sessions(ctx context.Context) error {
 		v := o.Facts.TLS.Version
 		return v >= tlswire.VersionTLS10 && v <= tlswire.VersionTLS12
 	}) {
+		return nil
+	}
+	if r.asked[evidence.OfferSession] || !r.completes() {
 		return nil
 	}
 	o := r.offer(evidence.OfferSession, tlswire.VersionTLS12, r.newFirst(clientSuites()))
@@ -74,6 +77,19 @@ func (r *run) sessions(ctx context.Context) error {
 		return err
 	}
 	return r.resume(ctx, o.session)
+}
+
+// completes reports whether the server may have a suite with which the client can
+// complete a handshake below TLS 1.3: it did not refuse the first hello, or chose
+// one since. After the enumeration it is asked again if need be.
+func (r *run) completes() bool {
+	if r.find(evidence.OfferFull) != nil {
+		return true
+	}
+	return slices.ContainsFunc(r.out, func(o evidence.Observation) bool {
+		f := o.Facts.TLS
+		return f.Version != 0 && f.Version < tlswire.VersionTLS13 && slices.Contains(clientSuites(), f.CipherSuite)
+	})
 }
 
 // resumed reports whether a session was taken up.
