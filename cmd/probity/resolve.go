@@ -106,17 +106,27 @@ func ahead[K, V any](seq iter.Seq2[K, V]) iter.Seq2[K, V] {
 	}
 	const together = 64
 	return func(yield func(K, V) bool) {
-		batches, stop := make(chan []pair, 4), make(chan struct{})
+		const waiting = 4
+		batches, stop := make(chan []pair, waiting), make(chan struct{})
+		used := make(chan []pair, waiting+2) // batches that are filled again
+		next := func() []pair {
+			select {
+			case batch := <-used:
+				return batch
+			default:
+				return make([]pair, 0, together)
+			}
+		}
 		go func() {
 			defer close(batches)
-			batch := make([]pair, 0, together)
+			batch := next()
 			for k, v := range seq {
 				if batch = append(batch, pair{k, v}); len(batch) < together {
 					continue
 				}
 				select {
 				case batches <- batch:
-					batch = make([]pair, 0, together)
+					batch = next()
 				case <-stop:
 					return
 				}
@@ -137,6 +147,8 @@ func ahead[K, V any](seq iter.Seq2[K, V]) iter.Seq2[K, V] {
 					return
 				}
 			}
+			clear(batch) // lets go of what it points to
+			used <- batch[:0]
 		}
 	}
 }

@@ -122,13 +122,14 @@ func (s *Store) scanObservations(ctx context.Context, after int64, known *blobs,
 		known.keep(id, b)
 		return b, nil
 	}
+	row := newObservationRow()
 	return each(ctx, tx, `SELECT id, run, coalesce(probe,0), method, kind, address, port, transport, server_name,
 		peer_address, peer_port, peer_transport, peer_name, at_ms, result, detail, facts FROM observation WHERE id>? ORDER BY id`, func(scan scanFunc) error {
-		o, err := scanObservation(scan)
-		if err != nil {
+		if err := row.scan(scan); err != nil {
 			return err
 		}
-		err = errors.Join(
+		o := &row.o
+		err := errors.Join(
 			certs.of(o.ID, func(a attachment) error {
 				der, err := data(a.blob)
 				o.Certs = append(o.Certs, evidence.Presented{Role: evidence.Role(a.label), Position: a.position, DER: der})
@@ -147,7 +148,7 @@ func (s *Store) scanObservations(ctx context.Context, after int64, known *blobs,
 		if err != nil {
 			return fmt.Errorf("observation %d: %w", o.ID, err)
 		}
-		if !yield(o) {
+		if !yield(*o) {
 			return errStop
 		}
 		return nil
@@ -202,25 +203,40 @@ func (a *attached) of(observation int64, do func(attachment) error) error {
 	return nil
 }
 
-func scanObservation(scan scanFunc) (evidence.Observation, error) {
-	var o evidence.Observation
-	var place, peer nullEndpoint
-	var at int64
-	var facts []byte
-	err := scan(&o.ID, &o.Run, &o.Probe, &o.Method, &o.Kind, &place.address, &place.port, &place.transport, &place.name,
-		&peer.address, &peer.port, &peer.transport, &peer.name, &at, &o.Result, &o.Detail, &facts)
-	if err != nil {
-		return o, err
+// observationRow reads one row after the other into the same place.
+type observationRow struct {
+	o           evidence.Observation
+	place, peer nullEndpoint
+	at          int64
+	facts       sql.RawBytes
+	dest        []any
+}
+
+func newObservationRow() *observationRow {
+	r := &observationRow{}
+	o, place, peer := &r.o, &r.place, &r.peer
+	r.dest = []any{
+		&o.ID, &o.Run, &o.Probe, &o.Method, &o.Kind, &place.address, &place.port, &place.transport, &place.name,
+		&peer.address, &peer.port, &peer.transport, &peer.name, &r.at, &o.Result, &o.Detail, &r.facts,
 	}
-	o.At = fromMS(at)
+	return r
+}
+
+func (r *observationRow) scan(scan scanFunc) error {
+	o := &r.o
+	*o = evidence.Observation{}
+	if err := scan(r.dest...); err != nil {
+		return err
+	}
+	o.At = fromMS(r.at)
 	var errs [3]error
-	o.Endpoint, errs[0] = place.endpoint()
-	o.Peer, errs[1] = peer.endpoint()
-	errs[2] = json.Unmarshal(facts, &o.Facts)
+	o.Endpoint, errs[0] = r.place.endpoint()
+	o.Peer, errs[1] = r.peer.endpoint()
+	errs[2] = json.Unmarshal(r.facts, &o.Facts)
 	if err := errors.Join(errs[:]...); err != nil {
-		return o, fmt.Errorf("observation %d: %w", o.ID, err)
+		return fmt.Errorf("observation %d: %w", o.ID, err)
 	}
-	return o, nil
+	return nil
 }
 
 // Raw returns the raw bytes of an observation in their order.
