@@ -76,15 +76,24 @@ func (a *asset) id() string {
 // left reports whether the device came to another address of the same protocol
 // after it was last seen at this one.
 func (a *asset) left(s *stay) bool {
-	return slices.ContainsFunc(a.stays, func(o *stay) bool {
-		return o.first > s.last && o.place != s.place && o.place.addr.Is4() == s.place.addr.Is4() && !together(o, s)
-	})
+	for _, o := range slices.Backward(a.stays) { // the newest are the likeliest
+		if o.first <= s.last {
+			return false // those before began no later
+		}
+		if o.place != s.place && o.place.addr.Is4() == s.place.addr.Is4() && !together(o, s) {
+			return true
+		}
+	}
+	return false
 }
 
 // ended reports whether another device came to the address after the stay.
 func (s *stay) ended() bool {
-	for _, o := range s.place.stays {
-		if o != s && o.last > s.last && o.assetOf() != s.assetOf() {
+	for _, o := range slices.Backward(s.place.stays) {
+		if o == s {
+			break // those before ended before
+		}
+		if o.last > s.last && o.assetOf() != s.assetOf() {
 			return true
 		}
 	}
@@ -111,7 +120,14 @@ type historyKey struct {
 type historyTrack struct {
 	key    historyKey
 	values []historyValue
+	index  map[shownValue]int // of values, while they are collected
 	last   sight
+}
+
+// shownValue tells one value of a track from another.
+type shownValue struct {
+	number text
+	claim  uint32
 }
 
 // historyValue is one value with its first and last sight.
@@ -188,14 +204,15 @@ func (h *history) show(s *stay) {
 func (h *history) add(k historyKey, v historyValue) {
 	t := h.tracks[k]
 	if t == nil {
-		t = &historyTrack{key: k, last: v.last}
+		t = &historyTrack{key: k, last: v.last, index: map[shownValue]int{}}
 		h.tracks[k] = t
 	}
 	if earlier(t.last, v.last) {
 		t.last = v.last
 	}
-	i := slices.IndexFunc(t.values, func(o historyValue) bool { return o.number == v.number && o.claim == v.claim })
-	if i < 0 {
+	i, known := t.index[shownValue{v.number, v.claim}]
+	if !known {
+		t.index[shownValue{v.number, v.claim}] = len(t.values)
 		v.text = h.r.texts.of(v.number)
 		t.values = append(t.values, v)
 		return

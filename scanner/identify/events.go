@@ -64,9 +64,9 @@ func (r *Resolver) events(a *asset, h *history, out *evidence.Asset) []evidence.
 
 // successor is the next stay at the place.
 func (s *stay) successor() *stay {
-	i := slices.Index(s.place.stays, s)
-	if i+1 < len(s.place.stays) {
-		return s.place.stays[i+1]
+	i, _ := slices.BinarySearchFunc(s.place.stays, s.hi, func(o *stay, hi int32) int { return cmp.Compare(o.lo, hi) })
+	if i < len(s.place.stays) {
+		return s.place.stays[i]
 	}
 	return nil
 }

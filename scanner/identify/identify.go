@@ -86,7 +86,7 @@ func (r *Resolver) Err() error { return r.err }
 // of their identifiers tell something. It returns the places to cut anew.
 func (r *Resolver) decide() []*place {
 	var dirty []*place
-	for _, p := range r.places {
+	for _, p := range r.sortedPlaces() { // so that each value lists its places by appending
 		if p.dirty() {
 			r.order(p)
 			dirty = append(dirty, p)

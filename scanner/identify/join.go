@@ -101,6 +101,10 @@ func (r *Resolver) relate(a, b *stay, index uint32) (edge, apartness, bool) {
 			reason += " against " + c.differences()
 		}
 		return edge{}, apartness{a, b, reason, proof}, false
+	case a.place != b.place && a.last > b.first && slices.Contains(c.differ, sortMAC):
+		// Who only repeats a serial number has another card, while the device is where
+		// it was.
+		return edge{}, apartness{a, b, "the same " + why + ", in turn at two places with another MAC address", proof}, false
 	case !c.hard && a.place != b.place && !a.vacated(b.first):
 		return edge{}, apartness{a, b, "the same " + why + ", and nothing shows that it left the place before", proof}, false
 	}
@@ -138,9 +142,7 @@ func (r *Resolver) relateAtOnce(a, b *stay, index uint32) (edge, apartness, bool
 // contradict finds what one device cannot have twice at once.
 func (r *Resolver) contradict(a, b *stay) (sort, bool) {
 	for _, x := range a.seen {
-		switch x.key.sort {
-		case sortSSH, sortSerial, sortEngine, sortModel:
-		default:
+		if !x.key.sort.contradicts() {
 			continue
 		}
 		common, both := false, false
@@ -155,6 +157,11 @@ func (r *Resolver) contradict(a, b *stay) (sort, bool) {
 		}
 	}
 	return 0, false
+}
+
+// contradicts reports whether one device cannot have two of a sort at once.
+func (s sort) contradicts() bool {
+	return s == sortSSH || s == sortSerial || s == sortEngine || s == sortModel
 }
 
 func has(s *stay, k trackKey, v uint32) bool {
@@ -190,6 +197,7 @@ func ids(all ...int64) []int64 {
 // asset is a set of stays that are one device.
 type asset struct {
 	stays []*stay
+	told  []*stay // those that may contradict others
 	joins []edge
 	apart []apartness
 	name  string // its id
@@ -209,6 +217,9 @@ func (a *asset) root() *asset {
 func (r *Resolver) cluster(stays []*stay, edges, ordered []edge, said statements) []*asset {
 	for _, s := range stays {
 		a := &asset{stays: []*stay{s}}
+		if slices.ContainsFunc(s.seen, func(x seen) bool { return x.key.sort.contradicts() }) {
+			a.told = a.stays
+		}
 		a.found = a
 		s.asset = a
 	}
@@ -253,14 +264,19 @@ func unite(e edge) {
 	}
 	y.found = x
 	x.stays = append(x.stays, y.stays...)
+	x.told = append(slices.Clip(x.told), y.told...)
 	x.joins = append(append(x.joins, y.joins...), e)
 	x.apart = append(x.apart, y.apart...)
 }
 
 // forbids says why two assets cannot be one device.
 func (r *Resolver) forbids(x, y *asset, said statements) (string, bool) {
-	for _, a := range x.stays {
-		for _, b := range y.stays {
+	left, right := x.told, y.told
+	if len(said.splits) > 0 {
+		left, right = x.stays, y.stays
+	}
+	for _, a := range left {
+		for _, b := range right {
 			if said.split(a, b) {
 				return "a person said that they are two devices", true
 			}

@@ -115,6 +115,12 @@ func TestStories(t *testing.T) {
 		{"one card, two host keys at once", "0 192.0.2.1 arp 1\n0 192.0.2.2 arp 1\n0 192.0.2.1 ssh k\n0 192.0.2.2 ssh m", []string{"192.0.2.1@0-0", "192.0.2.2@0-0"}},
 		{"another serial number is another device", "0 192.0.2.1 sdc S1/1\n0 192.0.2.1 ssh k\n7 192.0.2.1 sdc S2/1\n7 192.0.2.1 ssh k", []string{"192.0.2.1@0-0", "192.0.2.1@7-7"}},
 		{"a serial number moves", "0 192.0.2.1 sdc S1/1\n7 192.0.2.2 sdc S1/1", []string{"192.0.2.1@0-0 192.0.2.2@7-7"}},
+		{"a serial number that another repeats at once", "0 192.0.2.1 arp 1\n0 192.0.2.1 sdc S1/1\n0 192.0.2.2 arp 2\n0 192.0.2.2 sdc S1/1", []string{"192.0.2.1@0-0", "192.0.2.2@0-0"}},
+		{"a serial number that another repeats later", "0 192.0.2.1 arp 1\n0 192.0.2.1 sdc S1/1\n7 192.0.2.2 arp 2\n7 192.0.2.2 sdc S1/1\n14 192.0.2.1 arp 1\n14 192.0.2.1 sdc S1/1", []string{"192.0.2.1@0-14", "192.0.2.2@7-7"}},
+		{"keys and subject that another repeats later", "0 192.0.2.1 arp 1\n0 192.0.2.1 ssh k\n0 192.0.2.1 tls a/k\n7 192.0.2.2 arp 2\n7 192.0.2.2 ssh k\n7 192.0.2.2 tls a/k\n14 192.0.2.1 arp 1\n14 192.0.2.1 ssh k", []string{"192.0.2.1@0-14", "192.0.2.2@7-7"}},
+		{"a host name that another takes", "0 192.0.2.1 arp 1\n0 192.0.2.1 name pump\n7 192.0.2.2 arp 2\n7 192.0.2.2 name pump", []string{"192.0.2.1@0-0", "192.0.2.2@7-7"}},
+		{"a load balancer and its servers", "0 192.0.2.1 arp 1\n0 192.0.2.1 tls www/k\n0 192.0.2.2 arp 2\n0 192.0.2.2 tls www/k\n0 192.0.2.3 arp 3\n0 192.0.2.3 tls www/k", []string{"192.0.2.1@0-0", "192.0.2.2@0-0", "192.0.2.3@0-0"}},
+		{"a pair whose common address fails over", "0 192.0.2.1 arp 1\n0 192.0.2.1 ssh k\n0 192.0.2.2 arp 2\n0 192.0.2.2 ssh m\n0 192.0.2.9 arp 1\n0 192.0.2.9 ssh k\n7 192.0.2.1 arp 1\n7 192.0.2.1 ssh k\n7 192.0.2.2 arp 2\n7 192.0.2.2 ssh m\n7 192.0.2.9 arp 2\n7 192.0.2.9 ssh m", []string{"192.0.2.1@0-7 192.0.2.9@0-0", "192.0.2.2@0-7 192.0.2.9@7-7"}},
 		{
 			"a proxy answers for many",
 			"0 192.0.2.1 arp 1\n0 192.0.2.2 arp 1\n0 192.0.2.3 arp 1\n0 192.0.2.4 arp 1\n0 192.0.2.5 arp 1\n0 192.0.2.6 arp 1\n0 192.0.2.7 arp 1\n0 192.0.2.8 arp 1\n0 192.0.2.9 arp 1",
