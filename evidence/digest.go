@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -25,6 +26,9 @@ func ParseDigest(s string) (Digest, error) {
 }
 
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
+
+// Compare orders digests as their text.
+func (d Digest) Compare(o Digest) int { return bytes.Compare(d[:], o[:]) }
 
 // IsZero reports whether d is the zero value, which stands for "no digest".
 func (d Digest) IsZero() bool { return d == Digest{} }

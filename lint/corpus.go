@@ -43,6 +43,9 @@ type Corpus struct {
 	byPlainOnce   sync.Once
 	assetsOnce    sync.Once
 	assetSubjects []*AssetSubject
+	fleetOnce     sync.Once
+	fleet         *Fleet
+	passive       []int64 // observations that only the fleet holds, rising
 
 	// Memo is for what checks compute of the whole.
 	Memo Memo
@@ -116,7 +119,7 @@ func Decode(obs []evidence.Observation) Reading {
 	for _, o := range sorted {
 		c.methods[o.ID] = o.Method
 		c.status.collect(o)
-		if t, s := o.Facts.TLS, o.Facts.SSH; t != nil && (t.Signature != nil || t.ClientSignature != nil) || s != nil && s.Signature != nil {
+		if holdsSignature(o) {
 			c.signed = append(c.signed, o)
 		}
 	}
@@ -164,6 +167,15 @@ func (c *Corpus) Asset(e evidence.Endpoint) string {
 		return id
 	}
 	return c.byAddr[e.Addr]
+}
+
+// AssetOf returns the asset with an id, or nil.
+func (c *Corpus) AssetOf(id string) *evidence.Asset {
+	i, found := slices.BinarySearchFunc(c.assets, id, func(a evidence.Asset, id string) int { return strings.Compare(a.ID, id) })
+	if !found {
+		return nil
+	}
+	return &c.assets[i]
 }
 
 // Assets returns all assets, by id.
@@ -425,10 +437,7 @@ func (c *Corpus) addSightings(seen []*evidence.Observation) {
 // request returns the request or the lone key of a file. It is not among the
 // certificates.
 func (c *Corpus) request(f *evidence.ArtefactFacts) *Certificate {
-	der, parse := f.Request, parseRequest
-	if len(f.Key) > 0 {
-		der, parse = f.Key, parseLoneKey
-	}
+	der, parse := requestOf(f)
 	d := evidence.DigestOf(der)
 	if known, ok := c.requests[d]; ok {
 		return known
@@ -436,6 +445,15 @@ func (c *Corpus) request(f *evidence.ArtefactFacts) *Certificate {
 	r := parse(der)
 	c.requests[d] = r
 	return r
+}
+
+// requestOf returns the bytes of the request or the lone key of a file, and what reads
+// them.
+func requestOf(f *evidence.ArtefactFacts) ([]byte, func([]byte) *Certificate) {
+	if len(f.Key) > 0 {
+		return f.Key, parseLoneKey
+	}
+	return f.Request, parseRequest
 }
 
 func (c *Corpus) addEndpoints(sorted, current []*evidence.Observation) {
@@ -497,15 +515,14 @@ func forgeable(o *evidence.Observation, role evidence.Role) bool {
 	return o.Method == evidence.Passive && proof != evidence.PossessionVerified
 }
 
-// Signed returns the observations of all runs that hold a signature of DSA or ECDSA,
-// by time: a number that a key used twice gives it away whenever that was.
-func (c *Corpus) Signed() []*evidence.Observation { return c.signed }
-
 // Method returns how the recorded observation was made, or "" when the corpus
 // does not hold it.
 func (c *Corpus) Method(observation int64) evidence.Method {
 	if observation == 0 {
 		return ""
+	}
+	if _, found := slices.BinarySearch(c.passive, observation); found {
+		return evidence.Passive
 	}
 	return c.methods[observation]
 }

@@ -366,8 +366,10 @@ func (c *Corpus) BySubject(name []byte) []*Certificate { return c.bySubject[stri
 // anchors first, each once.
 func (e *Env) Named(subject []byte) []*Certificate {
 	var out []*Certificate
+	seen := make(map[evidence.Digest]bool)
 	for _, c := range slices.Concat(e.Anchors(), e.Corpus.BySubject(subject), e.Corpus.issuersNamed(plainName(subject))) {
-		if SameDN(c.X509.RawSubject, subject) && !slices.ContainsFunc(out, func(o *Certificate) bool { return o.Digest == c.Digest }) {
+		if !seen[c.Digest] && SameDN(c.X509.RawSubject, subject) {
+			seen[c.Digest] = true
 			out = append(out, c)
 		}
 	}

@@ -7,10 +7,8 @@
 package fleet
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -36,8 +34,71 @@ type member struct {
 	forgeable   bool // see [lint.Sighting]
 }
 
-func memberOf(c *lint.Corpus, s lint.Sighting) member {
-	return member{c.Holder(s.Endpoint), s.Endpoint, s.Certificate.Digest, s.Observation, s.Forgeable}
+// memberOf is a spot of the fleet.
+func memberOf(c *lint.Corpus, f *lint.Fleet, spot int32) member {
+	s := &f.Spots[spot]
+	return member{c.Holder(s.Endpoint), s.Endpoint, f.Records[s.Certificate].Digest, s.Observation, s.Forgeable}
+}
+
+func membersOf(c *lint.Corpus, f *lint.Fleet, spots []int32) []member {
+	out := make([]member, len(spots))
+	for i, s := range spots {
+		out[i] = memberOf(c, f, s)
+	}
+	return out
+}
+
+// showed is a server that showed something.
+func showed(c *lint.Corpus, s *lint.Shower) member {
+	return member{c.Holder(s.Endpoint), s.Endpoint, s.Leaf, s.Observation, s.Passive}
+}
+
+// leafs counts the distinct leafs.
+func leafs(f *lint.Fleet) int {
+	seen := make([]bool, len(f.Records))
+	n := 0
+	for i := range f.Spots {
+		if s := &f.Spots[i]; s.Leaf && !seen[s.Certificate] {
+			seen[s.Certificate] = true
+			n++
+		}
+	}
+	return n
+}
+
+// alike calls take for the numbers below n that have one key, at least two of them,
+// rising, and returns how many different keys there are. key may say that a number has
+// none. Keys are hashes, or begin with one, so that nobody can choose what they begin
+// with; the time is that of sorting the numbers, however many have one key.
+func alike[K interface{ Compare(K) int }](n int, key func(i int32) (K, bool), take func(K, []int32)) int {
+	type entry struct {
+		key K
+		at  int32
+	}
+	var all []entry
+	for i := range int32(n) {
+		if k, ok := key(i); ok {
+			if all == nil {
+				all = make([]entry, 0, n)
+			}
+			all = append(all, entry{k, i})
+		}
+	}
+	slices.SortFunc(all, func(a, b entry) int { return cmp.Or(a.key.Compare(b.key), cmp.Compare(a.at, b.at)) })
+	different := 0
+	for start, end := 0, 0; start < len(all); start = end {
+		for end = start + 1; end < len(all) && all[end].key.Compare(all[start].key) == 0; end++ {
+		}
+		different++
+		if end-start > 1 {
+			group := make([]int32, end-start)
+			for i := range group {
+				group[i] = all[start+i].at
+			}
+			take(all[start].key, group)
+		}
+	}
+	return different
 }
 
 // holders returns the distinct holders, sorted; files have none.
@@ -69,7 +130,7 @@ func group(kind evidence.DuplicateKind, value string, members []member, confiden
 		d.Endpoints = append(d.Endpoints, m.endpoint)
 		v.Observations = append(v.Observations, m.observation)
 	}
-	slices.SortFunc(d.Certificates, func(a, b evidence.Digest) int { return cmp.Compare(a.String(), b.String()) })
+	slices.SortFunc(d.Certificates, evidence.Digest.Compare)
 	d.Certificates = slices.Compact(d.Certificates)
 	slices.SortFunc(d.Endpoints, evidence.Endpoint.Compare)
 	d.Endpoints = slices.Compact(d.Endpoints)
@@ -98,10 +159,6 @@ const (
 	confidenceHeard    = 20 // two assets, of which at most one is more than traffic that anyone can forge
 )
 
-func compareDigests(a, b evidence.Digest) int { return bytes.Compare(a[:], b[:]) }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
 // proof says why two devices are distinct, or that they were not shown to be.
 type proof struct {
 	a, b      string
@@ -114,8 +171,9 @@ type proof struct {
 // The attributes in without do not count.
 func distinct(c *lint.Corpus, ids []string, without ...evidence.Attribute) (proof, bool) {
 	values := make(map[string]map[evidence.Attribute][]string)
-	for _, a := range c.Assets() {
-		if !slices.Contains(ids, a.ID) {
+	for _, id := range ids {
+		a := c.AssetOf(id)
+		if a == nil {
 			continue
 		}
 		m := make(map[evidence.Attribute][]string)
@@ -207,15 +265,18 @@ func shared(env *lint.Env, kind evidence.DuplicateKind, value, what string, memb
 // Servers make it when they start, so that two have it only where somebody gave it to
 // both: nodes behind a load balancer, or a pair.
 func cluster(c *lint.Corpus, ids []string) bool {
-	for _, holding := range lint.Remember(&c.Memo, "fleet/ticket_keys", func() [][]string {
-		var out [][]string
-		for _, members := range ticketKeys(c) {
+	byHolder := lint.Remember(&c.Memo, "fleet/ticket_keys", func() map[string][][]string {
+		out := make(map[string][][]string)
+		ticketKeys(c, func(_ string, members []member) {
 			if h := firm(members); len(h) > 1 {
-				out = append(out, h)
+				for _, id := range h {
+					out[id] = append(out[id], h)
+				}
 			}
-		}
+		})
 		return out
-	}) {
+	})
+	for _, holding := range byHolder[ids[0]] {
 		if !slices.ContainsFunc(ids, func(id string) bool { _, found := slices.BinarySearch(holding, id); return !found }) {
 			return true
 		}

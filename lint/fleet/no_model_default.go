@@ -22,7 +22,7 @@ func noModelDefault() lint.Check {
 			if len(models) == 0 {
 				return fleetWide(lint.Inconclusivef("No device tells its model."))
 			}
-			keys := keysByAsset(c)
+			keys := keysByAsset(c, models)
 			var out []lint.GroupVerdict
 			compared := 0
 			for _, model := range slices.Sorted(maps.Keys(models)) {
@@ -58,25 +58,33 @@ func unitsOf(c *lint.Corpus) map[string][]string {
 	return models
 }
 
-// keysByAsset are the keys of TLS servers and of SSH that assets showed, those of
-// clients among them.
-func keysByAsset(c *lint.Corpus) map[string][]shownKey {
-	out := make(map[string][]shownKey)
-	for _, s := range c.Leafs() {
-		if id := c.Asset(s.Endpoint); id != "" && s.Role != evidence.RoleFile && s.Certificate.Key != nil {
-			out[id] = append(out[id], shownKey{s.Certificate.Key.SPKI, memberOf(c, s)})
+// keysByAsset are the keys of TLS servers and of SSH that assets of models with several
+// units showed, those of clients among them.
+func keysByAsset(c *lint.Corpus, models map[string][]string) map[string][]shownKey {
+	f := c.Fleet()
+	wanted := make(map[string]bool)
+	for _, units := range models {
+		for _, id := range units {
+			wanted[id] = len(units) > 1
 		}
 	}
-	for _, s := range c.Endpoints() {
-		for _, o := range s.Of(evidence.KindSSH) {
-			for _, k := range o.Keys {
-				m := member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID, forgeable: o.Method == evidence.Passive}
-				spki := evidence.DigestOf(k.Blob)
-				if key := lint.ParseSSHKey(k.Blob); key != nil {
-					spki = key.SPKI
-				}
-				out[s.Asset] = append(out[s.Asset], shownKey{spki, m})
+	out := make(map[string][]shownKey)
+	for i := range f.Spots {
+		s := &f.Spots[i]
+		if r := &f.Records[s.Certificate]; s.Leaf && s.Role != evidence.RoleFile && r.HasKey {
+			if id := c.Asset(s.Endpoint); wanted[id] {
+				out[id] = append(out[id], shownKey{r.SPKI, memberOf(c, f, int32(i))})
 			}
+		}
+	}
+	for i := range f.Keys {
+		k := &f.Keys[i]
+		spki := k.Blob
+		if k.Key != nil {
+			spki = k.Key.SPKI
+		}
+		if id := c.Asset(k.Endpoint); wanted[id] {
+			out[id] = append(out[id], shownKey{spki, showed(c, &k.Shower)})
 		}
 	}
 	return out
@@ -91,7 +99,7 @@ func defaultsOf(env *lint.Env, model string, units []string, keys map[string][]s
 		}
 	}
 	var out []lint.GroupVerdict
-	for _, spki := range slices.SortedFunc(maps.Keys(byKey), compareDigests) {
+	for _, spki := range slices.SortedFunc(maps.Keys(byKey), evidence.Digest.Compare) {
 		members := byKey[spki]
 		ids := holders(members)
 		if len(ids) < 2 {

@@ -61,18 +61,13 @@ func rsaOwners(c *lint.Corpus) map[string][]member {
 			owners[string(n.Bytes())] = append(owners[string(n.Bytes())], m)
 		}
 	}
-	for _, s := range c.Sightings() {
-		if k := s.Certificate.Key; k != nil {
-			add(k.N, memberOf(c, s))
-		}
+	f := c.Fleet()
+	for i := range f.Spots {
+		add(f.Records[f.Spots[i].Certificate].Modulus, memberOf(c, f, int32(i)))
 	}
-	for _, s := range c.Endpoints() {
-		for _, o := range s.Of(evidence.KindSSH) {
-			for _, k := range o.Keys {
-				if key := lint.ParseSSHKey(k.Blob); key != nil {
-					add(key.N, member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID, forgeable: o.Method == evidence.Passive})
-				}
-			}
+	for i := range f.Keys {
+		if k := &f.Keys[i]; k.Key != nil {
+			add(k.Key.N, showed(c, &k.Shower))
 		}
 	}
 	return owners

@@ -1,7 +1,7 @@
 package fleet
 
 import (
-	"slices"
+	"strings"
 
 	"probity/evidence"
 	"probity/internal/safetext"
@@ -14,46 +14,36 @@ func oneKeyPerIdentifier() lint.Check {
 		Name:   "fleet/one_key_per_identifier",
 		Source: "IEEE 802.1AR-2018 section 8.6; RFC 5280 section 4.1.2.6",
 		Fleet: func(env *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
-			type entry struct {
-				member
-				spki evidence.Digest
-			}
-			groups := make(map[string][]entry)
-			for _, s := range c.Leafs() {
-				if id := s.Certificate.DeviceIdentifier(); id != "" && s.Certificate.Key != nil {
-					groups[id] = append(groups[id], entry{memberOf(c, s), s.Certificate.Key.SPKI})
-				}
-			}
-			if len(groups) == 0 {
-				return fleetWide(lint.NotApplicablef("No certificate names its device by a serial number or hardware module name."))
-			}
+			f := c.Fleet()
 			var out []lint.GroupVerdict
-			for id, entries := range groups {
-				var members []member
-				var keys []evidence.Digest
-				for _, e := range entries {
-					members = append(members, e.member)
-					keys = append(keys, e.spki)
-				}
-				slices.SortFunc(keys, func(a, b evidence.Digest) int { return slices.Compare(a[:], b[:]) })
-				keys = slices.Compact(keys)
+			different := alike(len(f.Spots), func(i int32) (text, bool) {
+				r := &f.Records[f.Spots[i].Certificate]
+				return text(r.Identifier), f.Spots[i].Leaf && r.Identifier != "" && r.HasKey
+			}, func(id text, spots []int32) {
+				members, keys := membersOf(c, f, spots), keysOf(f, spots)
 				ids := holders(members)
-				if len(keys) < 2 || len(ids) == 0 {
-					continue
+				if len(keys) < 2 || len(ids) == 0 || declared(env.Policy, members) {
+					return
 				}
-				text := safetext.Clean(id)
-				if declared(env.Policy, members) {
-					continue
-				}
+				text := safetext.Clean(string(id))
 				if len(ids) > 1 {
 					out = append(out, group(evidence.DuplicateIdentifier, text, members, confidenceUnproved, lint.Failf(
 						"The device identifier %q stands for %d keys on %d assets (%s).", text, len(keys), len(ids), list(ids))))
-					continue
+					return
 				}
 				out = append(out, group(evidence.DuplicateIdentifier, text, members, confidenceOne, lint.Warnf(
 					"The device identifier %q stands for %d keys on one asset (%s), as during a renewal.", text, len(keys), ids[0])))
+			})
+			if different == 0 {
+				return fleetWide(lint.NotApplicablef("No certificate names its device by a serial number or hardware module name."))
 			}
-			return or(out, lint.Passf("Each device identifier (%d) stands for one key.", len(groups)))
+			return or(out, lint.Passf("Each device identifier (%d) stands for one key.", different))
 		},
 	}
 }
+
+// text is a key of [alike] that is compared as it is.
+type text string
+
+// Compare orders texts.
+func (t text) Compare(o text) int { return strings.Compare(string(t), string(o)) }

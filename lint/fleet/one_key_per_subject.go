@@ -1,8 +1,9 @@
 package fleet
 
 import (
-	"bytes"
+	"cmp"
 	"slices"
+	"strings"
 
 	"probity/evidence"
 	"probity/internal/safetext"
@@ -18,70 +19,78 @@ func oneKeyPerSubject() lint.Check {
 		Name:   "fleet/one_key_per_subject",
 		Source: "RFC 5280 section 4.1.2.6",
 		Fleet: func(env *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
-			groups := make(map[string][]lint.Sighting)
-			for _, s := range c.Leafs() {
-				if key := certifiedName(env, s); key != "" {
-					groups[key] = append(groups[key], s)
-				}
+			f := c.Fleet()
+			type several struct {
+				value, authority string
+				verdict          func(value string) lint.GroupVerdict
 			}
-			if len(groups) == 0 {
+			var found []several
+			different := alike(len(f.Spots), func(i int32) (lint.Mark, bool) {
+				r := &f.Records[f.Spots[i].Certificate]
+				return r.Name, f.Spots[i].Leaf && certified(env, r)
+			}, func(_ lint.Mark, spots []int32) {
+				members, keys := membersOf(c, f, spots), keysOf(f, spots)
+				ids := holders(members)
+				if len(keys) < 2 || len(ids) < 2 || declared(env.Policy, members) || sharesKey(f, spots, members, ids) {
+					return
+				}
+				first := f.Certificate(f.Spots[spots[0]].Certificate)
+				if first.X509 == nil {
+					return // cannot be read again
+				}
+				issuer, subject := first.Issuer(), first.Subject()
+				found = append(found, several{safetext.Clean(issuer + "|" + subject), first.Authority(), func(value string) lint.GroupVerdict {
+					return group(evidence.DuplicateSubject, value, members, confidenceUnproved, lint.Warnf(
+						"%q certifies %d keys under the name %q at %d assets (%s).", issuer, len(keys), subject, len(ids), list(ids)))
+				}})
+			})
+			if different == 0 {
 				return fleetWide(lint.NotApplicablef("No valid certificate of an authority with a name that is no device identifier was seen."))
 			}
+			slices.SortFunc(found, func(a, b several) int {
+				return cmp.Or(strings.Compare(a.value, b.value), strings.Compare(a.authority, b.authority))
+			})
 			var out []lint.GroupVerdict
 			taken := make(map[string]bool) // names that several authorities certify
-			for _, key := range sortedKeys(groups) {
-				members, keys := keysOf(c, groups[key])
-				ids := holders(members)
-				if len(keys) < 2 || len(ids) < 2 || declared(env.Policy, members) || sharesKey(groups[key], c, ids) {
-					continue
-				}
-				first := groups[key][0].Certificate
-				value := safetext.Clean(first.Issuer() + "|" + first.Subject())
+			for _, s := range found {
+				value := s.value
 				if taken[value] {
-					value += "|" + authority(first)
+					value += "|" + s.authority
 				}
 				taken[value] = true
-				out = append(out, group(evidence.DuplicateSubject, value, members, confidenceUnproved, lint.Warnf(
-					"%q certifies %d keys under the name %q at %d assets (%s).", first.Issuer(), len(keys), first.Subject(), len(ids), list(ids))))
+				out = append(out, s.verdict(value))
 			}
-			return or(out, lint.Passf("Each certified name (%d) stands for one device, or is shared as declared.", len(groups)))
+			return or(out, lint.Passf("Each certified name (%d) stands for one device, or is shared as declared.", different))
 		},
 	}
 }
 
-// certifiedName is what should be one device's: issuer and subject of a leaf that an
-// authority has issued and that is valid now; empty for any other.
-func certifiedName(env *lint.Env, s lint.Sighting) string {
-	x := s.Certificate.X509
-	if x == nil || s.Certificate.Key == nil || s.Certificate.SelfIssued() || s.Certificate.DeviceIdentifier() != "" || len(x.Subject.OriginalRDNS) == 0 ||
-		env.At.After(x.NotAfter) || env.At.Before(x.NotBefore) {
-		return ""
-	}
-	return string(x.RawIssuer) + "|" + authority(s.Certificate) + "|" + string(x.RawSubject)
+// certified reports whether the name of a leaf should be one device's: an authority has
+// issued it, it is valid now, and no identifier of the device says more.
+func certified(env *lint.Env, r *lint.Record) bool {
+	return r.Named && r.HasKey && !r.SelfIssued && r.Identifier == "" && r.ValidAt(env.At)
 }
 
-// keysOf returns the members of sightings and their distinct keys.
-func keysOf(c *lint.Corpus, sightings []lint.Sighting) ([]member, []evidence.Digest) {
-	var members []member
-	var keys []evidence.Digest
-	for _, s := range sightings {
-		members = append(members, memberOf(c, s))
-		keys = append(keys, s.Certificate.Key.SPKI)
+// keysOf returns the distinct keys of spots.
+func keysOf(f *lint.Fleet, spots []int32) []evidence.Digest {
+	keys := make([]evidence.Digest, len(spots))
+	for i, s := range spots {
+		keys[i] = f.Records[f.Spots[s].Certificate].SPKI
 	}
-	slices.SortFunc(keys, func(a, b evidence.Digest) int { return bytes.Compare(a[:], b[:]) })
-	return members, slices.Compact(keys)
+	slices.SortFunc(keys, evidence.Digest.Compare)
+	return slices.Compact(keys)
 }
 
 // sharesKey reports whether one key of the name is on all of the assets, as while a
 // pair renews.
-func sharesKey(sightings []lint.Sighting, c *lint.Corpus, ids []string) bool {
+func sharesKey(f *lint.Fleet, spots []int32, members []member, ids []string) bool {
 	at := make(map[evidence.Digest]map[string]bool)
-	for _, s := range sightings {
-		k := s.Certificate.Key.SPKI
+	for i, s := range spots {
+		k := f.Records[f.Spots[s].Certificate].SPKI
 		if at[k] == nil {
 			at[k] = make(map[string]bool)
 		}
-		if h := c.Holder(s.Endpoint); h != "" {
+		if h := members[i].holder; h != "" {
 			at[k][h] = true
 		}
 	}

@@ -3,8 +3,6 @@ package fleet
 import (
 	"slices"
 
-	"github.com/zmap/zcrypto/x509"
-
 	"probity/evidence"
 	"probity/lint"
 )
@@ -16,16 +14,17 @@ func roleSeparated() lint.Check {
 		Name:   "fleet/role_separated",
 		Source: "NIST SP 800-57 part 1 rev. 5 section 5.2",
 		Fleet: func(_ *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
-			tls, ssh, code := keyUses(c)
-			if len(tls) == 0 {
+			keys, tls, ssh, code := keyUses(c)
+			if keys == 0 {
 				return fleetWide(lint.NotApplicablef("No key was seen in TLS."))
 			}
 			var out []lint.GroupVerdict
 			for spki, members := range tls {
 				// One certificate with both purposes is cert/no_code_signing's.
-				others := slices.DeleteFunc(slices.Clone(code[spki]), func(m member) bool {
-					return !slices.ContainsFunc(members, func(t member) bool { return t.certificate != m.certificate })
-				})
+				others := code[spki]
+				if certificates(members) == 1 {
+					others = slices.DeleteFunc(slices.Clone(others), func(m member) bool { return m.certificate == members[0].certificate })
+				}
 				switch {
 				case len(others) > 0:
 					out = append(out, group(evidence.DuplicateKey, spki.String(), slices.Concat(members, others), confidenceOne,
@@ -35,34 +34,38 @@ func roleSeparated() lint.Check {
 						lint.Warnf("The same key authenticates TLS and SSH.")))
 				}
 			}
-			return or(out, lint.Passf("No TLS key (%d) is an SSH host key or signs code.", len(tls)))
+			return or(out, lint.Passf("No TLS key (%d) is an SSH host key or signs code.", keys))
 		},
 	}
 }
 
-// keyUses sorts the places of every key by what it is used for.
-func keyUses(c *lint.Corpus) (tls, ssh, code map[evidence.Digest][]member) {
+// keyUses counts the keys in TLS and sorts the places of those that are used otherwise,
+// too.
+func keyUses(c *lint.Corpus) (keys int, tls, ssh, code map[evidence.Digest][]member) {
 	tls, ssh, code = make(map[evidence.Digest][]member), make(map[evidence.Digest][]member), make(map[evidence.Digest][]member)
-	for _, s := range c.Leafs() {
-		k := s.Certificate.Key
-		if k == nil {
-			continue
-		}
-		if s.Role != evidence.RoleFile {
-			tls[k.SPKI] = append(tls[k.SPKI], memberOf(c, s))
-		}
-		if s.Certificate.HasExtKeyUsage(x509.ExtKeyUsageCodeSigning) {
-			code[k.SPKI] = append(code[k.SPKI], memberOf(c, s))
+	f := c.Fleet()
+	for i := range f.Keys {
+		if k := &f.Keys[i]; k.Key != nil {
+			m := showed(c, &k.Shower)
+			ssh[k.Key.SPKI] = append(ssh[k.Key.SPKI], m)
 		}
 	}
-	for _, s := range c.Endpoints() {
-		for _, o := range s.Of(evidence.KindSSH) {
-			for _, blob := range o.Keys {
-				if k := lint.ParseSSHKey(blob.Blob); k != nil {
-					ssh[k.SPKI] = append(ssh[k.SPKI], member{holder: c.Holder(s.Endpoint), endpoint: s.Endpoint, observation: o.ID, forgeable: o.Method == evidence.Passive})
-				}
+	for i := range f.Spots {
+		s := &f.Spots[i]
+		if r := &f.Records[s.Certificate]; s.Leaf && r.HasKey && r.CodeSigning {
+			code[r.SPKI] = append(code[r.SPKI], memberOf(c, f, int32(i)))
+		}
+	}
+	inTLS := make([]bool, len(f.Records))
+	for i := range f.Spots {
+		s := &f.Spots[i]
+		if r := &f.Records[s.Certificate]; s.Leaf && r.HasKey && s.Role != evidence.RoleFile {
+			inTLS[s.Certificate] = true
+			if len(ssh[r.SPKI])+len(code[r.SPKI]) > 0 {
+				tls[r.SPKI] = append(tls[r.SPKI], memberOf(c, f, int32(i)))
 			}
 		}
 	}
-	return tls, ssh, code
+	keys = alike(len(f.Records), func(i int32) (evidence.Digest, bool) { return f.Records[i].SPKI, inTLS[i] }, func(evidence.Digest, []int32) {})
+	return keys, tls, ssh, code
 }

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"bytes"
+	"cmp"
 	"slices"
 
 	"golang.org/x/crypto/ssh"
@@ -10,12 +12,17 @@ import (
 	"probity/lint"
 )
 
-// use reads a signature whole and looks for the key that made it.
-func (n *nonces) use(m made) use {
+// mostSigners is how many keys one signature is held against. Who signed is told by
+// name and key identifier; of one name there may be any number.
+const mostSigners = 64
+
+// use reads a signature whole and looks for the key that made it, unless check is
+// false.
+func (n *nonces) use(m made, check bool) use {
 	var u use
 	switch m.where {
 	case inCertificate:
-		u = n.ofCertificate(n.corpus.Certificates()[m.index])
+		u = n.ofCertificate(m.index)
 	case inList:
 		l := n.corpus.RevocationLists()[m.index]
 		u = use{Signature: *dsaOf(l.Signed()), what: "revocation list", keys: n.named(l.List.Issuer)}
@@ -23,10 +30,14 @@ func (n *nonces) use(m made) use {
 	case inResponse:
 		u = n.ofResponse(n.corpus.Responses()[m.index])
 	case inHandshake:
-		u = n.ofHandshake(n.corpus.Signed()[m.index], int(m.part))
+		u = n.ofHandshake(n.fleet.Signed()[m.index], int(m.part))
+	}
+	if !check {
+		u.keys, u.unchecked = nil, u.owner.IsZero()
+		return u
 	}
 	checked := 0
-	for _, k := range u.keys {
+	for _, k := range u.keys[:min(len(u.keys), mostSigners)] {
 		made, err := lint.MadeBy(k.key, &u.Signature)
 		if err != nil {
 			continue
@@ -40,17 +51,39 @@ func (n *nonces) use(m made) use {
 	return u
 }
 
-func (n *nonces) ofCertificate(c *lint.Certificate) use {
+func (n *nonces) ofCertificate(record int32) use {
+	u := use{what: "certificate", members: membersOf(n.corpus, n.fleet, n.fleet.SpotsOf(record))}
+	c := n.fleet.Certificate(record)
+	if c.X509 == nil {
+		u.false = true // cannot be read again
+		return u
+	}
 	hash := lint.DSAHash(c.X509.SignatureAlgorithm).New()
 	hash.Write(c.X509.RawTBSCertificate)
-	u := use{Signature: *sigwire.ParseDER(c.X509.Signature), what: "certificate", keys: n.named(c.X509.RawIssuer)}
+	u.Signature = *sigwire.ParseDER(c.X509.Signature)
 	u.Digest = hash.Sum(nil)
-	for _, s := range n.corpus.Sightings() {
-		if s.Certificate == c {
-			u.members = append(u.members, memberOf(n.corpus, s))
+	u.keys = n.named(c.X509.RawIssuer)
+	if c.SelfIssued() {
+		if own := keyOf(c); len(own) > 0 {
+			u.keys = append(own, slices.DeleteFunc(slices.Clone(u.keys), func(k signingKey) bool { return k.spki == own[0].spki })...)
 		}
+		return u
+	}
+	// Those with the key identifier that the certificate names come first.
+	if id := c.X509.AuthorityKeyId; len(id) > 0 {
+		u.keys = slices.Clone(u.keys)
+		slices.SortStableFunc(u.keys, func(a, b signingKey) int {
+			return cmp.Compare(rank(a.id, id), rank(b.id, id))
+		})
 	}
 	return u
+}
+
+func rank(id, wanted []byte) int {
+	if bytes.Equal(id, wanted) {
+		return 0
+	}
+	return 1
 }
 
 func (n *nonces) ofResponse(r *lint.Response) use {
@@ -63,11 +96,15 @@ func (n *nonces) ofResponse(r *lint.Response) use {
 		u.keys = append(u.keys, n.named(r.Response.ResponderName)...)
 		return u
 	}
-	for _, c := range n.corpus.Certificates() {
-		if c.IsCA() {
-			u.keys = append(u.keys, keyOf(c)...)
+	if n.cas == nil {
+		n.cas = []signingKey{}
+		for _, c := range n.corpus.Certificates() {
+			if c.IsCA() {
+				n.cas = append(n.cas, keyOf(c)...)
+			}
 		}
 	}
+	u.keys = append(u.keys, n.cas...)
 	return u
 }
 
@@ -105,14 +142,23 @@ func (n *nonces) ofHandshake(o *evidence.Observation, part int) use {
 
 // named are the keys of the certificates with a subject name, anchors among them.
 func (n *nonces) named(subject []byte) []signingKey {
+	if known, ok := n.signers[string(subject)]; ok {
+		return known
+	}
 	var out []signingKey
+	seen := make(map[evidence.Digest]bool)
 	for _, c := range n.env.Named(subject) {
 		for _, k := range keyOf(c) {
-			if !slices.ContainsFunc(out, func(o signingKey) bool { return o.spki == k.spki }) {
+			if !seen[k.spki] {
+				seen[k.spki] = true
 				out = append(out, k)
 			}
 		}
 	}
+	if n.signers == nil {
+		n.signers = make(map[string][]signingKey)
+	}
+	n.signers[string(subject)] = out
 	return out
 }
 
@@ -121,7 +167,7 @@ func keyOf(c *lint.Certificate) []signingKey {
 	if c.X509 == nil || c.Key == nil || c.KeyHidden || lint.Order(c.X509.PublicKey) == nil {
 		return nil
 	}
-	return []signingKey{{c.Key.SPKI, c.X509.PublicKey}}
+	return []signingKey{{c.Key.SPKI, c.X509.PublicKey, c.X509.SubjectKeyId}}
 }
 
 // sshKey is the key of a blob; nil where it is not of ECDSA.
@@ -135,7 +181,7 @@ func sshKey(blob []byte) []signingKey {
 	if !ok {
 		return nil
 	}
-	return []signingKey{{k.SPKI, crypto.CryptoPublicKey()}}
+	return []signingKey{{k.SPKI, crypto.CryptoPublicKey(), nil}}
 }
 
 // filed are the places of what was read from files or came with a handshake.

@@ -1,53 +1,63 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"probity/evidence"
 	"probity/internal/safetext"
 	"probity/lint"
 )
 
-// uniqueIssuerSerial asks that issuer and serial number name one certificate.
+// uniqueIssuerSerial asks that issuer and serial number name one certificate. The
+// issuer is one by name and key: self-signed devices of one make often share name and
+// serial number without being one authority.
 func uniqueIssuerSerial() lint.Check {
 	return lint.Check{
 		Name:   "fleet/unique_issuer_serial",
 		Source: "RFC 5280 section 4.1.2.2",
 		Fleet: func(_ *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
-			groups := make(map[string][]*lint.Certificate)
-			for _, cert := range c.Certificates() {
-				if k := issuerSerial(cert); k != "" {
-					groups[k] = append(groups[k], cert)
-				}
+			f := c.Fleet()
+			type repeat struct {
+				value, authority string
+				records          []int32
 			}
-			if len(groups) == 0 {
+			var repeats []repeat
+			different := alike(len(f.Records), func(i int32) (lint.Mark, bool) { return f.Records[i].IssuerSerial(), f.Records[i].HasSerial() }, func(_ lint.Mark, records []int32) {
+				first := f.Certificate(records[0])
+				if first.X509 == nil {
+					return // cannot be read again
+				}
+				repeats = append(repeats, repeat{first.Issuer(), first.Authority(), records})
+			})
+			if different == 0 {
 				return fleetWide(lint.NotApplicablef("No certificate was seen."))
 			}
+			// Issuers of one name and different keys come in the order of the keys.
+			slices.SortFunc(repeats, func(a, b repeat) int {
+				return cmp.Or(strings.Compare(a.value, b.value), strings.Compare(a.authority, b.authority))
+			})
 			var out []lint.GroupVerdict
-			taken := make(map[string]bool) // issuers of one name and different keys
-			for _, key := range slices.Sorted(maps.Keys(groups)) {
-				certs := groups[key]
-				if len(certs) < 2 {
-					continue
+			taken := make(map[string]bool)
+			for _, r := range repeats {
+				var spots []int32
+				for _, n := range r.records {
+					spots = append(spots, f.SpotsOf(n)...)
 				}
-				var members []member
-				for _, s := range c.Sightings() {
-					if slices.Contains(certs, s.Certificate) {
-						members = append(members, memberOf(c, s))
-					}
-				}
-				serial := fmt.Sprintf("%x", certs[0].X509.SerialNumber)
-				value := safetext.Clean(certs[0].Issuer() + "|" + serial)
+				slices.Sort(spots)
+				members := membersOf(c, f, spots)
+				serial := fmt.Sprintf("%x", f.Records[r.records[0]].Serial())
+				value := safetext.Clean(r.value + "|" + serial)
 				if taken[value] {
-					value = safetext.Clean(value + "|" + authority(certs[0]))
+					value = safetext.Clean(value + "|" + r.authority)
 				}
 				taken[value] = true
 				out = append(out, group(evidence.DuplicateIssuerSerial, value, members, confidenceOf(members), lint.Failf(
-					"%d different certificates of the issuer %q have the serial number %s.", len(certs), certs[0].Issuer(), serial)))
+					"%d different certificates of the issuer %q have the serial number %s.", len(r.records), r.value, serial)))
 			}
-			return or(out, lint.Passf("Each pair of issuer and serial number (%d) names one certificate.", len(groups)))
+			return or(out, lint.Passf("Each pair of issuer and serial number (%d) names one certificate.", different))
 		},
 	}
 }
@@ -57,26 +67,4 @@ func confidenceOf(members []member) int {
 		return confidenceOne
 	}
 	return confidenceProved // two different certificates at two assets are no copy of one device
-}
-
-// issuerSerial is what should be unique: the issuer by name and key, and the
-// serial number. Self-signed devices of one make often share name and serial
-// number without being one CA, so the key tells them apart.
-func issuerSerial(c *lint.Certificate) string {
-	if c.X509 == nil || c.X509.SerialNumber == nil {
-		return ""
-	}
-	return fmt.Sprintf("%x|%s|%x", c.X509.RawIssuer, authority(c), c.X509.SerialNumber)
-}
-
-// authority identifies the issuer's key: the subject key of a self-signed
-// certificate, else the authority key identifier.
-func authority(c *lint.Certificate) string {
-	if c.SelfIssued() {
-		if c.Key != nil {
-			return c.Key.SPKI.String()
-		}
-		return evidence.DigestOf(c.X509.RawSubjectPublicKeyInfo).String()
-	}
-	return evidence.DigestOf(c.X509.AuthorityKeyId).String()
 }

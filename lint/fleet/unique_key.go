@@ -13,32 +13,32 @@ func uniqueKey() lint.Check {
 		Name:   "fleet/unique_key",
 		Source: "IEEE 802.1AR-2018 section 6.2; NIST SP 800-57 part 1 rev. 5 section 5.3.6",
 		Fleet: func(env *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
-			groups := make(map[evidence.Digest][]member)
-			for _, s := range c.Leafs() {
-				if k := s.Certificate.Key; k != nil {
-					groups[k.SPKI] = append(groups[k.SPKI], memberOf(c, s))
-				}
-			}
-			if len(groups) == 0 {
-				return fleetWide(lint.NotApplicablef("No leaf certificate was seen."))
-			}
+			f := c.Fleet()
 			var out []lint.GroupVerdict
-			for spki, members := range groups {
+			different := alike(len(f.Spots), func(i int32) (evidence.Digest, bool) {
+				s := &f.Spots[i]
+				r := &f.Records[s.Certificate]
+				return r.SPKI, s.Leaf && r.HasKey
+			}, func(spki evidence.Digest, spots []int32) {
+				members := membersOf(c, f, spots)
 				certs := certificates(members)
 				if certs < 2 {
-					continue // the same certificate is fleet/unique_certificate's
+					return // the same certificate is fleet/unique_certificate's
 				}
 				what := fmt.Sprintf("key in %d certificates", certs)
 				if len(holders(members)) < 2 {
 					out = append(out, group(evidence.DuplicateKey, spki.String(), members, confidenceOne, lint.Warnf(
 						"The same %s is on one device, as after a renewal without a new key.", what)))
-					continue
+					return
 				}
 				if g, found := shared(env, evidence.DuplicateKey, spki.String(), what, members); found {
 					out = append(out, g)
 				}
+			})
+			if different == 0 {
+				return fleetWide(lint.NotApplicablef("No leaf certificate was seen."))
 			}
-			return or(out, lint.Passf("Each key (%d) is in one leaf certificate, or shared as declared.", len(groups)))
+			return or(out, lint.Passf("Each key (%d) is in one leaf certificate, or shared as declared.", different))
 		},
 	}
 }

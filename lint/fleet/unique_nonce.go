@@ -1,10 +1,9 @@
 package fleet
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"hash/maphash"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -22,7 +21,7 @@ func uniqueNonce() lint.Check {
 		Name:   "fleet/unique_nonce",
 		Source: "FIPS 186-5 section 6.3; RFC 6979 section 1; Heninger et al., Mining Your Ps and Qs, USENIX Security 2012",
 		Fleet: func(env *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
-			n := nonces{env: env, corpus: c}
+			n := nonces{env: env, corpus: c, fleet: c.Fleet()}
 			n.collect()
 			switch len(n.all) {
 			case 0:
@@ -37,10 +36,12 @@ func uniqueNonce() lint.Check {
 
 // nonces looks for signatures with one R among all of a corpus.
 type nonces struct {
-	env    *lint.Env
-	corpus *lint.Corpus
-	seed   maphash.Seed
-	all    []made
+	env     *lint.Env
+	corpus  *lint.Corpus
+	fleet   *lint.Fleet
+	all     []made
+	signers map[string][]signingKey // by subject name
+	cas     []signingKey            // of all authorities; nil until asked for
 }
 
 // made is where a signature is, and a hash of its R. It is small, because there may
@@ -63,15 +64,14 @@ const (
 )
 
 func (n *nonces) collect() {
-	n.seed = maphash.MakeSeed()
 	add := func(where whereSigned, i, part int, s *evidence.Signature) {
 		if s != nil {
-			n.all = append(n.all, made{maphash.Bytes(n.seed, s.R), where, int32(i), int8(part)})
+			n.all = append(n.all, made{lint.HashR(s.R), where, int32(i), int8(part)})
 		}
 	}
-	for i, c := range n.corpus.Certificates() {
-		if c.X509 != nil && lint.DSAHash(c.X509.SignatureAlgorithm) != 0 {
-			add(inCertificate, i, 0, sigwire.ParseDER(c.X509.Signature))
+	for i := range n.fleet.Records {
+		if r := n.fleet.Records[i].R; r != 0 {
+			n.all = append(n.all, made{r, inCertificate, int32(i), 0})
 		}
 	}
 	for i, l := range n.corpus.RevocationLists() {
@@ -84,7 +84,7 @@ func (n *nonces) collect() {
 			add(inResponse, i, 0, dsaOf(r.Signed()))
 		}
 	}
-	for i, o := range n.corpus.Signed() {
+	for i, o := range n.fleet.Signed() {
 		for part, p := range parts(o) {
 			add(inHandshake, i, part, p)
 		}
@@ -130,15 +130,17 @@ type use struct {
 	members []member
 	// keys are those that may have made it; owner is the SPKI of the one that did,
 	// zero where none could be shown to.
-	keys  []signingKey
-	owner evidence.Digest
-	order *big.Int // of its group, where the owner is known
-	false bool     // shown to be of none of its keys
+	keys      []signingKey
+	owner     evidence.Digest
+	order     *big.Int // of its group, where the owner is known
+	false     bool     // shown to be of none of its keys
+	unchecked bool     // with no key, see [mostChecked]
 }
 
 type signingKey struct {
 	spki evidence.Digest
 	key  any
+	id   []byte // subject key identifier of its certificate
 }
 
 // repeats judges every R that is in two places.
@@ -160,41 +162,61 @@ func (n *nonces) repeats() []lint.GroupVerdict {
 	return out
 }
 
-// judge looks at the signatures with one R.
+// mostChecked is how many signatures with one R are held against keys, which takes a
+// tenth of a millisecond or more each. All are listed.
+const mostChecked = 1 << 12
+
+// judge looks at the signatures with one R; what hashes alike by chance is told apart.
 func (n *nonces) judge(all []made) []lint.GroupVerdict {
-	uses := make([]use, 0, len(all))
-	for _, m := range all {
-		if u := n.use(m); !u.false {
-			uses = append(uses, u)
+	byR := make(map[string][]use)
+	for i, m := range all {
+		if u := n.use(m, i < mostChecked); !u.false {
+			byR[string(u.R)] = append(byR[string(u.R)], u)
 		}
 	}
-	uses = merge(uses)
+	var out []lint.GroupVerdict
+	for _, r := range slices.Sorted(maps.Keys(byR)) {
+		out = append(out, judgeR(merge(byR[r]))...)
+	}
+	return out
+}
+
+// judgeR judges different signatures with one R.
+func judgeR(uses []use) []lint.GroupVerdict {
 	owners := make(map[evidence.Digest][]use)
-	var order []evidence.Digest
+	var known, unchecked []use
 	for _, u := range uses {
-		if owners[u.owner] == nil {
-			order = append(order, u.owner)
+		switch {
+		case u.unchecked:
+			unchecked = append(unchecked, u)
+		case !u.owner.IsZero():
+			known = append(known, u)
 		}
 		owners[u.owner] = append(owners[u.owner], u)
 	}
-	slices.SortFunc(order, func(a, b evidence.Digest) int { return bytes.Compare(a[:], b[:]) })
+	order := slices.SortedFunc(maps.Keys(owners), evidence.Digest.Compare)
+	more := ""
+	if len(unchecked) > 0 {
+		more = fmt.Sprintf(" %d more with this number were not checked.", len(unchecked))
+	}
+	r := fmt.Sprintf("%x", uses0(uses).R)
 	var out []lint.GroupVerdict
 	for _, owner := range order {
 		mine := owners[owner]
 		if owner.IsZero() || !differ(mine) {
 			continue
 		}
-		out = append(out, repeated(fmt.Sprintf("%s|%x", owner, mine[0].R), mine, lint.Failf(
-			"One key made %d signatures with one secret number (%s), so that anyone who has them can compute the private key.", len(mine), kinds(mine))))
+		v := lint.Failf("One key made %d signatures with one secret number (%s), so that anyone who has them can compute the private key.", len(mine), kinds(mine))
+		v.Detail += more
+		out = append(out, repeated(owner.String()+"|"+r, slices.Concat(mine, unchecked), v))
 	}
-	if len(out) > 0 {
+	switch {
+	case len(out) > 0:
 		return out
-	}
-	known := slices.DeleteFunc(slices.Clone(uses), func(u use) bool { return u.owner.IsZero() })
-	switch r := fmt.Sprintf("%x", uses0(uses).R); {
 	case len(order) > 1 && sameOrder(known):
-		return []lint.GroupVerdict{repeated(r, known, lint.Failf(
-			"%d keys made signatures with one secret number (%s), so that whoever has one of the private keys can compute the others.", owned(known), kinds(known)))}
+		v := lint.Failf("%d keys made signatures with one secret number (%s), so that whoever has one of the private keys can compute the others.", owned(known), kinds(known))
+		v.Detail += more
+		return []lint.GroupVerdict{repeated(r, slices.Concat(known, unchecked), v)}
 	case len(uses) > 1 && differ(uses):
 		return []lint.GroupVerdict{repeated(r, uses, lint.Warnf(
 			"%d signatures have one number R (%s), but not all could be checked with the key that is said to have made them.", len(uses), kinds(uses)))}
@@ -211,12 +233,17 @@ func uses0(uses []use) use {
 
 // merge makes one of what is one signature, in several places.
 func merge(uses []use) []use {
+	type signature struct {
+		s, digest string
+		owner     evidence.Digest
+	}
+	at := make(map[signature]int)
 	var out []use
 	for _, u := range uses {
-		i := slices.IndexFunc(out, func(o use) bool {
-			return bytes.Equal(o.R, u.R) && bytes.Equal(o.S, u.S) && bytes.Equal(o.Digest, u.Digest) && o.owner == u.owner
-		})
-		if i < 0 {
+		k := signature{string(u.S), string(u.Digest), u.owner}
+		i, known := at[k]
+		if !known {
+			at[k] = len(out)
 			out = append(out, u)
 			continue
 		}
@@ -225,43 +252,53 @@ func merge(uses []use) []use {
 	return out
 }
 
-// differ reports whether two of the signatures are of different content. Of one
-// content there may be two, with S and its negative.
+// differ reports whether two of the signatures, which have one R, are of different
+// content. Of one content there may be two, with S and its negative.
 func differ(uses []use) bool {
-	for i, a := range uses {
-		for _, b := range uses[i+1:] {
-			if !bytes.Equal(a.R, b.R) {
-				continue
-			}
-			switch {
-			case len(a.Digest) > 0 && len(b.Digest) > 0:
-				if !bytes.Equal(a.Digest, b.Digest) {
-					return true
-				}
-			case !bytes.Equal(a.S, b.S) && !negative(a, b):
-				return true
-			}
+	var order *big.Int
+	for _, u := range uses {
+		if u.order != nil {
+			order = u.order
+			break
 		}
 	}
-	return false
+	contents, numbers := make(map[string]bool), make(map[string]bool)
+	unread := false // the content of one is not known, so that only S tells
+	for _, u := range uses {
+		numbers[upToSign(u.S, order)] = true
+		if len(u.Digest) == 0 {
+			unread = true
+			continue
+		}
+		contents[string(u.Digest)] = true
+	}
+	return len(contents) > 1 || unread && len(numbers) > 1
 }
 
-func negative(a, b use) bool {
-	order := a.order
+// upToSign returns the smaller of a number and its negative in a group.
+func upToSign(s []byte, order *big.Int) string {
+	n := new(big.Int).SetBytes(s)
 	if order == nil {
-		order = b.order
+		return string(n.Bytes())
 	}
-	return order != nil && new(big.Int).Add(new(big.Int).SetBytes(a.S), new(big.Int).SetBytes(b.S)).Cmp(order) == 0
+	if negative := new(big.Int).Sub(order, n); negative.Sign() > 0 && negative.Cmp(n) < 0 {
+		n = negative
+	}
+	return string(n.Bytes())
 }
 
 // sameOrder reports whether two keys of one group are among the owners.
 func sameOrder(uses []use) bool {
-	for i, a := range uses {
-		for _, b := range uses[i+1:] {
-			if a.owner != b.owner && a.order != nil && b.order != nil && a.order.Cmp(b.order) == 0 && bytes.Equal(a.R, b.R) {
-				return true
-			}
+	first := make(map[string]evidence.Digest)
+	for _, u := range uses {
+		if u.order == nil {
+			continue
 		}
+		k := string(u.order.Bytes())
+		if other, seen := first[k]; seen && other != u.owner {
+			return true
+		}
+		first[k] = u.owner
 	}
 	return false
 }

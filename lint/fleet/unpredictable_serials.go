@@ -28,22 +28,24 @@ func unpredictableSerials() lint.Check {
 			{Name: "bits", Doc: "bits that must differ among the serial numbers; 64 random ones differ in fewer than 56 once in 65,536 samples of three", Default: 56},
 		},
 		Fleet: func(env *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
-			issued := issuedBy(c)
-			if len(issued) == 0 {
-				return fleetWide(lint.NotApplicablef("No certificate of an authority was seen."))
-			}
+			f := c.Fleet()
 			var out []lint.GroupVerdict
 			enough := 0
-			places := sightingsOf(c)
-			for _, key := range sortedKeys(issued) {
-				s := series(issued[key])
+			authorities := alike(len(f.Records), func(i int32) (lint.Mark, bool) {
+				r := &f.Records[i]
+				return r.Authority, r.HasSerial() && !r.SelfIssued
+			}, func(_ lint.Mark, issued []int32) {
+				s := seriesOf(f, issued)
 				if len(s) < max(env.Int("samples"), 2) {
-					continue
+					return
 				}
 				enough++
 				if why := s.pattern(env.Int("bits")); why != "" {
-					out = append(out, s.verdict(c, places, why))
+					out = append(out, s.verdict(c, f, why))
 				}
+			})
+			if authorities == 0 {
+				return fleetWide(lint.NotApplicablef("No certificate of an authority was seen."))
 			}
 			if enough == 0 {
 				return fleetWide(lint.Inconclusivef("No authority was seen with %s; a pattern needs that many.", lint.Count(max(env.Int("samples"), 2), "certificate")))
@@ -53,30 +55,25 @@ func unpredictableSerials() lint.Check {
 	}
 }
 
-// issuedBy groups the certificates that authorities issued, by name and key of the
-// authority, without repeats of a serial number.
-func issuedBy(c *lint.Corpus) map[string][]*lint.Certificate {
-	out := make(map[string][]*lint.Certificate)
-	for _, cert := range c.Certificates() {
-		if cert.X509 == nil || cert.X509.SerialNumber == nil || cert.SelfIssued() {
-			continue
-		}
-		key := string(cert.X509.RawIssuer) + "|" + authority(cert)
-		out[key] = append(out[key], cert)
-	}
-	for key, certs := range out {
-		slices.SortFunc(certs, func(a, b *lint.Certificate) int {
-			return cmp.Or(a.X509.SerialNumber.Cmp(b.X509.SerialNumber), compareDigests(a.Digest, b.Digest))
-		})
-		out[key] = slices.CompactFunc(certs, func(a, b *lint.Certificate) bool { return a.X509.SerialNumber.Cmp(b.X509.SerialNumber) == 0 })
-	}
-	return out
+// issued is a certificate of an authority.
+type issued struct {
+	*lint.Record
+	at int32 // its place among the records
 }
 
-// series are certificates of one authority, by serial number.
-type series []*lint.Certificate
+// series are certificates of one authority, by serial number, none twice.
+type series []issued
 
-func (s series) serial(i int) *big.Int { return s[i].X509.SerialNumber }
+func seriesOf(f *lint.Fleet, records []int32) series {
+	s := make(series, len(records))
+	for i, n := range records {
+		s[i] = issued{&f.Records[n], n}
+	}
+	slices.SortFunc(s, func(a, b issued) int { return cmp.Or(a.CompareSerials(b.Record), cmp.Compare(a.at, b.at)) })
+	return slices.CompactFunc(s, func(a, b issued) bool { return a.CompareSerials(b.Record) == 0 })
+}
+
+func (s series) serial(i int) *big.Int { return s[i].Serial() }
 
 // pattern says how the serial numbers can be guessed, or returns "". The surest
 // pattern comes first.
@@ -119,9 +116,9 @@ func (s series) step() *big.Int {
 // varies is how many of the low bits hold all differences: an upper bound of what
 // was drawn at random.
 func (s series) varies() int {
-	all, x := new(big.Int), new(big.Int)
+	first, all, x := s.serial(0), new(big.Int), new(big.Int)
 	for i := 1; i < len(s); i++ {
-		all.Or(all, x.Xor(s.serial(i), s.serial(0)))
+		all.Or(all, x.Xor(s.serial(i), first))
 	}
 	return all.BitLen()
 }
@@ -134,25 +131,25 @@ func (s series) times() string {
 		name string
 		unit time.Duration // of which the number counts
 	}{{"in seconds", time.Second}, {"in milliseconds", time.Millisecond}, {"in microseconds", time.Microsecond}, {"in nanoseconds", 1}} {
-		if !slices.ContainsFunc(s, func(c *lint.Certificate) bool {
-			n := c.X509.SerialNumber
+		if !slices.ContainsFunc(s, func(c issued) bool {
+			n := c.Serial()
 			if !n.IsInt64() || n.Sign() <= 0 {
 				return true
 			}
 			limit := int64(1<<63-1) / int64(form.unit)
-			return n.Int64() > limit || time.Unix(0, n.Int64()*int64(form.unit)).Sub(c.X509.NotBefore).Abs() > near
+			return n.Int64() > limit || time.Unix(0, n.Int64()*int64(form.unit)).Sub(c.NotBefore()).Abs() > near
 		}) {
 			return form.name
 		}
 	}
-	if !slices.ContainsFunc(s, func(c *lint.Certificate) bool {
-		text := c.X509.SerialNumber.String()
+	if !slices.ContainsFunc(s, func(c issued) bool {
+		text := c.Serial().String()
 		const day = "20060102"
 		if len(text) < len(day) {
 			return true
 		}
 		at, err := time.Parse(day, text[:len(day)])
-		return err != nil || at.Sub(c.X509.NotBefore).Abs() > near
+		return err != nil || at.Sub(c.NotBefore()).Abs() > near
 	}) {
 		return "as year, month and day"
 	}
@@ -161,39 +158,29 @@ func (s series) times() string {
 
 // verdict judges a pattern: it is a weakness by itself only where a collision can be
 // made for the hash that the authority signs with.
-func (s series) verdict(c *lint.Corpus, places map[*lint.Certificate][]lint.Sighting, why string) lint.GroupVerdict {
+func (s series) verdict(c *lint.Corpus, f *lint.Fleet, why string) lint.GroupVerdict {
 	const most = 100
 	var members []member
-	weak := ""
+	weak := x509.UnknownSignatureAlgorithm
 	for i, cert := range s {
-		switch cert.X509.SignatureAlgorithm {
+		switch a := cert.Algorithm(); a {
 		case x509.MD5WithRSA, x509.MD2WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
-			weak = cert.X509.SignatureAlgorithmName()
+			weak = a
 		default:
 		}
 		if i < most {
-			for _, g := range places[cert] {
-				members = append(members, memberOf(c, g))
-			}
+			members = append(members, membersOf(c, f, f.SpotsOf(cert.at))...)
 		}
 	}
-	issuer := s[0].Issuer()
-	value := safetext.Clean(issuer + "|" + authority(s[0]))
+	first := f.Certificate(s[0].at)
+	issuer, authority := first.Issuer(), first.Authority()
+	value := safetext.Clean(issuer + "|" + authority)
 	v := lint.Warnf("The serial numbers of %d certificates of %q can be guessed: %s.", len(s), issuer, why)
-	if weak != "" {
-		v = lint.Failf("The serial numbers of %d certificates of %q can be guessed: %s; and it signs with %s, for which collisions can be made.", len(s), issuer, why, weak)
+	if weak != x509.UnknownSignatureAlgorithm {
+		v = lint.Failf("The serial numbers of %d certificates of %q can be guessed: %s; and it signs with %s, for which collisions can be made.", len(s), issuer, why, weak.String())
 	}
 	if len(s) > most {
 		v.Detail += fmt.Sprintf(" The first %d are listed.", most)
 	}
 	return group(evidence.DuplicateSerials, value, members, confidenceProved, v)
-}
-
-// sightingsOf maps certificates to where they were seen.
-func sightingsOf(c *lint.Corpus) map[*lint.Certificate][]lint.Sighting {
-	out := make(map[*lint.Certificate][]lint.Sighting)
-	for _, g := range c.Sightings() {
-		out[g.Certificate] = append(out[g.Certificate], g)
-	}
-	return out
 }
