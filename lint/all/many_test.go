@@ -1,0 +1,396 @@
+package all_test
+
+import (
+	"bufio"
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/big"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"probity/evidence"
+	"probity/lint"
+	"probity/lint/fleet"
+)
+
+// BenchmarkFleet_many compares as many certificates as PROBITY_TEST_MANY says, each at
+// an endpoint and a device of its own with a handshake, by every check of the fleet
+// but that of shared primes (BenchmarkBatchGCD measures that one). Faults of each
+// kind are planted, and have to be found, and nothing else.
+//
+// Metrics: "wall-s" and "cpu-s" of parsing and comparing, and "peak-MiB" of the whole
+// process, in which nothing else should run.
+func BenchmarkFleet_many(b *testing.B) {
+	n := 100_000
+	if text := os.Getenv("PROBITY_TEST_MANY"); text != "" {
+		n = must[int](b)(strconv.Atoi(text))
+	}
+	m := newMany(b, n)
+	for b.Loop() {
+		cpu, start := processorTime(b), time.Now()
+		f := m.fleet(b)
+		got := make(map[string][]string)
+		c := lint.NewFleetCorpus(nil, m.assets, f)
+		for _, check := range fleet.Checks() {
+			if check.Name == "fleet/no_shared_prime" {
+				continue
+			}
+			results, err := lint.Run(c, []lint.Job{{Check: check}}, now, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, r := range results[0] {
+				if g := r.Subject.Group; g != nil {
+					got[check.Name] = append(got[check.Name], fmt.Sprint(r.Outcome, " ", g.Endpoints))
+				}
+			}
+		}
+		for _, found := range got {
+			slices.Sort(found)
+		}
+		if diff := cmp.Diff(m.planted, got); diff != "" {
+			b.Fatalf("findings (-planted +found):\n%s", diff)
+		}
+		b.ReportMetric((processorTime(b) - cpu).Seconds(), "cpu-s")
+		b.ReportMetric(time.Since(start).Seconds(), "wall-s")
+	}
+	b.ReportMetric(peakMemory(b), "peak-MiB")
+	b.ReportMetric(0, "ns/op")
+}
+
+// peakMemory is the most memory that the process has had, in MiB.
+func peakMemory(b *testing.B) float64 {
+	for line := range strings.Lines(string(must[[]byte](b)(os.ReadFile("/proc/self/status")))) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			return float64(must[int](b)(strconv.Atoi(strings.Fields(rest)[0]))) / 1024
+		}
+	}
+	return 0
+}
+
+// many are certificates in a file, as they are in a store, and the devices that
+// present them.
+type many struct {
+	n       int
+	file    *os.File
+	ends    []int64 // of the certificates in the file
+	assets  []evidence.Asset
+	faults  map[int]fault
+	planted map[string][]string // by check: outcome and endpoints
+}
+
+// spec is what a certificate is made of. Equal numbers make equal parts.
+type spec struct {
+	kind                  kind
+	name, key, serial     int
+	signature             int
+	exchange, ticket, ssh int // of the handshake and of an SSH host key; 0: none
+}
+
+// kind is the form of a certificate.
+type kind int
+
+const (
+	elliptic256 kind = iota // with an identifier of the device
+	rsa2048                 // the same
+	named                   // on P-256, with a name only
+	codeSigning
+	counted // by an authority that counts
+	kinds
+)
+
+// fault changes what a device would be.
+type fault func(*spec)
+
+func (m *many) spec(i int) spec {
+	s := spec{kind: kind(i % 3), name: i, key: i, serial: i, signature: i, exchange: i + 1, ticket: i + 1}
+	if f := m.faults[i]; f != nil {
+		f(&s)
+	}
+	return s
+}
+
+// plant sets the faults: one of each kind in every ten thousand devices.
+func (m *many) plant() {
+	pair := func(check string, at int, outcome evidence.Outcome, change func(s *spec, first int), more ...string) {
+		for i := at; i < at+2; i++ {
+			m.faults[i] = func(s *spec) { change(s, at) }
+		}
+		text := fmt.Sprint(outcome, " ", []evidence.Endpoint{m.endpoint(at), m.endpoint(at + 1)})
+		for _, c := range append(more, check) {
+			m.planted[c] = append(m.planted[c], text)
+		}
+	}
+	for base := 0; base < m.n; base += 10_000 {
+		pair("fleet/unique_certificate", base, evidence.Fail, func(s *spec, first int) {
+			s.kind, s.name, s.key, s.serial, s.signature = rsa2048, first, first, first, first
+		})
+		pair("fleet/unique_key", base+2, evidence.Fail, func(s *spec, first int) { s.kind, s.key = elliptic256, first })
+		pair("fleet/unique_issuer_serial", base+4, evidence.Fail, func(s *spec, first int) { s.kind, s.serial = rsa2048, first })
+		pair("fleet/one_key_per_identifier", base+6, evidence.Fail, func(s *spec, first int) { s.kind, s.name = rsa2048, first })
+		pair("fleet/one_key_per_subject", base+8, evidence.Warn, func(s *spec, first int) { s.kind, s.name = named, first })
+		pair("fleet/unique_ephemeral_key", base+10, evidence.Fail, func(s *spec, first int) { s.exchange = first + 1 })
+		pair("fleet/unique_ticket_key", base+12, evidence.Fail, func(s *spec, first int) { s.ticket = first + 1 })
+		pair("fleet/unique_ssh_host_key", base+14, evidence.Fail, func(s *spec, first int) { s.ssh = first + 1 })
+		pair("fleet/unique_nonce", base+16, evidence.Warn, func(s *spec, first int) { s.kind, s.signature = elliptic256, first })
+		pair("fleet/role_separated", base+18, evidence.Fail, func(s *spec, first int) { s.kind, s.key = kind(s.serial-first)*codeSigning, first })
+		m.planted["fleet/unique_key"] = append(m.planted["fleet/unique_key"], m.planted["fleet/role_separated"][base/10_000])
+		pair("fleet/no_model_default", base+20, evidence.Fail, func(s *spec, first int) { s.kind, s.key = rsa2048, first }, "fleet/unique_key")
+		for i := base + 20; i < base+22; i++ {
+			m.assets[i].Claims = append(m.assets[i].Claims, evidence.Claim{
+				Attribute: evidence.AttrModel, Value: fmt.Sprintf("model %d", base), Confidence: 95, Layer: "snmp",
+			})
+		}
+	}
+	var counting []evidence.Endpoint
+	for i := 30; i < 40; i++ {
+		m.faults[i] = func(s *spec) { s.kind = counted }
+		counting = append(counting, m.endpoint(i))
+	}
+	m.planted["fleet/unpredictable_serials"] = []string{fmt.Sprint(evidence.Warn, " ", counting)}
+	for _, found := range m.planted {
+		slices.Sort(found)
+	}
+}
+
+func (m *many) endpoint(i int) evidence.Endpoint {
+	return evidence.Endpoint{Addr: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), Port: 443, Transport: evidence.TCP}
+}
+
+func newMany(b *testing.B, n int) *many {
+	m := &many{
+		n: n, file: must[*os.File](b)(os.Create(filepath.Join(b.TempDir(), "certificates"))),
+		assets: make([]evidence.Asset, n), faults: make(map[int]fault), planted: make(map[string][]string),
+	}
+	b.Cleanup(func() { _ = m.file.Close() })
+	for i := range n {
+		m.assets[i] = evidence.Asset{
+			ID: fmt.Sprintf("dev-%07d", i), Addresses: []netip.Addr{m.endpoint(i).Addr},
+			Claims: []evidence.Claim{{Attribute: evidence.AttrMAC, Value: fmt.Sprint(i), Confidence: 95, Layer: "arp"}},
+		}
+	}
+	m.plant()
+	templates := newTemplates(b)
+	out := bufio.NewWriterSize(m.file, 1<<20)
+	end := int64(0)
+	for i := range n {
+		der := templates.make(m.spec(i))
+		_ = must[int](b)(out.Write(der))
+		end += int64(len(der))
+		m.ends = append(m.ends, end)
+	}
+	if err := out.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	return m
+}
+
+func (m *many) der(i int) []byte {
+	start := int64(0)
+	if i > 0 {
+		start = m.ends[i-1]
+	}
+	der := make([]byte, m.ends[i]-start)
+	if _, err := m.file.ReadAt(der, start); err != nil {
+		return nil
+	}
+	return der
+}
+
+// fleet reads the file, as one handshake with each device, and an exchange with SSH
+// where there is one.
+func (m *many) fleet(b *testing.B) *lint.Fleet {
+	const together = 256
+	builder := lint.NewFleetBuilder()
+	type chunk chan []lint.Parsed
+	order, work := make(chan chunk, 8), make(chan func(), 8)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for do := range work {
+				do()
+			}
+		})
+	}
+	workers.Go(func() {
+		in := bufio.NewReaderSize(io.NewSectionReader(m.file, 0, m.ends[len(m.ends)-1]), 1<<20)
+		start := int64(0)
+		for from := 0; from < m.n; from += together {
+			to := min(from+together, m.n)
+			data := make([]byte, m.ends[to-1]-start)
+			if _, err := io.ReadFull(in, data); err != nil {
+				b.Error(err)
+				break
+			}
+			done, at := make(chunk, 1), start
+			order <- done
+			work <- func() {
+				var out []lint.Parsed
+				for i := from; i < to; i++ {
+					der := data[:m.ends[i]-at]
+					data, at = data[len(der):], m.ends[i]
+					for _, o := range m.observations(i, der) {
+						out = append(out, lint.Parse(o))
+					}
+				}
+				done <- out
+			}
+			start = m.ends[to-1]
+		}
+		close(order)
+		close(work)
+	})
+	for done := range order {
+		for _, p := range <-done {
+			builder.Add(p)
+		}
+	}
+	workers.Wait()
+	return builder.Fleet(func(observation int64, _ evidence.Digest) []byte { return m.der(int(observation / 2)) })
+}
+
+func (m *many) observations(i int, der []byte) []evidence.Observation {
+	s := m.spec(i)
+	o := evidence.Observation{
+		ID: 2*int64(i) + 1, Run: 1, Method: evidence.Active, Kind: evidence.KindTLS, Result: evidence.ResultData, At: now, Endpoint: m.endpoint(i),
+		Certs: []evidence.Presented{{Role: evidence.RoleServer, DER: der}},
+		Facts: evidence.Facts{TLS: &evidence.TLSFacts{
+			Version: 0x0304, KeyShare: evidence.DigestOf(numbered(1, s.exchange)), TicketKey: numbered(2, s.ticket)[:lint.TicketKeyName],
+		}},
+	}
+	// A name that no random one has would be left out.
+	o.Facts.TLS.TicketKey[0] = 1
+	out := []evidence.Observation{o}
+	if s.ssh > 0 {
+		blob := slices.Concat([]byte("\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"), numbered(3, s.ssh)[:32])
+		out = append(out, evidence.Observation{
+			ID: o.ID + 1, Run: 1, Method: evidence.Active, Kind: evidence.KindSSH, Result: evidence.ResultData, At: now,
+			Endpoint: m.endpoint(i), Keys: []evidence.HostKey{{Blob: blob}},
+		})
+	}
+	return out
+}
+
+// numbered are bytes that only the same numbers give.
+func numbered(domain, n int) []byte {
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], uint64(domain))
+	binary.LittleEndian.PutUint64(seed[8:], uint64(n))
+	out := make([]byte, 256)
+	_, _ = rand.NewChaCha8(seed).Read(out) // never fails
+	return out
+}
+
+// templates are certificates of each kind, whose variable parts are filled in.
+type templates [kinds]template
+
+// template is the signed part of a certificate with the places of what varies in it.
+type template struct {
+	tbs                  []byte
+	name, key, serial    int
+	rsa, counts          bool
+	algorithm, signature []byte
+}
+
+// Where something goes: text of eight digits, sixteen bytes of a serial number.
+const blankName = "00000000"
+
+func newTemplates(b *testing.B) templates {
+	w := newWorld(b)
+	blankSerial := new(big.Int).SetBytes(slices.Repeat([]byte{0x5a}, 16))
+	blankModulus := new(big.Int).SetBytes(slices.Repeat([]byte{0xa5}, 256))
+	ec := w.ec("many").Public().(*ecdsa.PublicKey)
+	point := must[[]byte](b)(ec.Bytes())
+	authority := func(name string) *x509.Certificate {
+		return &x509.Certificate{Subject: pkix.Name{Organization: []string{"Acme"}, CommonName: name}, SubjectKeyId: numbered(4, len(name))[:20]}
+	}
+	var out templates
+	for k := range kinds {
+		t := &x509.Certificate{
+			SerialNumber: blankSerial, NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(1, 0, 0), SignatureAlgorithm: x509.ECDSAWithSHA256,
+			Subject:  pkix.Name{Organization: []string{"Acme"}, SerialNumber: "PX-" + blankName},
+			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+			BasicConstraintsValid: true,
+		}
+		var public any = ec
+		issuer := authority("Factory CA")
+		switch k {
+		case rsa2048:
+			public = &rsa.PublicKey{N: blankModulus, E: 65537}
+		case named, counted:
+			t.Subject = pkix.Name{Organization: []string{"Acme"}, CommonName: "px-" + blankName}
+			if k == counted {
+				issuer = authority("Counting CA")
+			}
+		case codeSigning:
+			t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
+		default:
+		}
+		c := must[*x509.Certificate](b)(x509.ParseCertificate(must[[]byte](b)(x509.CreateCertificate(nil, t, issuer, public, w.ec("factory")))))
+		key := point
+		if k == rsa2048 {
+			key = blankModulus.Bytes()
+		}
+		tbs := string(c.RawTBSCertificate)
+		out[k] = template{
+			tbs: c.RawTBSCertificate, name: strings.Index(tbs, blankName), key: strings.Index(tbs, string(key)),
+			serial: strings.Index(tbs, string(blankSerial.Bytes())), rsa: k == rsa2048, counts: k == counted,
+			algorithm: must[[]byte](b)(asn1.Marshal(pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}})),
+		}
+	}
+	return out
+}
+
+// make fills a template in. The signature is made of numbers, because nothing verifies
+// it: the authority is not among the certificates.
+func (t *templates) make(s spec) []byte {
+	k := &t[s.kind]
+	tbs := slices.Clone(k.tbs)
+	copy(tbs[k.name:], fmt.Sprintf("%08d", s.name))
+	serial := numbered(5, s.serial)[:16]
+	serial[0] = 0x40 | serial[0]&0x3f
+	if k.counts {
+		serial = slices.Concat(slices.Repeat([]byte{0x5a}, 8), binary.BigEndian.AppendUint64(nil, uint64(s.serial)))
+	}
+	copy(tbs[k.serial:], serial)
+	if k.rsa {
+		modulus := numbered(6, s.key)
+		modulus[0] |= 0x80
+		modulus[255] |= 1
+		copy(tbs[k.key:], modulus)
+	} else {
+		scalar := numbered(7, s.key)[:32]
+		scalar[0] = 1 // below the order
+		private, err := ecdh.P256().NewPrivateKey(scalar)
+		if err != nil {
+			return nil
+		}
+		copy(tbs[k.key:], private.PublicKey().Bytes())
+	}
+	signature := []byte{0x30, 68, 2, 32}
+	r := numbered(8, s.signature)[:32]
+	r[0] = 0x40 | r[0]&0x3f
+	v := numbered(9, s.name)[:32]
+	v[0] = 0x40 | v[0]&0x3f
+	signature = slices.Concat(signature, r, []byte{2, 32}, v)
+	body := slices.Concat(tbs, k.algorithm, []byte{3, 71, 0}, signature)
+	return append([]byte{0x30, 0x82, byte(len(body) >> 8), byte(len(body))}, body...)
+}
