@@ -45,7 +45,6 @@ type Corpus struct {
 	assetSubjects []*AssetSubject
 	fleetOnce     sync.Once
 	fleet         *Fleet
-	passive       []int64 // observations that only the fleet holds, rising
 
 	// Memo is for what checks compute of the whole.
 	Memo Memo
@@ -137,8 +136,11 @@ func (r Reading) NewCorpus(assets []evidence.Asset) *Corpus {
 func compareCertificates(a, b *Certificate) int { return bytes.Compare(a.Digest[:], b.Digest[:]) }
 
 func (c *Corpus) addAssets(assets []evidence.Asset) {
-	c.assets = slices.Clone(assets)
-	slices.SortFunc(c.assets, func(a, b evidence.Asset) int { return strings.Compare(a.ID, b.ID) })
+	c.assets = assets
+	byID := func(a, b evidence.Asset) int { return strings.Compare(a.ID, b.ID) }
+	if !slices.IsSortedFunc(assets, byID) {
+		c.assets = slices.SortedFunc(slices.Values(assets), byID)
+	}
 	for _, a := range c.assets {
 		for _, e := range a.Endpoints {
 			if _, taken := c.byPlace[e]; !taken {
@@ -520,9 +522,6 @@ func forgeable(o *evidence.Observation, role evidence.Role) bool {
 func (c *Corpus) Method(observation int64) evidence.Method {
 	if observation == 0 {
 		return ""
-	}
-	if _, found := slices.BinarySearch(c.passive, observation); found {
-		return evidence.Passive
 	}
 	return c.methods[observation]
 }

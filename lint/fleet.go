@@ -54,7 +54,6 @@ type Record struct {
 	notBefore, notAfter int64  // in seconds since 1970
 	serial              string // sign, then the number, big-endian; empty without one
 	algorithm           x509.SignatureAlgorithm
-	seen                int64 // an observation of it
 
 	HasKey, Request, SelfIssued, CA, CodeSigning, Named bool
 }
@@ -110,8 +109,8 @@ func (r *Record) ValidAt(t time.Time) bool {
 // Algorithm is that of the signature.
 func (r *Record) Algorithm() x509.SignatureAlgorithm { return r.algorithm }
 
-func recordOf(c *Certificate, seen int64) Record {
-	r := Record{Digest: c.Digest, Request: c.Request, seen: seen}
+func recordOf(c *Certificate) Record {
+	r := Record{Digest: c.Digest, Request: c.Request}
 	if c.Key != nil {
 		r.SPKI, r.HasKey = c.Key.SPKI, true
 		if c.Key.N != nil && c.Key.N.Sign() > 0 {
@@ -207,7 +206,6 @@ type Fleet struct {
 	Exchanges, Tickets []ShownValue
 
 	signed   []*evidence.Observation // that hold a signature of DSA or ECDSA
-	passive  []int64                 // observations, rising; of a builder
 	byRecord []int32                 // spots, by record
 	starts   []int32                 // of each record in byRecord, and the end
 	load     func(i int32) *Certificate
@@ -220,15 +218,6 @@ func (f *Fleet) SpotsOf(record int32) []int32 {
 
 // Certificate decodes a record again, to say more than it holds.
 func (f *Fleet) Certificate(record int32) *Certificate { return f.load(record) }
-
-// NewFleetCorpus returns the corpus of what a builder took. The observations are those
-// of them that other checks want to see whole: lists and responses, and the
-// certificates of authorities.
-func NewFleetCorpus(obs []evidence.Observation, assets []evidence.Asset, f *Fleet) *Corpus {
-	c := NewCorpus(obs, assets)
-	c.fleet, c.passive = f, f.passive
-	return c
-}
 
 // index fills in what follows from records and spots.
 func (f *Fleet) index() {
@@ -267,7 +256,7 @@ func (c *Corpus) newFleet() *Fleet {
 	f := &Fleet{Records: make([]Record, len(all)), Spots: make([]Spot, len(c.sightings))}
 	at := make(map[*Certificate]int32, len(all))
 	for i, cert := range all {
-		f.Records[i] = recordOf(cert, 0)
+		f.Records[i] = recordOf(cert)
 		at[cert] = int32(i)
 	}
 	for i, s := range c.sightings {
@@ -344,150 +333,4 @@ func (f *Fleet) hostKeys(o *evidence.Observation) {
 func holdsSignature(o *evidence.Observation) bool {
 	t, s := o.Facts.TLS, o.Facts.SSH
 	return t != nil && (t.Signature != nil || t.ClientSignature != nil) || s != nil && s.Signature != nil
-}
-
-// FleetBuilder makes a [Fleet] of observations that it does not keep, so that
-// millions of certificates fit memory. All are of one run: nothing that it adds
-// replaces anything. It is for one goroutine.
-type FleetBuilder struct {
-	f     Fleet
-	known map[evidence.Digest]int32
-}
-
-// NewFleetBuilder returns an empty builder.
-func NewFleetBuilder() *FleetBuilder {
-	return &FleetBuilder{known: make(map[evidence.Digest]int32)}
-}
-
-// Parsed is an observation with the certificates that it holds; Parse makes it, on
-// any goroutine.
-type Parsed struct {
-	Observation evidence.Observation
-	// Certificates are those of the observation, in its order, and last its request or
-	// lone key.
-	Certificates []*Certificate
-	records      []Record
-}
-
-// Parse decodes what an observation holds.
-func Parse(o evidence.Observation) Parsed {
-	p := Parsed{Observation: o}
-	for _, presented := range o.Certs {
-		p.Certificates = append(p.Certificates, parseCertificate(presented.DER))
-	}
-	if isRequest(&o) {
-		der, parse := requestOf(o.Facts.Artefact)
-		p.Certificates = append(p.Certificates, parse(der))
-	}
-	for _, c := range p.Certificates {
-		p.records = append(p.records, recordOf(c, o.ID))
-	}
-	return p
-}
-
-// Add takes an observation.
-func (b *FleetBuilder) Add(p Parsed) {
-	o := &p.Observation
-	for i, r := range p.records {
-		at, known := b.known[r.Digest]
-		if !known {
-			at = int32(len(b.f.Records))
-			b.known[r.Digest] = at
-			b.f.Records = append(b.f.Records, r)
-		}
-		s := Spot{Certificate: at, Role: evidence.RoleFile, Endpoint: o.Endpoint, Observation: o.ID}
-		if i < len(o.Certs) {
-			presented := o.Certs[i]
-			s.Role, s.Forgeable = presented.Role, forgeable(o, presented.Role)
-			s.Endpoint = holderOf(o, presented.Role)
-			s.Leaf = presented.Position == 0
-			if presented.Role == evidence.RoleFile {
-				s.Leaf = !r.CA
-			}
-		}
-		b.f.Spots = append(b.f.Spots, s)
-	}
-	if t := o.Facts.TLS; t != nil && !t.NotTLS && o.Result == evidence.ResultData {
-		b.f.handshake(o)
-	}
-	if o.Kind == evidence.KindSSH && o.Result == evidence.ResultData {
-		b.f.hostKeys(o)
-	}
-	if o.Method == evidence.Passive {
-		b.f.passive = append(b.f.passive, o.ID)
-	}
-	if holdsSignature(o) {
-		b.f.signed = append(b.f.signed, signedPart(o))
-	}
-}
-
-// signedPart is what the comparison of signatures wants of an observation.
-func signedPart(o *evidence.Observation) *evidence.Observation {
-	out := &evidence.Observation{
-		ID: o.ID, Run: o.Run, Method: o.Method, Kind: o.Kind, Endpoint: o.Endpoint, Peer: o.Peer,
-		At: o.At, Result: o.Result, Keys: o.Keys,
-	}
-	if t := o.Facts.TLS; t != nil {
-		out.Facts.TLS = &evidence.TLSFacts{Signature: t.Signature, ClientSignature: t.ClientSignature}
-	}
-	if s := o.Facts.SSH; s != nil {
-		out.Facts.SSH = &evidence.SSHFacts{Signature: s.Signature}
-	}
-	for _, p := range o.Certs {
-		if p.Position == 0 {
-			out.Certs = append(out.Certs, p)
-		}
-	}
-	return out
-}
-
-// Fleet returns the fleet; read returns the bytes of a certificate again, by an
-// observation of it and its digest, or nil. The builder takes nothing more.
-func (b *FleetBuilder) Fleet(read func(observation int64, sum evidence.Digest) []byte) *Fleet {
-	b.known = nil
-	f := &b.f
-	order := make([]int32, len(f.Records))
-	for i := range order {
-		order[i] = int32(i)
-	}
-	slices.SortFunc(order, func(x, y int32) int {
-		return f.Records[x].Digest.Compare(f.Records[y].Digest)
-	})
-	moved := make([]int32, len(order))
-	for to, from := range order {
-		moved[from] = int32(to)
-	}
-	// In place, cycle by cycle: a second copy would be as large as the first.
-	for start := range order {
-		for at := int32(start); order[at] != int32(start); {
-			from := order[at]
-			f.Records[at], f.Records[from] = f.Records[from], f.Records[at]
-			order[at], at = at, from
-			if order[at] == int32(start) {
-				order[at] = at
-				break
-			}
-		}
-	}
-	for i := range f.Spots {
-		f.Spots[i].Certificate = moved[f.Spots[i].Certificate]
-	}
-	slices.SortStableFunc(f.Spots, func(a, b Spot) int {
-		return cmp.Or(a.Endpoint.Compare(b.Endpoint), cmp.Compare(a.Role, b.Role), cmp.Compare(a.Certificate, b.Certificate), cmp.Compare(a.Observation, b.Observation))
-	})
-	slices.Sort(f.passive)
-	slices.SortStableFunc(f.signed, func(a, b *evidence.Observation) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
-	f.load = func(i int32) *Certificate {
-		r := &f.Records[i]
-		der := read(r.seen, r.Digest)
-		switch {
-		case !r.Request:
-			return parseCertificate(der)
-		case r.HasKey && evidence.DigestOf(der) == r.SPKI:
-			return parseLoneKey(der)
-		}
-		return parseRequest(der)
-	}
-	f.index()
-	return f
 }

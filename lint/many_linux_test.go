@@ -1,9 +1,10 @@
-package all_test
+package lint_test
 
 import (
 	"bufio"
 	"crypto/ecdh"
 	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -17,36 +18,54 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"probity/evidence"
+	"probity/fixtures/pki"
 	"probity/lint"
 	"probity/lint/fleet"
 )
 
 // BenchmarkFleet_many compares as many certificates as PROBITY_TEST_MANY says, each at
-// an endpoint and a device of its own with a handshake, by every check of the fleet
+// an address of its own with a handshake, by every check of the fleet
 // but that of shared primes (BenchmarkBatchGCD measures that one). Faults of each
-// kind are planted, and have to be found, and nothing else.
+// kind are planted, and have to be found, and nothing else. Of those that are "alike"
+// all have one key, serial number, number R, ephemeral key and ticket key.
 //
-// Metrics: "wall-s" and "cpu-s" of parsing and comparing, and "peak-MiB" of the whole
+// Metrics: "wall-s" and "cpu-s" of parsing and comparing, "parse-cpu-s" of parsing
+// alone, and "peak-MiB" of the whole
 // process, in which nothing else should run.
 func BenchmarkFleet_many(b *testing.B) {
 	n := 100_000
 	if text := os.Getenv("PROBITY_TEST_MANY"); text != "" {
 		n = must[int](b)(strconv.Atoi(text))
 	}
-	m := newMany(b, n)
+	// As the command does that reads so many.
+	defer debug.SetGCPercent(debug.SetGCPercent(25))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1800 << 20))
+	for _, alike := range []bool{false, true} {
+		name := "planted"
+		if alike {
+			name = "alike"
+		}
+		b.Run(name, func(b *testing.B) { benchmarkMany(b, newMany(b, n, alike)) })
+	}
+}
+
+func benchmarkMany(b *testing.B, m *many) {
 	for b.Loop() {
 		cpu, start := processorTime(b), time.Now()
 		f := m.fleet(b)
+		parsed := processorTime(b) - cpu
 		got := make(map[string][]string)
 		c := lint.NewFleetCorpus(nil, m.assets, f)
 		for _, check := range fleet.Checks() {
@@ -59,7 +78,11 @@ func BenchmarkFleet_many(b *testing.B) {
 			}
 			for _, r := range results[0] {
 				if g := r.Subject.Group; g != nil {
-					got[check.Name] = append(got[check.Name], fmt.Sprint(r.Outcome, " ", g.Endpoints))
+					text := fmt.Sprint(r.Outcome, " ", g.Endpoints)
+					if m.alike {
+						text = fmt.Sprint(r.Outcome, " ", len(g.Endpoints), " places")
+					}
+					got[check.Name] = append(got[check.Name], text)
 				}
 			}
 		}
@@ -69,6 +92,7 @@ func BenchmarkFleet_many(b *testing.B) {
 		if diff := cmp.Diff(m.planted, got); diff != "" {
 			b.Fatalf("findings (-planted +found):\n%s", diff)
 		}
+		b.ReportMetric(parsed.Seconds(), "parse-cpu-s")
 		b.ReportMetric((processorTime(b) - cpu).Seconds(), "cpu-s")
 		b.ReportMetric(time.Since(start).Seconds(), "wall-s")
 	}
@@ -90,6 +114,7 @@ func peakMemory(b *testing.B) float64 {
 // present them.
 type many struct {
 	n       int
+	alike   bool
 	file    *os.File
 	ends    []int64 // of the certificates in the file
 	assets  []evidence.Asset
@@ -125,6 +150,9 @@ func (m *many) spec(i int) spec {
 	if f := m.faults[i]; f != nil {
 		f(&s)
 	}
+	if m.alike {
+		s.kind, s.key, s.serial, s.signature, s.exchange, s.ticket = elliptic256, 0, 0, 0, 1, 1
+	}
 	return s
 }
 
@@ -154,7 +182,7 @@ func (m *many) plant() {
 		pair("fleet/role_separated", base+18, evidence.Fail, func(s *spec, first int) { s.kind, s.key = kind(s.serial-first)*codeSigning, first })
 		m.planted["fleet/unique_key"] = append(m.planted["fleet/unique_key"], m.planted["fleet/role_separated"][base/10_000])
 		pair("fleet/no_model_default", base+20, evidence.Fail, func(s *spec, first int) { s.kind, s.key = rsa2048, first }, "fleet/unique_key")
-		for i := base + 20; i < base+22; i++ {
+		for i := base/each + 20; i < base/each+22; i++ {
 			m.assets[i].Claims = append(m.assets[i].Claims, evidence.Claim{
 				Attribute: evidence.AttrModel, Value: fmt.Sprintf("model %d", base), Confidence: 95, Layer: "snmp",
 			})
@@ -175,19 +203,39 @@ func (m *many) endpoint(i int) evidence.Endpoint {
 	return evidence.Endpoint{Addr: netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), Port: 443, Transport: evidence.TCP}
 }
 
-func newMany(b *testing.B, n int) *many {
+// each is of how many addresses one belongs to an asset that is known by more than its
+// address; those with faults do.
+const each = 10
+
+func newMany(b *testing.B, n int, alike bool) *many {
 	m := &many{
-		n: n, file: must[*os.File](b)(os.Create(filepath.Join(b.TempDir(), "certificates"))),
-		assets: make([]evidence.Asset, n), faults: make(map[int]fault), planted: make(map[string][]string),
+		n: n, alike: alike, file: must[*os.File](b)(os.Create(filepath.Join(b.TempDir(), "certificates"))),
+		assets: make([]evidence.Asset, 0, n/each), faults: make(map[int]fault), planted: make(map[string][]string),
 	}
 	b.Cleanup(func() { _ = m.file.Close() })
 	for i := range n {
-		m.assets[i] = evidence.Asset{
+		if i%10_000 >= 10_000/each {
+			continue
+		}
+		m.assets = append(m.assets, evidence.Asset{
 			ID: fmt.Sprintf("dev-%07d", i), Addresses: []netip.Addr{m.endpoint(i).Addr},
-			Claims: []evidence.Claim{{Attribute: evidence.AttrMAC, Value: fmt.Sprint(i), Confidence: 95, Layer: "arp"}},
+			Claims: []evidence.Claim{{Attribute: evidence.AttrMAC, Value: fmt.Sprintf("00:0f:53:%02x:%02x:%02x", i>>16, i>>8&0xff, i&0xff), Confidence: 95, Layer: "arp"}},
+		})
+	}
+	if m.plant(); alike {
+		clear(m.faults)
+		for i := range m.assets {
+			m.assets[i].Claims = m.assets[i].Claims[:1] // without a model
+		}
+		m.planted = make(map[string][]string)
+		for check, outcome := range map[string]evidence.Outcome{
+			// As they have one ticket key they may be one cluster.
+			"fleet/unique_key": evidence.Warn, "fleet/unique_issuer_serial": evidence.Fail, "fleet/unique_nonce": evidence.Warn,
+			"fleet/unique_ephemeral_key": evidence.Warn, "fleet/unique_ticket_key": evidence.Fail,
+		} {
+			m.planted[check] = []string{fmt.Sprint(outcome, " ", n, " places")}
 		}
 	}
-	m.plant()
 	templates := newTemplates(b)
 	out := bufio.NewWriterSize(m.file, 1<<20)
 	end := int64(0)
@@ -304,20 +352,20 @@ type templates [kinds]template
 
 // template is the signed part of a certificate with the places of what varies in it.
 type template struct {
-	tbs                  []byte
-	name, key, serial    int
-	rsa, counts          bool
-	algorithm, signature []byte
+	tbs               []byte
+	name, key, serial int
+	rsa, counts       bool
+	algorithm         []byte
 }
 
 // Where something goes: text of eight digits, sixteen bytes of a serial number.
 const blankName = "00000000"
 
 func newTemplates(b *testing.B) templates {
-	w := newWorld(b)
+	ca := must[*ecdsa.PrivateKey](b)(pki.ECKey(pki.NewSeed(3), elliptic.P256()))
 	blankSerial := new(big.Int).SetBytes(slices.Repeat([]byte{0x5a}, 16))
 	blankModulus := new(big.Int).SetBytes(slices.Repeat([]byte{0xa5}, 256))
-	ec := w.ec("many").Public().(*ecdsa.PublicKey)
+	ec := &must[*ecdsa.PrivateKey](b)(pki.ECKey(pki.NewSeed(4), elliptic.P256())).PublicKey
 	point := must[[]byte](b)(ec.Bytes())
 	authority := func(name string) *x509.Certificate {
 		return &x509.Certificate{Subject: pkix.Name{Organization: []string{"Acme"}, CommonName: name}, SubjectKeyId: numbered(4, len(name))[:20]}
@@ -344,7 +392,7 @@ func newTemplates(b *testing.B) templates {
 			t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
 		default:
 		}
-		c := must[*x509.Certificate](b)(x509.ParseCertificate(must[[]byte](b)(x509.CreateCertificate(nil, t, issuer, public, w.ec("factory")))))
+		c := must[*x509.Certificate](b)(x509.ParseCertificate(must[[]byte](b)(x509.CreateCertificate(nil, t, issuer, public, ca))))
 		key := point
 		if k == rsa2048 {
 			key = blankModulus.Bytes()
@@ -393,4 +441,29 @@ func (t *templates) make(s spec) []byte {
 	signature = slices.Concat(signature, r, []byte{2, 32}, v)
 	body := slices.Concat(tbs, k.algorithm, []byte{3, 71, 0}, signature)
 	return append([]byte{0x30, 0x82, byte(len(body) >> 8), byte(len(body))}, body...)
+}
+
+// processorTime is the time that the process has spent on any processor.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// now is the instant of judgement.
+var now = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+
+// must returns what comes without an error.
+func must[T any](b *testing.B) func(v T, err error) T {
+	b.Helper()
+	return func(v T, err error) T {
+		if err != nil {
+			b.Helper()
+			b.Fatal(err)
+		}
+		return v
+	}
 }
