@@ -1,6 +1,7 @@
 package scanner
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -38,7 +39,7 @@ func NewDenyList(exclusions []Target, ports *Ports) (*DenyList, error) {
 // Denies returns why ep must not be touched.
 func (d *DenyList) Denies(ep evidence.Endpoint) (reason string, denied bool) {
 	if t, ok := d.match(ep); ok {
-		return exclusionReason(t), true
+		return fmt.Sprintf("excluded by %q: %s", t.Text, t.why()), true
 	}
 	if p := d.ports.Lookup(ep.Transport, ep.Port); p.Action == ActionNever {
 		return p.Note, true
@@ -46,13 +47,8 @@ func (d *DenyList) Denies(ep evidence.Endpoint) (reason string, denied bool) {
 	return "", false
 }
 
-func exclusionReason(t Target) string {
-	why := t.Reason
-	if why == "" {
-		why = "no reason given"
-	}
-	return fmt.Sprintf("excluded by %q: %s", t.Text, why)
-}
+// why is the reason of an exclusion.
+func (t Target) why() string { return cmp.Or(t.Reason, "no reason given") }
 
 // match finds the first exclusion that covers ep; one with a port covers that
 // port alone. A zone is ignored: fe80::1 is excluded on every interface.

@@ -39,15 +39,26 @@ func DefaultRates() Rates {
 	return Rates{Global: 50, Asset: 2, Parallel: 32, MaxBytes: 1 << 20, MaxTime: 10 * time.Second}
 }
 
-// Validate names the first limit that makes no sense.
+// The most that rates and budgets may be: nobody needs more, and what is beyond is
+// a slip of the pen.
+const (
+	maxRate = 1e6
+	maxTime = time.Minute
+)
+
+// Validate names the first limit that makes no sense, by the flag that sets it.
 func (r Rates) Validate() error {
 	switch {
-	case !(r.Global > 0), !(r.Asset > 0):
-		return fmt.Errorf("rates %g/s and %g/s per asset must be above zero", r.Global, r.Asset)
+	case !(r.Global > 0 && r.Global <= maxRate): // neither holds for NaN
+		return fmt.Errorf("--rate %g: must be above 0 and at most %g connections a second", r.Global, maxRate)
+	case !(r.Asset > 0 && r.Asset <= maxRate):
+		return fmt.Errorf("--asset-rate %g: must be above 0 and at most %g connections a second", r.Asset, maxRate)
 	case r.Parallel < 1 || r.Parallel > 1024:
-		return fmt.Errorf("parallel %d must be between 1 and 1024", r.Parallel)
-	case r.MaxTime < time.Second || r.MaxBytes < 4096:
-		return fmt.Errorf("budget of %v and %d bytes must be at least 1s and 4096 bytes", r.MaxTime, r.MaxBytes)
+		return fmt.Errorf("--parallel %d: must be between 1 and 1024", r.Parallel)
+	case r.MaxTime < time.Second || r.MaxTime > maxTime:
+		return fmt.Errorf("--timeout %v: must be between 1s and %v", r.MaxTime, maxTime)
+	case r.MaxBytes < 4096:
+		return fmt.Errorf("a budget of %d bytes: must be at least 4096", r.MaxBytes)
 	}
 	return nil
 }
@@ -306,7 +317,7 @@ func (p *Plan) wishes(demands []demand) []wish {
 func (k kind) excludes(port Port) (Exclusion, bool) {
 	for _, t := range k.denials {
 		if t.coversPort(port.Transport, port.Number) {
-			return Exclusion{Target: t.Text, Reason: exclusionReason(t), Addresses: 1}, true
+			return Exclusion{Target: t.Text, Reason: t.why(), Addresses: 1}, true
 		}
 	}
 	if port.Action == ActionNever {

@@ -199,8 +199,11 @@ func parsePortRange(s string) (lo, hi int, transport evidence.Transport, err err
 	}
 	l, err1 := strconv.ParseUint(from, 10, 16)
 	h, err2 := strconv.ParseUint(to, 10, 16)
-	if err1 != nil || err2 != nil || l == 0 || h < l {
+	switch {
+	case err1 != nil || err2 != nil || l == 0:
 		return 0, 0, "", errors.New("neither a port set nor a port between 1 and 65535")
+	case h < l:
+		return 0, 0, "", errors.New("the range ends before it begins")
 	}
 	return int(l), int(h), transport, nil
 }

@@ -128,14 +128,14 @@ func (s Scope) checkSize(segments []segment) error {
 		limit = DefaultMaxAddresses
 	}
 	if limit < 0 || limit > mostAddresses {
-		return fmt.Errorf("at most %d addresses can be allowed", mostAddresses)
+		return fmt.Errorf("--max-addresses %d: must be between 1 and %d", limit, mostAddresses)
 	}
 	left := uint64(limit)
 	for _, g := range segments {
 		n := g.size()
 		if n > left {
-			return fmt.Errorf("target with %s: more than %d addresses in all; narrow the targets or raise --max-addresses",
-				g.address(g.subnet(g.to)), limit)
+			return fmt.Errorf("more than %d addresses in all, counted to %s: narrow the targets or raise --max-addresses",
+				limit, g.address(g.subnet(g.from.add(left))))
 		}
 		left -= n
 	}
@@ -268,6 +268,9 @@ func (s Scope) checkRange(t Target) error {
 			return fmt.Errorf("target %q: %s is an unspecified, multicast, broadcast or reserved address: %w",
 				t.Text, maxAddr(from, p.Addr()), ErrRefused)
 		}
+	}
+	if from.Is6() && from.IsLinkLocalUnicast() && t.From.Zone() == "" {
+		return fmt.Errorf("target %q: a link-local address is reached by an interface: name it, as in %s%%eth0", t.Text, from)
 	}
 	for a := from; !s.AllowPublic && a.IsValid() && a.Compare(to) <= 0; {
 		p, ok := within(own, a)

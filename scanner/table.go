@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -47,6 +48,11 @@ func parseHeader(line string) (comma rune, at map[string]int, ok bool, err error
 		name = strings.Trim(strings.TrimSpace(name), `"`)
 		name = strings.Join(strings.Fields(strings.ReplaceAll(strings.ToLower(name), "_", " ")), " ")
 		what := known[name]
+		if what == "" && strings.ContainsRune(line, comma) {
+			if meant := misspelt(name, known); meant != "" {
+				return 0, nil, false, fmt.Errorf("column %q: did you mean %q", safetext.Clean(name), meant)
+			}
+		}
 		if _, twice := at[what]; what != "" && twice {
 			return 0, nil, false, fmt.Errorf("two columns hold the %s", what)
 		}
@@ -56,6 +62,38 @@ func parseHeader(line string) (comma rune, at map[string]int, ok bool, err error
 	}
 	_, ok = at["address"]
 	return comma, at, ok, nil
+}
+
+// misspelt returns the name of a column that another is one slip away from: a
+// column that is not read for its name could be the one that says what not to
+// touch. What only explains may be called as one likes.
+func misspelt(name string, known map[string]string) string {
+	for _, meant := range slices.Sorted(maps.Keys(known)) {
+		if known[meant] != "reason" && (name == meant+"s" || len(meant) > 4 && oneSlip(name, meant)) {
+			return meant
+		}
+	}
+	return ""
+}
+
+// oneSlip reports whether a and b differ by a byte that is missing, too many or
+// another, or by two neighbours that changed places.
+func oneSlip(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	a, b = a[i:], b[i:]
+	switch {
+	case len(b)-len(a) == 1:
+		return a == b[1:]
+	case len(a) != len(b) || len(a) == 0:
+		return false
+	}
+	return a[1:] == b[1:] || len(a) > 1 && a[0] == b[1] && a[1] == b[0] && a[2:] == b[2:]
 }
 
 // readTable reads the rows below a header; line counts the lines before them.
@@ -69,6 +107,9 @@ func readTable(r io.Reader, comma rune, at map[string]int, name string, line int
 			return out, nil
 		}
 		if err != nil {
+			if bad := (*csv.ParseError)(nil); errors.As(err, &bad) { // its lines are those of the rows
+				return nil, fmt.Errorf("%s:%d: column %d: %w", name, line+bad.Line, bad.Column, bad.Err)
+			}
 			return nil, fmt.Errorf("%s: table below line %d: %w", name, line, err)
 		}
 		n, _ := rows.FieldPos(0)

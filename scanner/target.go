@@ -289,8 +289,11 @@ func readLinesOf(in *bufio.Reader, name string, parse func(string) (Target, erro
 					return readTable(in, comma, at, name, line)
 				}
 			}
-			first = false
 			t, err := parse(text)
+			if err != nil && first && strings.ContainsAny(text, "\t;,") {
+				err = fmt.Errorf("%q is neither a target nor the header of a table: give one target a line, or call a column address", safetext.Clean(text))
+			}
+			first = false
 			if err != nil {
 				return nil, fmt.Errorf("%s:%d: %w", name, line, err)
 			}

@@ -128,7 +128,7 @@ func (p *Plan) Cost(pr PlannedProbe) (connections, sent int64) {
 // asks for them.
 func (s *summer) mark(marked []Target) {
 	for _, t := range marked {
-		e := Exclusion{Target: t.Text, Reason: exclusionReason(t)}
+		e := Exclusion{Target: t.Text, Reason: t.why()}
 		if s.excluded[e] == 0 {
 			n := interval{numberOf(t.From), numberOf(t.To)}.size()
 			s.excluded[e] = int(min(n, mostAddresses)) //nolint:gosec // bounded

@@ -95,7 +95,7 @@ func (s *shownQuestions) write(w io.Writer, width int) error {
 	if err := reports.Grid(w, []string{"DISCOVERY", "TO", "BYTES", "WHY"}, rows, width); err != nil {
 		return fmt.Errorf("print the plan: %w", err)
 	}
-	_, err := fmt.Fprintf(w, "%d packets, %d bytes by %s, before any connection; an address in scope that does not answer gets none\n\n", s.Packets, s.Bytes, s.Via)
+	_, err := fmt.Fprintf(w, "%s, %d bytes by %s, before any connection; an address in scope that does not answer gets none\n\n", count(s.Packets, "packet"), s.Bytes, s.Via)
 	return err
 }
 

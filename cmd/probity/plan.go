@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -66,6 +67,9 @@ func (a *app) planCommand() *cobra.Command {
 
 // showPlan prints a plan. Nothing is sent.
 func (a *app) showPlan(plan *scanner.Plan, f targetFlags, view planFlags) error {
+	if view.most < 0 {
+		return fmt.Errorf("--max-probes %d: must be 0, for all, or more", view.most)
+	}
 	windows, err := f.parsedWindows()
 	if err != nil {
 		return err
@@ -177,20 +181,40 @@ func (a *app) writePlan(w io.Writer, plan *scanner.Plan, windows scanner.Windows
 		}
 	}
 	s := plan.Totals()
-	_, err := fmt.Fprintf(w, "\n%d devices, %d endpoints; %d to %d connections, at most %d bytes sent; %s to %s at %g/s, %g/s per device\nplan SHA-256 %s\nnothing was sent\n",
-		s.Assets, s.Endpoints, s.MinConnections, s.MaxConnections, s.MaxBytes,
-		s.MinDuration.Round(time.Second), s.MaxDuration.Round(time.Second), plan.Rates.Global, plan.Rates.Asset, plan.Digest())
+	_, err := fmt.Fprintf(w, "\n%s, %s; %s, at most %d bytes sent; %s at %g/s, %g/s per device\nplan SHA-256 %s\nnothing was sent\n",
+		count(s.Assets, "device"), count(s.Endpoints, "endpoint"),
+		span(strconv.FormatInt(s.MinConnections, 10), count(s.MaxConnections, "connection")), s.MaxBytes,
+		span(s.MinDuration.Round(time.Second).String(), s.MaxDuration.Round(time.Second).String()), plan.Rates.Global, plan.Rates.Asset, plan.Digest())
 	return err
+}
+
+// count is a number of things, in words.
+func count[N int | int64](n N, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(n, " ", what)
+}
+
+// span is a least and a most, or the most alone if it is the least and its unit.
+func span(least, most string) string {
+	if n, _, _ := strings.Cut(most, " "); n == least {
+		return most
+	}
+	return least + " to " + most
 }
 
 // writeExchanges prints, for each prober of the printed probes, the connections
 // behind one line of the plan.
 func (a *app) writeExchanges(w io.Writer, plan *scanner.Plan, probes []scanner.PlannedProbe) error {
-	used := map[string]bool{}
-	for _, p := range probes {
-		used[p.Prober] = true
+	used, asked := map[string]bool{}, map[string]bool{}
+	for i, p := range probes {
+		used[p.Prober], asked[p.Prober] = true, true
 		for _, f := range p.Follows {
 			used[f] = true
+		}
+		if i > 0 && p.Endpoint.Addr == probes[i-1].Endpoint.Addr {
+			used[scanner.AliveProbe], asked[scanner.AliveProbe] = true, true
 		}
 	}
 	var rows [][]string
@@ -205,7 +229,10 @@ func (a *app) writeExchanges(w io.Writer, plan *scanner.Plan, probes []scanner.P
 				i++
 			}
 			when := x.When
-			if when == "" {
+			switch {
+			case when == "" && !asked[name]:
+				when = scanner.WhenSpoke
+			case when == "":
 				when = "always"
 			}
 			if again := i - first; again > 1 {

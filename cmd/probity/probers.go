@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 
@@ -39,7 +40,10 @@ func probers() []scanner.Prober {
 // every user of the machine.
 const communityVariable = "PROBITY_SNMP_COMMUNITY"
 
-const maxCommunityFile = 4096
+const (
+	maxCommunityFile   = 4096
+	defaultSNMPVersion = "2c"
+)
 
 // probers lists those that a scan with these flags has.
 func (f *targetFlags) probers() ([]scanner.Prober, error) {
@@ -55,6 +59,9 @@ func (f *targetFlags) probers() ([]scanner.Prober, error) {
 		}
 		secret = bytes.TrimRight(text, "\r\n")
 	} else if len(secret) == 0 {
+		if f.snmpVersion != defaultSNMPVersion {
+			return nil, errors.New("--snmp-version is for a community: give --snmp-community-file or $" + communityVariable)
+		}
 		return all, nil
 	}
 	community, err := snmpprobe.NewCommunity(secret)

@@ -58,7 +58,7 @@ func (f *targetFlags) register(fs *pflag.FlagSet) {
 	f.passive.register(fs)
 	fs.StringArrayVar(&f.fhir, "fhir", nil, "also ask the FHIR service at this base `URL` for its metadata and SMART configuration (repeatable)")
 	fs.StringVar(&f.snmpFile, "snmp-community-file", "", "`FILE` with an SNMP community, for one get of description, product and name; or $"+communityVariable+"; never recorded")
-	fs.StringVar(&f.snmpVersion, "snmp-version", "2c", "version of SNMP for the community: 1 or 2c")
+	fs.StringVar(&f.snmpVersion, "snmp-version", defaultSNMPVersion, "version of SNMP for the community: 1 or 2c")
 	fs.StringVar(&f.discover, "discover", "", "ask the link first who is there, by arp, nd, mdns, ssdp, ws-discovery (comma-separated), and probe only those in scope")
 	fs.StringVar(&f.via, "via", "", "`INTERFACE` for --discover")
 	fs.BoolVar(&f.lab, "lab", false, "the devices treat nobody: probe also pumps, ventilators and the like when they are known as such, and MQTT, Modbus, BACnet; with --probes exhaustive also try Heartbleed, CCS injection and ROBOT")
@@ -108,7 +108,7 @@ func (f *targetFlags) plan(ctx context.Context, stdin io.Reader, db string, args
 		return nil, err
 	}
 	if plan.Totals().Probes == 0 {
-		return nil, &statusError{exitRefused, errors.New("every target is excluded; nothing to scan")}
+		return nil, &statusError{exitRefused, fmt.Errorf("nothing to scan: every target is excluded, the first %s: %s", plan.Exclusions[0].Target, plan.Exclusions[0].Reason)}
 	}
 	return plan, nil
 }
@@ -143,11 +143,12 @@ func (f *targetFlags) scope(ctx context.Context, stdin io.Reader, db string, arg
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
+	read := false
 	for _, list := range []struct {
 		args []string
 		out  *[]scanner.Target
 	}{{args, &s.Targets}, {exclusions, &s.Exclusions}} {
-		targets, err := loadTargets(stdin, list.args)
+		targets, err := loadTargets(stdin, &read, list.args)
 		if err != nil {
 			return s, err
 		}
@@ -193,13 +194,18 @@ func (f *targetFlags) withURLs(targets []scanner.Target) ([]scanner.Target, erro
 }
 
 // loadTargets reads arguments; "-" and "@-" are standard input, which can be
-// read once.
-func loadTargets(stdin io.Reader, args []string) ([]scanner.Target, error) {
+// read once: read says that it was. A second reading would find nothing, in
+// place of targets or of exclusions.
+func loadTargets(stdin io.Reader, read *bool, args []string) ([]scanner.Target, error) {
 	var out []scanner.Target
 	for _, arg := range args {
 		var targets []scanner.Target
 		var err error
 		if arg == "-" || arg == "@-" {
+			if *read {
+				return nil, errors.New("standard input (-) can be read once only: give targets or exclusions as a file")
+			}
+			*read = true
 			targets, err = scanner.ReadTargets(stdin, "standard input")
 		} else {
 			targets, err = scanner.LoadTargets([]string{arg})
