@@ -10,7 +10,7 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,24 +113,27 @@ func TestRun_hostilePeers(t *testing.T) {
 			}
 		}
 	}
-	type result = evidence.Result
 	tests := map[string]struct {
 		serve func(net.Conn)
-		want  []result // any of them, of the first observation over TLS
+		want  evidence.Result // of the first observation over TLS
+		says  string          // what its detail holds
 	}{
-		"accepts and is silent":  {func(c net.Conn) { io.Copy(io.Discard, c) }, []result{evidence.ResultTimeout}},
-		"takes nothing":          {func(net.Conn) { time.Sleep(time.Hour) }, []result{evidence.ResultTimeout}},
-		"closes at once":         {func(net.Conn) {}, []result{evidence.ResultReset}},
-		"zeros without end":      {forever(make([]byte, 4096)), []result{evidence.ResultError, evidence.ResultData}},
-		"records without end":    {forever(record(22, message(0, nil))), []result{evidence.ResultError, evidence.ResultData}},
-		"empty records":          {forever([]byte{22, 3, 3, 0, 0}), []result{evidence.ResultError}},
-		"warnings without end":   {forever(record(21, []byte{1, 90})), []result{evidence.ResultError, evidence.ResultData}},
-		"a byte a second":        {slowly(record(22, serverHello())), []result{evidence.ResultTimeout}},
-		"10,000 certificates":    {after(record(22, append(serverHello(), certificates(der, 10_000)...))), []result{evidence.ResultData, evidence.ResultError}},
-		"half a ServerHello":     {after(record(22, serverHello())[:20]), []result{evidence.ResultTimeout}},
-		"a message of 16 MiB":    {after([]byte{22, 3, 3, 0, 4, 2, 255, 255, 255}), []result{evidence.ResultTimeout, evidence.ResultError}},
-		"escapes of a terminal":  {forever([]byte("\x1b]0;x\x07\r\n")), []result{evidence.ResultData, evidence.ResultError}},
-		"a handshake, then more": {handshakeThenFlood(der, key), []result{evidence.ResultData}},
+		"accepts and is silent":  {func(c net.Conn) { io.Copy(io.Discard, c) }, evidence.ResultTimeout, "no answer: "},
+		"takes nothing":          {func(net.Conn) { time.Sleep(time.Hour) }, evidence.ResultTimeout, "no answer: "},
+		"closes at once":         {func(net.Conn) {}, evidence.ResultReset, "no answer: "},
+		"zeros without end":      {forever(make([]byte, 4096)), evidence.ResultData, ""}, // which is not TLS
+		"records without end":    {forever(record(22, message(0, nil))), evidence.ResultError, "damaged: handshake message of type 0 before the ServerHello"},
+		"empty records":          {forever([]byte{22, 3, 3, 0, 0}), evidence.ResultError, "damaged: record of type 22 is empty"},
+		"warnings without end":   {forever(record(21, []byte{1, 90})), evidence.ResultError, "damaged: more than 16 warning alerts"},
+		"a byte a second":        {slowly(record(22, serverHello())), evidence.ResultTimeout, " bytes and no ServerHello: "},
+		"10,000 certificates":    {after(record(22, append(serverHello(), certificates(der, 10_000)...))), evidence.ResultData, "damaged: handshake message of type 11 and "},
+		"a giant certificate":    {after(record(22, append(serverHello(), certificates(make([]byte, 15<<20), 1)...))), evidence.ResultData, "damaged: handshake message of type 11 and 15728646 bytes"},
+		"lengths that lie":       {after(record(22, append(serverHello(), message(11, bytes.Repeat([]byte{0xff}, 64))...))), evidence.ResultData, "damaged: certificate list: malformed"},
+		"half a ServerHello":     {after(record(22, serverHello())[:20]), evidence.ResultTimeout, "20 bytes and no ServerHello: "},
+		"a message of 16 MiB":    {after([]byte{22, 3, 3, 0, 4, 2, 255, 255, 255}), evidence.ResultError, "damaged: handshake message of type 2 and 16777215 bytes"},
+		"escapes of a terminal":  {forever([]byte("\x1b]0;x\x07\r\n")), evidence.ResultData, ""},
+		"a flight without end":   {after(append(record(22, serverHello()), bytes.Repeat(record(22, message(0, nil)), 1<<16)...)), evidence.ResultData, "the flight does not end: "},
+		"a handshake, then more": {handshakeThenFlood(der, key), evidence.ResultData, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -158,8 +161,11 @@ func TestRun_hostilePeers(t *testing.T) {
 				if first == nil {
 					t.Fatalf("no observation over TLS: %+v", b.rows)
 				}
-				if !slices.Contains(tt.want, first.Result) {
-					t.Errorf("observed %q (%s), want one of %q", first.Result, first.Detail, tt.want)
+				if first.Result != tt.want {
+					t.Errorf("observed %q (%s), want %q", first.Result, first.Detail, tt.want)
+				}
+				if !strings.Contains(first.Detail, tt.says) || tt.says == "" && first.Detail != "" {
+					t.Errorf("the observation says %q, want %q", first.Detail, tt.says)
 				}
 			})
 		})

@@ -17,6 +17,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -350,6 +352,39 @@ func (s subject) bench(t *testing.T, peer func(net.Conn)) *bench {
 	return &bench{
 		t: t, level: scanner.Exhaustive, peer: peer, urls: s.urls,
 		endpoint: evidence.Endpoint{Addr: netip.MustParseAddr("192.0.2.1"), Port: s.port, Transport: s.prober.Transport()},
+	}
+}
+
+// TestContract_everyProber: each type that is a prober is a subject of the contract.
+func TestContract_everyProber(t *testing.T) {
+	held := map[string]bool{}
+	for _, s := range subjects(t) {
+		p := s.prober
+		if within, ok := p.(overTLS); ok {
+			p = within.Prober
+		}
+		held[strings.TrimPrefix(fmt.Sprintf("%T", p), "*")] = true
+	}
+	files, err := filepath.Glob("*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	method := regexp.MustCompile(`(?m)^func \(\w* ?\*(\w+)\) Exchanges\(`)
+	found := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range method.FindAllSubmatch(text, -1) {
+			found++
+			if name := filepath.Dir(file) + "." + string(m[1]); !held[name] {
+				t.Errorf("%s is no subject of the contract", name)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d probers were found", found)
 	}
 }
 

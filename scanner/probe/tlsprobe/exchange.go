@@ -133,11 +133,17 @@ func conclude(obs *evidence.Observation, sent []byte, a *answer, failure error) 
 			obs.Detail = safetext.Clean("the answer is damaged: " + a.damage.Error())
 		} else if failure != nil && !f.NotTLS {
 			obs.Detail = safetext.Clean("the handshake did not complete: " + probe.Cause(failure))
+		} else if failure == nil && !f.NotTLS && len(a.received) >= maxFlight {
+			obs.Detail = "the flight does not end: more bytes than a handshake has"
 		}
 	case a.damage != nil:
 		obs.Result, obs.Detail = evidence.ResultError, safetext.Clean("the answer is damaged: "+a.damage.Error())
 	case failure != nil:
-		obs.Result, obs.Detail = probe.ResultOf(failure), safetext.Clean(probe.Cause(failure))
+		what := "no answer: "
+		if n := len(a.received); n > 0 {
+			what = fmt.Sprintf("%d bytes and no ServerHello: ", n)
+		}
+		obs.Result, obs.Detail = probe.ResultOf(failure), safetext.Clean(what+probe.Cause(failure))
 		if a.warning != nil {
 			obs.Detail += fmt.Sprintf(", after a warning alert %d", *a.warning)
 		}
