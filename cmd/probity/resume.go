@@ -26,39 +26,47 @@ func resumed(r evidence.Run) (int64, bool) {
 	return id, ok && err == nil
 }
 
-// past collects what the run that text names, and those it went on with, have
-// done of plan. It refuses a run of another plan: what is finished would not be
-// what is asked for.
-func past(ctx context.Context, st *store.Store, text string, plan *scanner.Plan) (*active.Past, int64, error) {
+// resumable returns the run that text names, first, and those it went on with. It
+// refuses a run of another plan: what is finished would not be what is asked for.
+func resumable(ctx context.Context, st *store.Store, text string, plan *scanner.Plan) (parts []int64, err error) {
 	run, runs, err := findRun(ctx, st, text, evidence.ModeActive)
 	if err != nil {
-		return nil, 0, fmt.Errorf("--resume: %w", err)
+		return nil, fmt.Errorf("--resume: %w", err)
 	}
 	byID := map[int64]store.RunInfo{}
 	for _, r := range runs {
 		byID[r.Run.ID] = r
 		if of, ok := resumed(r.Run); ok && of == run.ID {
-			return nil, 0, fmt.Errorf("--resume: run %d went on with run %d; resume that one", r.Run.ID, run.ID)
+			return nil, fmt.Errorf("--resume: run %d went on with run %d; resume that one", r.Run.ID, run.ID)
 		}
 	}
 	if run.Config != plan.Digest() {
-		return nil, 0, fmt.Errorf("--resume: run %d had another plan (SHA-256 %s, now %s); give the targets, exclusions, ports, probes and rates of that run, "+
+		return nil, fmt.Errorf("--resume: run %d had another plan (SHA-256 %s, now %s); give the targets, exclusions, ports, probes and rates of that run, "+
 			"or begin a new scan", run.ID, run.Config, plan.Digest())
 	}
 	if end := byID[run.ID].End; end != nil && end.Status == evidence.StatusComplete {
-		return nil, 0, fmt.Errorf("--resume: run %d is complete; begin a new scan", run.ID)
+		return nil, fmt.Errorf("--resume: run %d is complete; begin a new scan", run.ID)
 	}
-	parts := []int64{run.ID}
+	parts = []int64{run.ID}
 	for r := run; ; {
 		of, ok := resumed(r)
 		if !ok || of >= r.ID {
-			break
+			return parts, nil
 		}
 		parts = append(parts, of)
 		r = byID[of].Run
 	}
+}
+
+// past collects what the run that text names, and those it went on with, have
+// done of plan.
+func past(ctx context.Context, st *store.Store, text string, plan *scanner.Plan) (*active.Past, int64, error) {
+	parts, err := resumable(ctx, st, text, plan)
+	if err != nil {
+		return nil, 0, err
+	}
 	p, err := collect(ctx, st, parts)
-	return p, run.ID, err
+	return p, parts[0], err
 }
 
 // collect reads ledger and observations of the parts of a scan, newest first.

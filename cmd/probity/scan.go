@@ -77,6 +77,9 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 		return err
 	}
 	if f.dryRun {
+		if f.view.format != "table" && f.view.format != "json" {
+			return fmt.Errorf("--format %s: --dry-run prints a table, or json", f.view.format)
+		}
 		f.plan.json, f.plan.output = f.view.format == "json", f.view.output
 		return a.showPlan(plan, f.targets, f.plan)
 	}
@@ -84,7 +87,10 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.inWindow(ctx, f, plan); err != nil {
+	if err := a.mayResume(ctx, f, plan); err != nil {
+		return err
+	}
+	if err := a.inWindow(ctx, f); err != nil {
 		return err
 	}
 	f.store.gather = plan.Rates.Gather()
@@ -109,8 +115,22 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	return verdict(j.negative, summary.Skipped+len(summary.Tripped)+len(summary.Vetoed) > 0)
 }
 
+// mayResume says what is wrong with --resume before a database is made for it, and
+// before a window is waited for.
+func (a *app) mayResume(ctx context.Context, f scanFlags, plan *scanner.Plan) error {
+	if f.resume == "" {
+		return nil
+	}
+	st, err := a.openReader(ctx, f.store)
+	if err != nil {
+		return fmt.Errorf("--resume: %w", err)
+	}
+	_, err = resumable(ctx, st, f.resume, plan)
+	return errors.Join(err, st.Close())
+}
+
 // inWindow returns once anything may be sent, or refuses.
-func (a *app) inWindow(ctx context.Context, f scanFlags, plan *scanner.Plan) error {
+func (a *app) inWindow(ctx context.Context, f scanFlags) error {
 	windows, err := f.targets.parsedWindows()
 	if err != nil || len(windows) == 0 {
 		return err
@@ -121,16 +141,6 @@ func (a *app) inWindow(ctx context.Context, f scanFlags, plan *scanner.Plan) err
 	next, ok := windows.Next(a.now())
 	if !ok || !f.wait {
 		return &statusError{exitRefused, fmt.Errorf("outside of the scan window, which opens at %s; come back then, or give --wait", next.Format(time.RFC3339))}
-	}
-	if f.resume != "" { // what is wrong with it should not show at night
-		st, err := a.openReader(ctx, f.store)
-		if err != nil {
-			return err
-		}
-		_, _, err = past(ctx, st, f.resume, plan)
-		if err := errors.Join(err, st.Close()); err != nil {
-			return err
-		}
 	}
 	_, _ = fmt.Fprintf(a.stderr, "probity: waiting until %s, when the scan window opens\n", next.Format(time.RFC3339))
 	return waitOpen(ctx, windows, a.now)
@@ -185,8 +195,15 @@ func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *sc
 	if err := errors.Join(err, endErr); err != nil {
 		return summary, err
 	}
-	_, _ = fmt.Fprintf(a.stderr, "probity: %d of %d endpoints answered; %d connections, %d bytes sent; run %d sealed at entry %d\n",
-		summary.Reached, summary.Endpoints, summary.Connections, summary.BytesSent, run.ID, ckpt.Size)
+	before := ""
+	if summary.Earlier > 0 {
+		before = fmt.Sprintf("%d probes were finished before; ", summary.Earlier)
+	}
+	_, _ = fmt.Fprintf(a.stderr, "probity: %s%d of %d endpoints answered; %d connections, %d bytes sent; run %d sealed at entry %d\n",
+		before, summary.Reached, summary.Endpoints, summary.Connections, summary.BytesSent, run.ID, ckpt.Size)
+	if left := scanLeft(summary); summary.Skipped > 0 || left != "" {
+		_, _ = fmt.Fprintf(a.stderr, "probity: %s not sent or cut short%s; v_probe has the reasons\n", count(summary.Skipped, "probe"), left)
+	}
 	return summary, a.giveOut(ckpt, f.store)
 }
 
@@ -226,10 +243,16 @@ func scanNote(s active.Summary) string {
 	if s.Earlier > 0 {
 		note += fmt.Sprintf("; %d probes were finished by earlier parts", s.Earlier)
 	}
+	return note + scanLeft(s)
+}
+
+// scanLeft says what ended a scan early, or what it left alone; nothing if nothing did.
+func scanLeft(s active.Summary) string {
+	left := ""
 	if s.WindowClosed {
-		note += "; the scan window closed"
+		left = "; the scan window closed"
 	}
-	return note + addresses("; left alone by the breaker: ", s.Tripped) + addresses("; left alone for their class: ", s.Vetoed)
+	return left + addresses("; left alone by the breaker: ", s.Tripped) + addresses("; left alone for their class: ", s.Vetoed)
 }
 
 // addresses lists addresses behind a text, or returns nothing.

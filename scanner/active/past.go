@@ -53,6 +53,9 @@ func (p *Past) AddProbe(rec evidence.ProbeRecord) {
 	if rec.Outcome == evidence.ProbeSkipped && leftAlone {
 		a.open = rec.Reason
 	}
+	if _, why, found := strings.Cut(rec.Reason, "; "+reasonBreaker); found { // it opened by this probe
+		a.open = reasonBreaker + why
+	}
 	if rec.BytesReceived > 0 && rec.Endpoint.Transport == evidence.TCP {
 		a.alive = rec.Endpoint
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -86,25 +87,31 @@ func TestRun_resumed(t *testing.T) {
 
 // TestRun_resumedLeftAlone shows that what a part left alone stays alone.
 func TestRun_resumedLeftAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := knocker{name: "tls", dials: 2}
-		p := plan(t, "1001-1008", scanner.DefaultRates(), []scanner.Prober{k}, "", "10.0.0.1")
-		first, n := &book{}, &network{serve: silent}
-		if sum, err := Run(t.Context(), p, options(first, n, k)); err != nil || len(sum.Tripped) != 1 {
-			t.Fatalf("summary %+v, error %v", sum, err)
-		}
-		past := NewPast()
-		for _, r := range first.rows[:6] { // the last rows were never written
-			past.AddProbe(r)
-		}
-		again, second := &network{serve: echo}, &book{}
-		opts := options(second, again, k)
-		opts.Past = past
-		sum, err := Run(t.Context(), p, opts)
-		if err != nil || len(again.attempts) != 0 || len(second.rows) != 2 || len(sum.Tripped) != 1 {
-			t.Errorf("%d connections, rows %+v, summary %+v, error %v", len(again.attempts), second.rows, sum, err)
-		}
-	})
+	for _, written := range []int{2, 6} { // the last rows never were; the breaker opens within the second
+		t.Run(strconv.Itoa(written), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { resumeLeftAlone(t, written) })
+		})
+	}
+}
+
+func resumeLeftAlone(t *testing.T, written int) {
+	k := knocker{name: "tls", dials: 2}
+	p := plan(t, "1001-1008", scanner.DefaultRates(), []scanner.Prober{k}, "", "10.0.0.1")
+	first, n := &book{}, &network{serve: silent}
+	if sum, err := Run(t.Context(), p, options(first, n, k)); err != nil || len(sum.Tripped) != 1 {
+		t.Fatalf("summary %+v, error %v", sum, err)
+	}
+	past := NewPast()
+	for _, r := range first.rows[:written] {
+		past.AddProbe(r)
+	}
+	again, second := &network{serve: echo}, &book{}
+	opts := options(second, again, k)
+	opts.Past = past
+	sum, err := Run(t.Context(), p, opts)
+	if err != nil || len(again.attempts) != 0 || len(second.rows) != 8-written || len(sum.Tripped) != 1 {
+		t.Errorf("%d connections, rows %+v, summary %+v, error %v", len(again.attempts), second.rows, sum, err)
+	}
 }
 
 func TestRun_windowCloses(t *testing.T) {

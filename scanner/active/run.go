@@ -343,17 +343,28 @@ func (r *runner) checkAlive(ctx context.Context, a *asset) {
 	if c != nil {
 		err = c.Close()
 	}
+	wasOpen := a.open
 	if ctx.Err() == nil {
 		a.judge(err == nil)
 	}
 	if err != nil {
 		rec.Reason += ": " + safetext.Clean(err.Error())
 	}
+	rec.Reason += opened(wasOpen, a)
 	rec.Ended, rec.Connections = r.opts.Now(), s.dials
 	if s.dials == 0 {
 		rec.Outcome = evidence.ProbeSkipped
 	}
 	r.record(ctx, rec, nil, false, false)
+}
+
+// opened is what the row of a probe says if the breaker opened by it: a later part
+// of the scan leaves the asset alone for it, also when there is no other row.
+func opened(was string, a *asset) string {
+	if was != "" || a.open == "" {
+		return ""
+	}
+	return "; " + a.open
 }
 
 func interruption(ctx context.Context) string {
@@ -390,6 +401,7 @@ func follow(p scanner.PlannedProbe, obs []evidence.Observation) string {
 // probe runs one prober and records its row.
 func (r *runner) probe(ctx context.Context, a *asset, p scanner.PlannedProbe, prior []evidence.Observation, planned bool) []evidence.Observation {
 	s := &session{gate: r.gate, asset: a, endpoint: p.Endpoint, urls: p.URLs, service: p.Service, budget: p.Time}
+	wasOpen := a.open
 	rec := evidence.ProbeRecord{Endpoint: p.Endpoint, Probe: p.Prober, Started: r.opts.Now(), Outcome: evidence.ProbeSent, Reason: p.Why}
 	obs, err := safely(ctx, r.probers[p.Prober], s, prior)
 	if cerr := s.end(); err == nil && cerr != nil {
@@ -409,6 +421,7 @@ func (r *runner) probe(ctx context.Context, a *asset, p scanner.PlannedProbe, pr
 	case err != nil:
 		rec.Reason += "; stopped: " + safetext.Clean(err.Error())
 	}
+	rec.Reason += opened(wasOpen, a)
 	r.record(ctx, rec, obs, s.dials == 0 || err != nil || ctx.Err() != nil, planned)
 	return obs
 }
