@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -34,24 +33,9 @@ import (
 // comes out of b0.
 func network(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("making a network namespace needs root")
-	}
-	ip := peer.Require(t, "ip")["ip"]
-	runtime.LockOSThread() // never unlocked: the thread ends with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		if os.Getenv("PROBITY_REQUIRE_PEERS") == "1" {
-			t.Fatalf("root without a network namespace: %v", err)
-		}
-		t.Skipf("no network namespace: %v", err)
-	}
-	for _, args := range []string{
-		"link add a0 mtu 9000 type veth peer name b0 mtu 9000", "link set a0 addrgenmode none", "link set b0 addrgenmode none", "link set a0 arp off up", "link set b0 arp off up",
-	} {
-		if out, err := exec.CommandContext(t.Context(), ip, strings.Fields(args)...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %s: %v: %s", args, err, out)
-		}
-	}
+	peer.Network(t,
+		"link add a0 mtu 9000 type veth peer name b0 mtu 9000", "link set a0 addrgenmode none", "link set b0 addrgenmode none",
+		"link set a0 arp off up", "link set b0 arp off up")
 }
 
 // replay sends the packets of a capture through an interface, as fast as it goes.

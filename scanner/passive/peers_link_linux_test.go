@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +15,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"golang.org/x/sys/unix"
 
 	"probity/evidence"
 	"probity/fixtures/peer"
@@ -28,25 +25,9 @@ import (
 // come out of b0.
 func ward(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("making a network namespace needs root")
-	}
-	ip := peer.Require(t, "ip")["ip"]
-	runtime.LockOSThread() // never unlocked: the thread ends with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		if os.Getenv("PROBITY_REQUIRE_PEERS") == "1" {
-			t.Fatalf("root without a network namespace: %v", err)
-		}
-		t.Skipf("no network namespace: %v", err)
-	}
-	for _, args := range []string{
+	peer.Network(t,
 		"link add a0 address 02:00:00:00:00:aa type veth peer name b0", "link set b0 arp off up", "addr add 10.77.0.1/24 dev a0",
-		"link set a0 up", "link set lo up", "route add default via 10.77.0.254",
-	} {
-		if out, err := exec.CommandContext(t.Context(), ip, strings.Fields(args)...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %s: %v: %s", args, err, out)
-		}
-	}
+		"link set a0 up", "link set lo up", "route add default via 10.77.0.254")
 }
 
 // TestPeer_announcements hears the kernel, dhclient and avahi tell of themselves,

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,30 +25,14 @@ import (
 // what is sent to a0 comes out of b0.
 func inNamespace(t *testing.T, pairs ...string) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("making a network namespace needs root")
-	}
-	ip := peer.Require(t, "ip")["ip"]
-	runtime.LockOSThread() // never unlocked: the thread ends with the test
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		if os.Getenv("PROBITY_REQUIRE_PEERS") == "1" {
-			t.Fatalf("root without a network namespace: %v", err)
-		}
-		t.Skipf("no network namespace: %v", err)
-	}
+	var lines []string
 	for _, n := range pairs {
-		for _, args := range [][]string{
-			{"link", "add", "a" + n, "type", "veth", "peer", "name", "b" + n},
-			{"link", "set", "a" + n, "addrgenmode", "none"},
-			{"link", "set", "b" + n, "addrgenmode", "none"},
-			{"link", "set", "a" + n, "arp", "off", "up"},
-			{"link", "set", "b" + n, "arp", "off", "up"},
-		} {
-			if out, err := exec.CommandContext(t.Context(), ip, args...).CombinedOutput(); err != nil {
-				t.Fatalf("ip %v: %v: %s", args, err, out)
-			}
+		lines = append(lines, "link add a"+n+" type veth peer name b"+n)
+		for _, end := range []string{"a" + n, "b" + n} {
+			lines = append(lines, "link set "+end+" addrgenmode none", "link set "+end+" arp off up")
 		}
 	}
+	peer.Network(t, lines...)
 }
 
 // sender returns a function that sends a frame through an interface.
