@@ -193,8 +193,8 @@ func (a *app) runBench(ctx context.Context, st *store.Store, f benchFlags, plan 
 	if err := errors.Join(err, endErr); err != nil {
 		return nil, err
 	}
-	_, _ = fmt.Fprintf(a.stderr, "probity: %d connections, %d bytes sent; run %d sealed at entry %d\n",
-		summary.Connections, summary.BytesSent, run.ID, ckpt.Size)
+	_, _ = fmt.Fprintf(a.stderr, "probity: %s, %d bytes sent; run %d sealed at entry %d\n",
+		count(summary.Connections, "connection"), summary.BytesSent, run.ID, ckpt.Size)
 	if err := a.giveOut(ckpt, f.store); err != nil {
 		return nil, err
 	}

@@ -140,7 +140,7 @@ func (f *credentialFlags) notRevoked(leaf *x509.Certificate) (string, error) {
 	}
 	list, err := x509.ParseRevocationList(data)
 	if err != nil {
-		return "", fmt.Errorf("--crl %q: %w", f.crl, err)
+		return "", fmt.Errorf("--crl %q: %w (want a certificate revocation list)", f.crl, err)
 	}
 	listed := func(e x509.RevocationListEntry) bool { return e.SerialNumber.Cmp(leaf.SerialNumber) == 0 }
 	if string(list.RawIssuer) != string(leaf.RawIssuer) || !slices.ContainsFunc(list.RevokedCertificateEntries, listed) {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,7 +27,8 @@ type benchResult struct {
 type benchVersion struct {
 	Version string                `json:"version"`
 	Spoken  bool                  `json:"spoken"`
-	Asked   bool                  `json:"asked"` // for a client certificate
+	Asked   bool                  `json:"asked"`         // for a client certificate
+	Why     string                `json:"why,omitempty"` // it is not spoken
 	Cells   []lint.ClientCertCell `json:"cells"`
 }
 
@@ -52,7 +54,11 @@ func newBenchResult(obs []evidence.Observation) benchResult {
 			r.Versions = append(r.Versions, v)
 		}
 		v := &r.Versions[i]
-		v.Spoken = v.Spoken || f.Handshake != evidence.StageNone
+		if v.Spoken = v.Spoken || f.Handshake != evidence.StageNone; v.Spoken {
+			v.Why = ""
+		} else {
+			v.Why = cmp.Or(v.Why, o.Detail)
+		}
 		v.Asked = v.Asked || f.Requested
 	}
 	return r
@@ -80,7 +86,7 @@ func (r benchResult) write(w io.Writer, width int) error {
 	var rows [][]string
 	for _, v := range r.Versions {
 		if !v.Spoken {
-			rows = append(rows, []string{v.Version, "", "", "not spoken", ""})
+			rows = append(rows, []string{v.Version, "", "", "not spoken", v.Why})
 		}
 		for _, c := range v.Cells {
 			by := "probity"

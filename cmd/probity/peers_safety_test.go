@@ -321,7 +321,7 @@ AETable END
 	}
 	for busy() {
 		level := []string{"gentle", "standard", "exhaustive"}[scans%3]
-		db := scanned(t, exitOK, "127.0.0.1:11112", "127.0.0.1:2104", "127.0.0.1:4242", "--probes", level)
+		db := scanned(t, exitOK, "127.0.0.1:11112", "127.0.0.1:2104", "127.0.0.1:4242", "--probes", level, "--i-own-this-device")
 		db.want("SELECT value FROM v_claim WHERE attribute='toolkit' GROUP BY 1", "OFFIS DCMTK")
 		db.want("SELECT port, protocol FROM v_endpoint ORDER BY port", "2104|dicom", "4242|dicom", "11112|dicom")
 		scans++

@@ -33,6 +33,7 @@ type scanFlags struct {
 	dryRun  bool
 	wait    bool
 	resume  string
+	owner   bool
 }
 
 func (a *app) scanCommand() *cobra.Command {
@@ -62,6 +63,7 @@ func (a *app) scanCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "print no report, only record")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print the plan and send nothing, as plan does")
 	cmd.Flags().StringVar(&f.resume, "resume", "", "go on with `RUN`, or last, of the same plan; what it finished is not sent again")
+	cmd.Flags().BoolVar(&f.owner, "i-own-this-device", false, "the devices are yours, or their owner agreed: needed for --probes exhaustive")
 	cmd.Flags().BoolVar(&f.wait, "wait", false, "wait until the --window opens, instead of refusing")
 	f.plan.register(cmd.Flags())
 	return cmd
@@ -82,6 +84,9 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 		}
 		f.plan.json, f.plan.output = f.view.format == "json", f.view.output
 		return a.showPlan(plan, f.targets, f.plan)
+	}
+	if plan.Level == scanner.Exhaustive && !f.owner {
+		return &statusError{exitRefused, errors.New("--probes exhaustive belongs on a bench: say that the devices are yours, or that their owner agreed, with --i-own-this-device, or look with --dry-run")}
 	}
 	j, err := a.newJudgement(f.judge)
 	if err != nil {
@@ -165,6 +170,9 @@ func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *sc
 	if texts := f.targets.windows; len(texts) > 0 {
 		run.Note += "; window " + strings.Join(texts, ", ")
 	}
+	if f.owner {
+		run.Note += "; by the owner of the devices"
+	}
 	run.Note += find.note()
 	if f.resume != "" {
 		var of int64
@@ -199,8 +207,8 @@ func (a *app) probe(ctx context.Context, st *store.Store, f *scanFlags, plan *sc
 	if summary.Earlier > 0 {
 		before = fmt.Sprintf("%d probes were finished before; ", summary.Earlier)
 	}
-	_, _ = fmt.Fprintf(a.stderr, "probity: %s%d of %d endpoints answered; %d connections, %d bytes sent; run %d sealed at entry %d\n",
-		before, summary.Reached, summary.Endpoints, summary.Connections, summary.BytesSent, run.ID, ckpt.Size)
+	_, _ = fmt.Fprintf(a.stderr, "probity: %s%d of %s answered; %s, %d bytes sent; run %d sealed at entry %d\n",
+		before, summary.Reached, count(summary.Endpoints, "endpoint"), count(summary.Connections, "connection"), summary.BytesSent, run.ID, ckpt.Size)
 	if left := scanLeft(summary); summary.Skipped > 0 || left != "" {
 		_, _ = fmt.Fprintf(a.stderr, "probity: %s not sent or cut short%s; v_probe has the reasons\n", count(summary.Skipped, "probe"), left)
 	}

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -38,7 +39,7 @@ func Stopped(ctx context.Context, err error) bool {
 
 // Fail writes a failed attempt to connect or to exchange into obs.
 func Fail(obs *evidence.Observation, what string, err error) {
-	obs.Result, obs.Detail = ResultOf(err), safetext.Clean(what+": "+Cause(err))
+	obs.Result, obs.Detail = ResultOf(err), safetext.Clean(what+": "+strings.TrimPrefix(Cause(err), what+": "))
 }
 
 // ResultOf sorts an error of the network.

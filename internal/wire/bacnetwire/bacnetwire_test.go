@@ -51,18 +51,32 @@ func TestParseDevice(t *testing.T) {
 	}
 }
 
-// recorded is what bacstack 0.0.1-beta.14 (npm) answered to our request.
-const recorded = "810a00450100305d0e0c020004d21e29794e750e0041434d4520436f6e74726f6c734f29464e7506004148552d374f292c4e7400322e314f290c4e75060061707020394f1f"
-
+// TestParseDevice_recorded reads what servers of others (npm) answered to our
+// request.
 func TestParseDevice_recorded(t *testing.T) {
-	b, err := hex.DecodeString(recorded)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := ParseDevice(b, 0x5d)
-	want := Device{Instance: 1234, VendorName: "ACME Controls", ModelName: "AHU-7", Firmware: "2.1", ApplicationVersion: "app 9"}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	for name, tt := range map[string]struct {
+		answer string
+		invoke byte
+		want   Device
+	}{
+		"bacstack 0.0.1-beta.14": {
+			"810a00450100305d0e0c020004d21e29794e750e0041434d4520436f6e74726f6c734f29464e7506004148552d374f292c4e7400322e314f290c4e75060061707020394f1f", 0x5d,
+			Device{Instance: 1234, VendorName: "ACME Controls", ModelName: "AHU-7", Firmware: "2.1", ApplicationVersion: "app 9"},
+		},
+		"node-bacnet 0.2.4": {
+			"810a003a010030350e0c020004d21e29794e75050041434d454f29464e75070050756d7020374f292c4e7400312e324f290c4e7400332e344f1f", 0x35,
+			Device{Instance: 1234, VendorName: "ACME", ModelName: "Pump 7", Firmware: "1.2", ApplicationVersion: "3.4"},
+		},
+		"node-bacnet 0.2.4 that knows no such object": {"810a000d0100508c0e9102911f", 0x8c, Device{Refused: true}},
+	} {
+		b, err := hex.DecodeString(tt.answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseDevice(b, tt.invoke)
+		if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+			t.Errorf("%s: error %v (-want +got):\n%s", name, err, diff)
+		}
 	}
 }
 
