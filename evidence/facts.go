@@ -80,8 +80,12 @@ type TLSFacts struct {
 	SecureRenegotiation  *bool  `json:"secure_renegotiation,omitempty"`   // RFC 5746; nil: not applicable or not seen
 	ExtendedMasterSecret *bool  `json:"extended_master_secret,omitempty"` // RFC 7627; nil: not applicable or not seen
 	DowngradeSentinel    string `json:"downgrade_sentinel,omitzero"`      // "tls1.2" or "tls1.1" (RFC 8446 section 4.1.3)
-	ALPN                 string `json:"alpn,omitzero"`
-	OCSPStaple           bool   `json:"ocsp_staple,omitzero"`
+	// UnixTime is what the first four bytes of the ServerHello's random say as
+	// gmt_unix_time, up to TLS 1.2 (RFC 5246 section 7.4.1.2; active). Most servers
+	// put random bytes there: alone it says nothing.
+	UnixTime   uint32 `json:"unix_time,omitzero"`
+	ALPN       string `json:"alpn,omitzero"`
+	OCSPStaple bool   `json:"ocsp_staple,omitzero"`
 	// OCSP is what the stapled response says; its bytes are among the raw ones
 	// (passive).
 	OCSP *OCSPFacts `json:"ocsp,omitempty"`
@@ -265,6 +269,8 @@ type IdentityFacts struct {
 	Types        []string `json:"types,omitzero"`        // device and service types, at most 32
 	Places       []string `json:"places,omitzero"`       // scheme, host and port offered, at most 8
 	Secured      bool     `json:"secured,omitzero"`      // the protocol was seen to be authenticated or encrypted
+	// Clock is the transmit timestamp of an NTP packet (RFC 5905 section 7.3).
+	Clock *Clock `json:"clock,omitempty"`
 }
 
 // ArtefactFacts say what a file held.

@@ -38,7 +38,8 @@ type HTTPFacts struct {
 	// which icon it is to those lists and guards nothing.
 	IconMD5 string `json:"icon_md5,omitzero"`
 	// LoginForm is true if the page, as far as it was read, has a password field.
-	LoginForm bool `json:"login_form,omitzero"`
+	LoginForm bool   `json:"login_form,omitzero"`
+	Clock     *Clock `json:"clock,omitempty"` // the Date header; nil: not told
 }
 
 // Redirect classes the target of a redirection; the target itself is not kept.
@@ -74,6 +75,7 @@ type FHIRFacts struct {
 	ClientAuth   []string `json:"client_auth,omitzero"`
 	Grants       []string `json:"grants,omitzero"`
 	PKCE         []string `json:"pkce,omitzero"`
+	Clock        *Clock   `json:"clock,omitempty"` // the Date header; nil: not told
 }
 
 // SDCFacts are the DPWS characteristics of an SDC provider. The friendly name,
@@ -86,6 +88,7 @@ type SDCFacts struct {
 	ModelNumber  string `json:"model_number,omitzero"`
 	Firmware     string `json:"firmware,omitzero"`
 	Serial       string `json:"serial,omitzero"`
+	Clock        *Clock `json:"clock,omitempty"` // the Date header; nil: not told
 }
 
 // BannerFacts are what a server said before anything was sent to it.
@@ -114,9 +117,10 @@ type SMBFacts struct {
 	// Dialect is the chosen DialectRevision of SMB 2, such as 0x0311; 0 if none.
 	Dialect uint16 `json:"dialect,omitzero"`
 	// SMB1 is true if the server chose an SMB 1 dialect.
-	SMB1            bool `json:"smb1,omitzero"`
-	SigningEnabled  bool `json:"signing_enabled,omitzero"`
-	SigningRequired bool `json:"signing_required,omitzero"`
+	SMB1            bool   `json:"smb1,omitzero"`
+	SigningEnabled  bool   `json:"signing_enabled,omitzero"`
+	SigningRequired bool   `json:"signing_required,omitzero"`
+	Clock           *Clock `json:"clock,omitempty"` // SystemTime (MS-SMB2 section 2.2.4); nil: not told
 }
 
 // VNCFacts are what an RFB server offers before authentication (RFC 6143 section
@@ -144,6 +148,7 @@ type OPCUAFacts struct {
 	Product     string          `json:"product,omitzero"`     // ProductUri
 	Name        string          `json:"name,omitzero"`        // ApplicationName
 	Endpoints   []OPCUAEndpoint `json:"endpoints"`            // at most 64, in its order
+	Clock       *Clock          `json:"clock,omitempty"`      // the timestamp of the answer (OPC 10000-4 section 7.34); nil: not told
 }
 
 // OPCUAEndpoint is one way to reach an OPC UA server.

@@ -12,12 +12,14 @@ peers=(
   postgres:postgresql mariadbd:mariadb-server-core smtpd:opensmtpd dovecot:dovecot-imapd /usr/lib/dovecot/pop3:dovecot-pop3d tsql:freetds-bin smbd:samba telnetd:inetutils-telnetd vsftpd:vsftpd
   slapd:slapd prosody:prosody xrdp:xrdp rabbitmq-server:rabbitmq-server
   make-ssl-cert:ssl-cert update-ca-certificates:ca-certificates
+  lighttpd:lighttpd faketime:faketime chronyd:chrony
   pcap-config:libpcap-dev avahi-daemon:avahi-daemon dhclient:isc-dhcp-client lldpd:lldpd nmbd:samba miniupnpd:miniupnpd wsdd:wsdd chromium:chromium
 )
 
 export PATH="$PATH:/usr/sbin:/sbin:$(echo /usr/lib/postgresql/*/bin)"
 missing=()
 /usr/bin/python3 -c 'import pymodbus.server' 2>/dev/null || missing+=(python3-pymodbus python3-serial-asyncio)
+[ -e /usr/lib/lighttpd/mod_mbedtls.so ] || missing+=(lighttpd-mod-mbedtls)
 [ -d /usr/lib/python3/dist-packages/cryptography_vectors ] || missing+=(python3-cryptography-vectors)
 for p in "${peers[@]}"; do
   command -v "${p%%:*}" >/dev/null || missing+=("${p##*:}")

@@ -1,6 +1,7 @@
 package passive
 
 import (
+	"fmt"
 	"hash/maphash"
 	"math/bits"
 	"net/netip"
@@ -17,6 +18,7 @@ const (
 	portDHCPServer   = 67
 	portDHCPClient   = 68
 	portTFTP         = 69
+	portNTP          = 123
 	portNBNS         = 137
 	portSNMP         = 161
 	portDHCPv6Client = 546
@@ -78,6 +80,9 @@ func (r *reader) announce(s *segment, at time.Time) {
 		f, ok = idwire.DHCPv6(b)
 	case is(portMDNS, from == portMDNS):
 		f, ok = idwire.MDNS(b)
+	case from == portNTP || to == portNTP:
+		r.ntp(s, at)
+		return
 	case is(portNBNS, from == portNBNS && to == portNBNS):
 		f, ok = idwire.NBNS(b)
 	case is(portSSDP, to == portSSDP || from == portSSDP):
@@ -106,6 +111,21 @@ func (r *reader) announce(s *segment, at time.Time) {
 	if ok {
 		r.identity(f, e, at)
 	}
+}
+
+// ntp takes a packet of NTP: what its sender takes for the time. Every packet says
+// something else, so that one an hour is read of each sender.
+func (r *reader) ntp(s *segment, at time.Time) {
+	f, ok := idwire.NTP(s.payload, at)
+	if !ok || r.recent.known(s.src.Addr(), fmt.Append(nil, "ntp ", f.Sender, at.Unix()/3600)) {
+		return
+	}
+	e := evidence.Endpoint{Addr: s.src.Addr(), Transport: evidence.UDP}
+	if f.Sender == evidence.RoleServer {
+		e.Port = portNTP
+	}
+	f.Clock.Seen = at.UTC()
+	r.identity(f, e, at)
 }
 
 // snmp takes the answer of an agent. A message of version 3 does not tell answer

@@ -115,7 +115,7 @@ func contentDigest(o evidence.Observation) (evidence.Digest, error) {
 		Roles    []evidence.Role
 		Keys     []evidence.HostKey
 		Facts    evidence.Facts
-	}{Endpoint: o.Endpoint, Peer: o.Peer.Addr.String(), Kind: o.Kind, Result: o.Result, Detail: o.Detail, Keys: o.Keys, Facts: withoutSignatures(o.Facts)}
+	}{Endpoint: o.Endpoint, Peer: o.Peer.Addr.String(), Kind: o.Kind, Result: o.Result, Detail: o.Detail, Keys: o.Keys, Facts: withoutVolatile(o.Facts)}
 	for _, c := range o.Certs {
 		content.Certs, content.Roles = append(content.Certs, evidence.DigestOf(c.DER)), append(content.Roles, c.Role)
 	}

@@ -178,3 +178,32 @@ func TestPeer_nmbd(t *testing.T) {
 		t.Errorf("host names (-tshark +ours):\n%s", diff)
 	}
 }
+
+// TestPeer_chronyd hears Debian's chronyd send the time, and compares what we take
+// from it with tshark.
+func TestPeer_chronyd(t *testing.T) {
+	t.Parallel() // it waits for programs
+	paths := peer.Require(t, "ip", "tshark", "chronyd")
+	live := wardTap(t)
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "chrony.conf")
+	text := "local stratum 8\nallow\nbroadcast 1 10.77.0.255\ncmdport 0\nbindcmdaddress /\npidfile " + filepath.Join(dir, "pid") + "\n"
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, "", paths["chronyd"], "-d", "-x", "-U", "-u", "root", "-f", conf) // -x: the clock of the machine is left alone
+	path, told := hear(t, live, "ntp")
+	sent := tsharkPackets(t, paths["tshark"], path, "", "ntp", "ntp.xmt", "frame.time_epoch")
+	i := slices.IndexFunc(told, func(f evidence.IdentityFacts) bool { return f.Protocol == "ntp" })
+	if i < 0 || len(sent) == 0 {
+		t.Fatalf("%d packets of NTP, heard %+v", len(sent), told)
+	}
+	want, err := time.Parse("Jan _2, 2006 15:04:05.999999999 MST", sent[0]["ntp.xmt"][0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := told[i].Clock
+	if c.Loose || c.Says.Sub(want).Abs() > time.Microsecond || c.Skew().Abs() > time.Second || told[i].Sender != evidence.RoleServer {
+		t.Errorf("%+v, tshark says %v", c, want)
+	}
+}

@@ -2,6 +2,7 @@ package passive
 
 import (
 	"bytes"
+	"time"
 
 	"probity/evidence"
 )
@@ -43,9 +44,10 @@ func (s signatures) compare(o *evidence.Observation) {
 	}
 }
 
-// withoutSignatures returns facts with what of their signatures tells something new:
-// of one that repeats a number the number, of any other nothing.
-func withoutSignatures(f evidence.Facts) evidence.Facts {
+// withoutVolatile returns facts with what of their signatures tells something new
+// (of one that repeats a number the number, of any other nothing), and with one
+// reading of a clock a day.
+func withoutVolatile(f evidence.Facts) evidence.Facts {
 	short := func(s *evidence.Signature) *evidence.Signature {
 		if s == nil || s.Before == nil {
 			return nil
@@ -61,6 +63,11 @@ func withoutSignatures(f evidence.Facts) evidence.Facts {
 		c := *f.SSH
 		c.Signature = nil
 		f.SSH = &c
+	}
+	if f.Identity != nil && f.Identity.Clock != nil {
+		c := *f.Identity
+		c.Clock = &evidence.Clock{Seen: c.Clock.Seen.Truncate(24 * time.Hour)}
+		f.Identity = &c
 	}
 	return f
 }

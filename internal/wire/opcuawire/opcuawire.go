@@ -14,6 +14,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
+
+	"probity/internal/wire/idwire"
 )
 
 // ErrMalformed marks bytes that are not what was asked for.
@@ -117,6 +120,7 @@ func MessageBody(h Header, body []byte) ([]byte, error) {
 
 // Server is what a server says of itself.
 type Server struct {
+	Time                             time.Time // of the answer, by the clock of the server; zero if it says none
 	ApplicationURI, ProductURI, Name string
 	Endpoints                        []Endpoint
 }
@@ -145,6 +149,7 @@ func ParseEndpoints(b []byte) (Server, error) {
 	if err := r.response(idGetEndpointsResponse); err != nil {
 		return s, err
 	}
+	s.Time = r.at
 	count := r.count()
 	for i := range count {
 		if i == maxEndpoints {
@@ -198,6 +203,7 @@ func PolicyName(uri string) string {
 type reader struct {
 	b   []byte
 	bad bool
+	at  time.Time // of the response header
 }
 
 func (r *reader) take(n int) []byte {
@@ -287,7 +293,10 @@ func (r *reader) response(want uint16) error {
 		return fmt.Errorf("%w: no type", ErrMalformed)
 	}
 	kind := binary.LittleEndian.Uint16(id[2:])
-	r.skip(8 + 4) // time, handle
+	if b := r.take(8); b != nil {
+		r.at = idwire.FileTime(binary.LittleEndian.Uint64(b))
+	}
+	r.skip(4) // handle
 	status := r.u32()
 	diagnostics := r.u8()
 	table := r.count()

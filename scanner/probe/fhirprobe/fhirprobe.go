@@ -109,7 +109,7 @@ func ask(ctx context.Context, s scanner.Session, base *url.URL, d document, obs 
 		obs.Result, obs.Detail = evidence.ResultError, fmt.Sprintf("status %d, no %s at %s", response.Status, d.name, request.Path)
 		return true, ctx.Err()
 	}
-	facts.TLS, facts.Status = overTLS, response.Status
+	facts.TLS, facts.Status, facts.Clock = overTLS, response.Status, response.Clock
 	obs.Result, obs.Facts.FHIR = evidence.ResultData, &facts
 	obs.Raw = append(obs.Raw, evidence.Blob{Media: mediaExtract, Data: extract(&facts)})
 	return true, ctx.Err()

@@ -110,6 +110,7 @@ func icon(ctx context.Context, s scanner.Session, overTLS bool, f *evidence.HTTP
 func read(r *webclient.Response, at evidence.Endpoint, overTLS bool) *evidence.HTTPFacts {
 	f := &evidence.HTTPFacts{
 		TLS: overTLS, Status: r.Status, Server: safetext.CleanN(r.Header.Get("Server"), maxServer), MediaType: r.MediaType(),
+		Clock: r.Clock,
 	}
 	for _, value := range r.Header.Values("WWW-Authenticate") {
 		scheme, _, _ := strings.Cut(strings.TrimSpace(value), " ")
@@ -242,5 +243,8 @@ func extract(f *evidence.HTTPFacts) []byte {
 	line("icon-sha256", f.IconSHA256)
 	line("icon-md5", f.IconMD5)
 	line("password-field", f.LoginForm)
+	if f.Clock != nil {
+		line("date", f.Clock.Says.Format(http.TimeFormat))
+	}
 	return b.Bytes()
 }

@@ -131,7 +131,7 @@ http {
 }`, dir, clear.HostPort(), secure.Port, secure.HostPort(), cert, private))
 	start(t, []evidence.Endpoint{clear, secure}, nginx, "-c", config, "-p", dir)
 
-	anyServer := cmpopts.IgnoreFields(evidence.HTTPFacts{}, "Server", "TitleSHA256")
+	anyServer := cmpopts.IgnoreFields(evidence.HTTPFacts{}, "Server", "TitleSHA256", "Clock")
 	want := &evidence.HTTPFacts{Status: 301, MediaType: "text/html", Redirect: evidence.RedirectHTTPS}
 	if diff := cmp.Diff(want, ask(t, clear), anyServer); diff != "" {
 		t.Errorf("in clear (-want +got):\n%s", diff)
@@ -143,6 +143,9 @@ http {
 	got := ask(t, secure, speaksTLS())
 	if diff := cmp.Diff(want, got, anyServer); diff != "" {
 		t.Errorf("over TLS (-want +got):\n%s", diff)
+	}
+	if got.Clock == nil || got.Clock.Skew().Abs() > 2*time.Second { // one clock for both
+		t.Errorf("clock %+v", got.Clock)
 	}
 	if got.TitleSHA256 != digest([]byte("Pump")) || len(got.Server) < len("nginx") || got.Server[:5] != "nginx" {
 		t.Errorf("title %s, server %q", got.TitleSHA256, got.Server)

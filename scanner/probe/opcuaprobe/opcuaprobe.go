@@ -77,6 +77,9 @@ func (*Prober) Probe(ctx context.Context, s scanner.Session, _ []evidence.Observ
 	out := probe.Observed(obs)
 	if ok {
 		out = conclude(obs, server)
+		if !server.Time.IsZero() {
+			out[0].Facts.OPCUA.Clock = &evidence.Clock{Says: server.Time, Seen: s.Now().UTC()}
+		}
 	}
 	return out, err
 }

@@ -85,7 +85,7 @@ func conclude(obs *evidence.Observation, r *webclient.Response, overTLS bool) {
 		obs.Detail = fmt.Sprintf("metadata with status %d", r.Status)
 	}
 	f := &evidence.SDCFacts{
-		TLS: overTLS, Fault: d.Fault,
+		TLS: overTLS, Fault: d.Fault, Clock: r.Clock,
 		Manufacturer: safetext.CleanN(d.Manufacturer, maxField), ModelName: safetext.CleanN(d.ModelName, maxField),
 		ModelNumber: safetext.CleanN(d.ModelNumber, maxField), Firmware: safetext.CleanN(d.Firmware, maxField),
 		Serial: safetext.CleanN(d.Serial, maxField),

@@ -19,6 +19,7 @@ import (
 
 	"probity/evidence"
 	"probity/internal/safetext"
+	"probity/internal/wire/idwire"
 	"probity/scanner"
 	"probity/scanner/probe"
 )
@@ -114,6 +115,9 @@ func ask(ctx context.Context, s scanner.Session, offer string, request []byte) (
 	switch {
 	case failure == nil:
 		facts.Offer = offer
+		if facts.Clock != nil {
+			facts.Clock.Seen = s.Now().UTC()
+		}
 		obs.Result, obs.Facts.SMB = evidence.ResultData, facts
 	case errors.Is(failure, errNotUnderstood):
 		obs.Result, obs.Detail = evidence.ResultError, safetext.Clean(failure.Error())
@@ -196,10 +200,18 @@ func parse2(b []byte) (*evidence.SMBFacts, error) {
 		return &evidence.SMBFacts{}, nil
 	}
 	mode := binary.LittleEndian.Uint16(b[66:])
-	return &evidence.SMBFacts{
+	f := &evidence.SMBFacts{
 		Dialect:        binary.LittleEndian.Uint16(b[68:]),
 		SigningEnabled: mode&1 != 0, SigningRequired: mode&2 != 0,
-	}, nil
+	}
+	// SystemTime follows the GUID, the capabilities and three sizes.
+	const systemTime = 64 + 40
+	if len(b) >= systemTime+8 {
+		if says := idwire.FileTime(binary.LittleEndian.Uint64(b[systemTime:])); !says.IsZero() {
+			f.Clock = &evidence.Clock{Says: says}
+		}
+	}
+	return f, nil
 }
 
 // parse1 reads SMB_COM_NEGOTIATE (MS-CIFS section 2.2.4.52.2): the index of the

@@ -2,6 +2,7 @@ package tlsprobe
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -215,6 +216,7 @@ func (a *answer) fill(f *evidence.TLSFacts) {
 		}
 	} else if h.Version >= tlswire.VersionTLS10 {
 		f.SecureRenegotiation = &h.SecureRenegotiation
+		f.UnixTime = binary.BigEndian.Uint32(h.Random[:])
 	}
 	f.ALPN = safetext.CleanN(f.ALPN, 64)
 	if a.request != nil {

@@ -59,6 +59,9 @@ type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
+	// Clock is what the Date header says (RFC 9110 section 6.6.1); nil without one,
+	// and where a cache answered (section 5.1 of RFC 9111).
+	Clock *evidence.Clock
 }
 
 // ErrNotHTTP marks an answer that is no HTTP response.
@@ -110,7 +113,7 @@ func exchange(c net.Conn, s scanner.Session, overTLS bool, request []byte) (resp
 	if _, err := stream.Write(request); err != nil {
 		return nil, "request", err
 	}
-	response, err = read(stream)
+	response, err = read(stream, s.Now)
 	if overTLS && response != nil {
 		// close_notify; its error says only that the peer was gone first.
 		_ = stream.(*tls.Conn).CloseWrite()
@@ -120,7 +123,7 @@ func exchange(c net.Conn, s scanner.Session, overTLS bool, request []byte) (resp
 
 // read takes one final response from r. The body may be cut; a damaged header is
 // [ErrNotHTTP].
-func read(r io.Reader) (*Response, error) {
+func read(r io.Reader, now func() time.Time) (*Response, error) {
 	limited := &counter{r: io.LimitReader(r, MaxResponse)}
 	buffered := bufio.NewReader(limited)
 	for range maxInterim {
@@ -134,12 +137,22 @@ func read(r io.Reader) (*Response, error) {
 		if h.StatusCode >= 100 && h.StatusCode < 200 {
 			continue
 		}
+		clock := clockOf(h.Header, now())
 		// What was read of a body that ends early is kept.
 		body, _ := io.ReadAll(h.Body)
 		_ = h.Body.Close() // reads on within the limit; nothing is learned from its error
-		return &Response{Status: h.StatusCode, Header: h.Header, Body: body}, nil
+		return &Response{Status: h.StatusCode, Header: h.Header, Body: body, Clock: clock}, nil
 	}
 	return nil, fmt.Errorf("%w: more than %d interim responses", ErrNotHTTP, maxInterim)
+}
+
+// clockOf reads the clock of the server.
+func clockOf(h http.Header, seen time.Time) *evidence.Clock {
+	says, err := http.ParseTime(h.Get("Date"))
+	if err != nil || h.Get("Age") != "" {
+		return nil
+	}
+	return &evidence.Clock{Says: says.UTC(), Seen: seen.UTC()}
 }
 
 // counter notes how much came, and the error that ended it.

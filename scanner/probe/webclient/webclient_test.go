@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"probity/evidence"
 )
@@ -29,13 +30,34 @@ func TestRead(t *testing.T) {
 		"another":         {"SSH-2.0-x\r\n\r\n", 0, 0, ErrNotHTTP},
 		"nothing":         {"", 0, 0, io.EOF},
 	} {
-		r, err := read(strings.NewReader(tt.in))
+		r, err := read(strings.NewReader(tt.in), time.Now)
 		if !errors.Is(err, tt.err) || (r == nil) != (tt.status == 0) {
 			t.Errorf("%s: %v, %v; want %v", name, r, err, tt.err)
 			continue
 		}
 		if r != nil && (r.Status != tt.status || len(r.Body) != tt.body) {
 			t.Errorf("%s: status %d, %d bytes; want %d, %d", name, r.Status, len(r.Body), tt.status, tt.body)
+		}
+	}
+}
+
+// TestClockOf holds that only the clock of the server itself is taken.
+func TestClockOf(t *testing.T) {
+	seen := time.Date(2026, 11, 24, 12, 0, 0, 5, time.UTC)
+	const date = "Tue, 24 Nov 2026 11:58:20 GMT"
+	for name, tt := range map[string]struct {
+		in   string
+		skew time.Duration
+	}{
+		"behind":     {"Date: " + date + "\r\n", -100*time.Second - 5},
+		"old form":   {"Date: Tuesday, 24-Nov-26 11:58:20 GMT\r\n", -100*time.Second - 5},
+		"by a cache": {"Date: " + date + "\r\nAge: 30\r\n", 0},
+		"no date":    {"", 0},
+		"no sense":   {"Date: yesterday\r\n", 0},
+	} {
+		r, err := read(strings.NewReader("HTTP/1.1 200 OK\r\n"+tt.in+"Content-Length: 0\r\n\r\n"), func() time.Time { return seen })
+		if err != nil || (r.Clock == nil) != (tt.skew == 0) || r.Clock != nil && r.Clock.Skew() != tt.skew {
+			t.Errorf("%s: %+v, %v; want %v", name, r.Clock, err, tt.skew)
 		}
 	}
 }
@@ -73,7 +95,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := read(strings.NewReader(string(b)))
+		r, err := read(strings.NewReader(string(b)), time.Now)
 		if (r == nil) == (err == nil) {
 			t.Errorf("%v, %v", r, err)
 		}
