@@ -22,6 +22,7 @@ type Facts struct {
 	SNMP     *SNMPFacts     `json:"snmp,omitempty"`
 	Identity *IdentityFacts `json:"identity,omitempty"`
 	Artefact *ArtefactFacts `json:"artefact,omitempty"`
+	Response *ResponseFacts `json:"response,omitempty"`
 }
 
 // Offer names the ClientHello that a TLS observation answers. The exact offer

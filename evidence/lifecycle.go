@@ -108,7 +108,13 @@ const (
 	ValuePorts        = "ports"          // documented ports, "tcp/104 udp/161"
 	ValueCertificate  = "certificate"    // SHA-256 of the DER
 	ValueRenewal      = "renewal"        // note of a renewal or service event: "key", "version" or "any"
+	ValueMDS2         = "mds2"           // the document that a disclosure of a manufacturer is; the answers are by question, such as "NAUT-3"
+	ValueReleased     = "released"       // of that document
 )
+
+// Disclosure reports whether a row of an inventory is what a manufacturer discloses
+// of a model (MDS2), and about no one device.
+func (f AssetFact) Disclosure() bool { return f.Kind == FactInventory && f.Values[ValueMDS2] != "" }
 
 // Retired reports whether a status says that a device is out of service.
 func Retired(status string) bool {

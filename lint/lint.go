@@ -110,6 +110,8 @@ type Policy struct {
 	// Inventory are the rows of the site's inventory that are in force, matched or
 	// not. Empty: the site gave none.
 	Inventory []evidence.AssetFact
+	// Disclosures are what manufacturers disclose of models (MDS2), in force.
+	Disclosures []evidence.AssetFact `json:",omitempty"`
 }
 
 // SharedIdentity is a declared group.

@@ -99,6 +99,11 @@ const (
 // went down, which is then left alone.
 const AliveProbe = "alive"
 
+// ResponseProbe is the name under which the scan itself records how the endpoints
+// of an asset answered from the first connection to the last and, above gentle,
+// connects once more after the last probe.
+const ResponseProbe = "response"
+
 // Exclusion is a target, or a port of the port set, that the plan leaves out.
 type Exclusion struct {
 	Target    string `json:"target"` // as the operator gave it, or an endpoint
@@ -156,6 +161,15 @@ func NewPlan(scope Scope, ports *Ports, set []Port, level Level, rates Rates, pr
 		What: "TCP connection, closed at once", When: "only after several lost connections to an asset that answered before",
 		Why: "whether the asset still answers",
 	}}
+	if level != Gentle {
+		p.Exchanges[ResponseProbe] = []Exchange{{
+			What: "TCP connection, closed at once", When: "only to the endpoint that answered last, after the last probe of an asset",
+			Why: "whether the asset answers after the scan as it did at first",
+		}, {
+			What: "TCP connection, closed at once", When: "only if the one before was refused or not answered",
+			Why: "whether that was chance",
+		}}
+	}
 	for _, pr := range probers {
 		p.Exchanges[pr.Name()] = pr.Exchanges(level)
 	}

@@ -107,6 +107,9 @@ func (p *Plan) cost(probes []PlannedProbe) (least, most, sent int64) {
 	if len(probes) > 1 {
 		most += int64(len(p.Exchanges[AliveProbe]))
 	}
+	if len(probes) > 0 {
+		most += int64(len(p.Exchanges[ResponseProbe]))
+	}
 	return least, most, sent
 }
 

@@ -144,22 +144,31 @@ func (a *app) assetLabelCommand() *cobra.Command {
 
 func (a *app) assetImportCommand() *cobra.Command {
 	var f factFlags
+	var mds2 bool
 	cmd := &cobra.Command{
 		Use:   "import FILE.csv",
-		Short: "Take up an inventory: a CMMS list or a NetBox device export",
+		Short: "Take up an inventory (a CMMS list, a NetBox device export) or an MDS2 form",
 		Long: "import reads CSV with a header. A row names its device by one of asset_tag, serial,\n" +
 			"mac, udi, certificate (SHA-256), address or name, and may have manufacturer, model,\n" +
 			"version, class, status, owner, location, end_of_support (a day) and ports. The columns\n" +
 			"of NetBox's device export are known. A mistake names its line, and then nothing is\n" +
-			"imported. A row that did not change is not recorded again.",
-		Example: "  probity asset import cmms.csv --db hospital.db",
-		Args:    cobra.ExactArgs(1),
+			"imported. A row that did not change is not recorded again.\n\n" +
+			"With --mds2 FILE is the disclosure of a manufacturer about models (ANSI/NEMA HN 1-2019):\n" +
+			"its worksheet saved as CSV, the question's id first, then its text, answer and note.",
+		Example: "  probity asset import cmms.csv --db hospital.db\n" +
+			"  probity asset import --mds2 pump-mds2.csv --db hospital.db",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			data, err := readLimited(args[0], maxInventoryBytes)
 			if err != nil {
 				return err
 			}
-			list, err := inventory.Read(args[0], bytes.NewReader(data))
+			var list inventory.List
+			if mds2 {
+				list, err = a.readMDS2(args[0], data)
+			} else {
+				list, err = inventory.Read(args[0], bytes.NewReader(data))
+			}
 			if err != nil {
 				return err
 			}
@@ -176,7 +185,21 @@ func (a *app) assetImportCommand() *cobra.Command {
 		},
 	}
 	f.register(cmd)
+	cmd.Flags().BoolVar(&mds2, "mds2", false, "FILE is an MDS2 form")
 	return cmd
+}
+
+// readMDS2 reads a form as a list of one row.
+func (a *app) readMDS2(name string, data []byte) (inventory.List, error) {
+	form, err := inventory.ReadMDS2(name, bytes.NewReader(data))
+	if err != nil {
+		return inventory.List{}, err
+	}
+	if len(form.Unknown) > 0 {
+		a.note("questions that ANSI/NEMA HN 1-2019 does not have: %s", strings.Join(form.Unknown, ", "))
+	}
+	a.note("%d answers about %s %s", form.Answers, form.Values[string(evidence.AttrManufacturer)], form.Values[string(evidence.AttrModel)])
+	return inventory.List{Rows: []inventory.Row{form.Row}}, nil
 }
 
 // newRows are the rows that say something else than the newest of their key.

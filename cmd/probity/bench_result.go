@@ -34,9 +34,11 @@ type benchVersion struct {
 
 func newBenchResult(obs []evidence.Observation) benchResult {
 	r := benchResult{Endpoint: obs[0].Endpoint}
-	trials := make([]*evidence.Observation, len(obs))
+	var trials []*evidence.Observation
 	for i := range obs {
-		trials[i] = &obs[i]
+		if obs[i].Facts.MTLS != nil {
+			trials = append(trials, &obs[i])
+		}
 	}
 	cells := lint.ClientCertCells(trials)
 	for _, o := range trials {

@@ -105,7 +105,7 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 	if err != nil {
 		return err
 	}
-	j.policy.Site.Inventory = identify.Inventory(facts)
+	j.policy.Site.Inventory, j.policy.Site.Disclosures = identify.Inventory(facts), identify.Disclosures(facts)
 	if err := st.SaveFindings(ctx, run.ID, j.findings(corpus)); err != nil {
 		return err
 	}

@@ -18,7 +18,8 @@ import (
 func Checks() []lint.Check {
 	return []lint.Check{
 		uniqueIdentity(), inInventory(), matchesInventory(), keyChangeExplained(), clientCertificate(), platformSupported(),
-		beforeEndOfSupport(), portsDocumented(), renewedInTime(), versionNotBackwards(), clockWithinTolerance(), classified(), expectedIssuer(),
+		beforeEndOfSupport(), portsDocumented(), renewedInTime(), versionNotBackwards(), clockWithinTolerance(), unharmedByScan(), disclosureNotContradicted(),
+		classified(), expectedIssuer(),
 	}
 }
 

@@ -20,21 +20,7 @@ func portsDocumented() lint.Check {
 			if fact == nil {
 				return lint.NotApplicablef("No list of ports was given for the device.")
 			}
-			documented := strings.Fields(list)
-			var extra []string
-			var ids, all []int64
-			for _, e := range s.Endpoints {
-				i := slices.IndexFunc(e.Observations, func(o *evidence.Observation) bool { return o.Result == evidence.ResultData })
-				if i < 0 || e.Endpoint.Port == 0 {
-					continue
-				}
-				all = append(all, e.Observations[i].ID)
-				port := fmt.Sprintf("%s/%d", e.Endpoint.Transport, e.Endpoint.Port)
-				if !slices.Contains(documented, port) && !slices.Contains(extra, port) {
-					extra = append(extra, port)
-					ids = append(ids, e.Observations[i].ID)
-				}
-			}
+			extra, all, ids := unlisted(s, strings.Fields(list))
 			if len(all) == 0 {
 				return lint.Inconclusivef("No service of the device answered.")
 			}
@@ -48,4 +34,22 @@ func portsDocumented() lint.Check {
 			return v
 		},
 	}
+}
+
+// unlisted are the services that answered and are not among the documented ports,
+// with the observations that show them, and those of all services that answered.
+func unlisted(s *lint.AssetSubject, documented []string) (extra []string, all, ids []int64) {
+	for _, e := range s.Endpoints {
+		i := slices.IndexFunc(e.Observations, func(o *evidence.Observation) bool { return o.Result == evidence.ResultData })
+		if i < 0 || e.Endpoint.Port == 0 {
+			continue
+		}
+		all = append(all, e.Observations[i].ID)
+		port := fmt.Sprintf("%s/%d", e.Endpoint.Transport, e.Endpoint.Port)
+		if !slices.Contains(documented, port) && !slices.Contains(extra, port) {
+			extra = append(extra, port)
+			ids = append(ids, e.Observations[i].ID)
+		}
+	}
+	return extra, all, ids
 }

@@ -41,6 +41,7 @@ type asset struct {
 	connects latency // of TCP connections
 	answers  map[evidence.Endpoint]*latency
 	accepted map[evidence.Endpoint]bool // endpoints that accepted a connection
+	pulses   map[evidence.Endpoint]*pulse
 
 	// A packet filter drops what is sent to closed ports, and so does an asset
 	// that went down: lost counts in a row the unanswered attempts to reach
@@ -55,7 +56,7 @@ func (g *gate) newAsset() *asset {
 	// A burst of one: two connections are always a full interval apart.
 	return &asset{
 		limiter: rate.NewLimiter(rate.Limit(g.plan.Rates.Asset), 1), accepted: map[evidence.Endpoint]bool{},
-		answers: map[evidence.Endpoint]*latency{},
+		answers: map[evidence.Endpoint]*latency{}, pulses: map[evidence.Endpoint]*pulse{},
 	}
 }
 
@@ -172,11 +173,16 @@ func (s *session) Dial(ctx context.Context) (net.Conn, error) {
 			return nil, fmt.Errorf("connect to %s: %w", s.endpoint, ctx.Err())
 		}
 		s.asset.observe(s.endpoint, dialFate(err), s.dials > 1, s.gate.breaker)
+		if p := s.asset.pulses[s.endpoint]; p != nil {
+			p.miss(dialFate(err))
+		}
 		return nil, err
 	}
 	if s.endpoint.Transport == evidence.TCP {
+		took := s.gate.now().Sub(began)
 		s.asset.accepted[s.endpoint] = true
-		s.asset.timed(s.endpoint, false, s.gate.now().Sub(began))
+		s.asset.timed(s.endpoint, false, took)
+		s.asset.accepts(s.endpoint, took)
 	}
 	current, err := newConn(ctx, c, began.Add(budget), s.gate, s.closed)
 	if err != nil { // gone before it could be used
@@ -234,6 +240,9 @@ func (s *session) closed(c *conn) {
 	s.sent += c.sent
 	s.received += c.received
 	s.asset.observe(s.endpoint, c.fate(), s.dials > 1, s.gate.breaker)
+	if p := s.asset.pulses[s.endpoint]; p != nil && c.received > 0 {
+		p.facts.Answered++
+	}
 	if !c.asked.IsZero() && c.answered.After(c.asked) {
 		s.asset.timed(s.endpoint, true, c.answered.Sub(c.asked))
 	}

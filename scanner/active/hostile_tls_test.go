@@ -26,23 +26,7 @@ import (
 // planAt plans port 8443 of one address at a level.
 func planAt(t *testing.T, level scanner.Level, ports string, probers []scanner.Prober) *scanner.Plan {
 	t.Helper()
-	table, err := scanner.LoadPorts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := table.Select(ports)
-	if err != nil {
-		t.Fatal(err)
-	}
-	targets, err := scanner.LoadTargets([]string{"10.0.0.1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := scanner.NewPlan(scanner.Scope{Targets: targets}, table, set, level, scanner.DefaultRates(), probers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return planLevel(t, level, ports, scanner.DefaultRates(), probers, "", "10.0.0.1")
 }
 
 func certificateOf(t *testing.T) tls.Certificate {

@@ -224,7 +224,7 @@ func newRunner(plan *scanner.Plan, opts Options) (*runner, error) {
 		r.probers[p.Name()] = p
 	}
 	for name := range plan.Exchanges {
-		if r.probers[name] == nil && name != scanner.AliveProbe {
+		if r.probers[name] == nil && name != scanner.AliveProbe && name != scanner.ResponseProbe {
 			return nil, fmt.Errorf("run: the plan needs the prober %q", name)
 		}
 	}
@@ -260,6 +260,7 @@ func (r *runner) runAsset(ctx context.Context, probes []scanner.PlannedProbe) {
 			prior[p.Endpoint] = append(prior[p.Endpoint], r.probe(ctx, a, q, prior[p.Endpoint], false)...)
 		}
 	}
+	r.respond(ctx, a, probes[0].Endpoint.Addr)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, answered := range reached {
@@ -496,7 +497,7 @@ func (r *runner) record(ctx context.Context, rec evidence.ProbeRecord, obs []evi
 		r.summary.Skipped++
 	case rec.Outcome == evidence.ProbeSent:
 		r.summary.Sent++
-	default:
+	case planned:
 		r.summary.NotNeeded++
 	}
 	r.summary.Connections += rec.Connections

@@ -150,6 +150,9 @@ type book struct {
 	rows []evidence.ProbeRecord
 	obs  []evidence.Observation
 	fail int // fail at this row, from 1
+
+	responses     []evidence.ProbeRecord
+	responseFacts map[evidence.Endpoint]evidence.ResponseFacts
 }
 
 func (b *book) RecordProbe(ctx context.Context, rec evidence.ProbeRecord, obs []evidence.Observation) error {
@@ -158,6 +161,16 @@ func (b *book) RecordProbe(ctx context.Context, rec evidence.ProbeRecord, obs []
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if rec.Probe == scanner.ResponseProbe { // which no plan lists
+		b.responses = append(b.responses, rec)
+		for _, o := range obs {
+			if b.responseFacts == nil {
+				b.responseFacts = map[evidence.Endpoint]evidence.ResponseFacts{}
+			}
+			b.responseFacts[o.Endpoint] = *o.Facts.Response
+		}
+		return nil
+	}
 	if len(b.rows)+1 == b.fail {
 		return errors.New("disk full")
 	}
@@ -177,6 +190,11 @@ func (b *book) lines() []string {
 
 func plan(t *testing.T, ports string, rates scanner.Rates, probers []scanner.Prober, exclude string, targets ...string) *scanner.Plan {
 	t.Helper()
+	return planLevel(t, scanner.Gentle, ports, rates, probers, exclude, targets...)
+}
+
+func planLevel(t *testing.T, level scanner.Level, ports string, rates scanner.Rates, probers []scanner.Prober, exclude string, targets ...string) *scanner.Plan {
+	t.Helper()
 	table, err := scanner.LoadPorts()
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +211,7 @@ func plan(t *testing.T, ports string, rates scanner.Rates, probers []scanner.Pro
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := scanner.NewPlan(scanner.Scope{Targets: ts, Exclusions: ex}, table, set, scanner.Gentle, rates, probers)
+	p, err := scanner.NewPlan(scanner.Scope{Targets: ts, Exclusions: ex}, table, set, level, rates, probers)
 	if err != nil {
 		t.Fatal(err)
 	}

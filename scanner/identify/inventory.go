@@ -266,8 +266,18 @@ func (h *history) names(a *asset) []string {
 	return slices.Compact(out)
 }
 
-// Inventory returns the inventory rows that are in force: the newest of each key.
+// Inventory returns the inventory rows about devices that are in force: the newest
+// of each key.
 func Inventory(facts []evidence.AssetFact) []evidence.AssetFact {
+	return slices.DeleteFunc(inForce(facts), evidence.AssetFact.Disclosure)
+}
+
+// Disclosures returns what manufacturers disclose of models: the newest of each.
+func Disclosures(facts []evidence.AssetFact) []evidence.AssetFact {
+	return slices.DeleteFunc(inForce(facts), func(f evidence.AssetFact) bool { return !f.Disclosure() })
+}
+
+func inForce(facts []evidence.AssetFact) []evidence.AssetFact {
 	newest := map[string]int64{}
 	for _, f := range facts {
 		if f.Kind == evidence.FactInventory {
