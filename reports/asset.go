@@ -174,7 +174,7 @@ func AssetTable(w io.Writer, a AssetRecord, o TableOptions) error {
 	if now == "" {
 		now = "none; other devices have the addresses that it had"
 	}
-	fmt.Fprintf(&b, "Addresses: %s\nSeen from %s to %s.\n", now, a.FirstSeen.Format(time.RFC3339), a.LastSeen.Format(time.RFC3339))
+	fmt.Fprintf(&b, "%s\nSeen from %s to %s.\n", wrap("Addresses: "+now, o.width()), a.FirstSeen.Format(time.RFC3339), a.LastSeen.Format(time.RFC3339))
 	if a.Status != "" {
 		fmt.Fprintf(&b, "Status: %s\n", a.Status)
 	}

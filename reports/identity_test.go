@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -31,6 +32,32 @@ func TestAsset_identify(t *testing.T) {
 	for _, line := range []string{"IDENTITY of 2 assets: 1 probable, 1 unknown\n", `bed 1  manufacturer: "A" by dicom, but "B" by x509`} {
 		if !strings.Contains(b.String(), line) {
 			t.Errorf("no %q in:\n%s", line, b.String())
+		}
+	}
+}
+
+// TestAssetTable_fits holds that no line of a device with many places is wider than
+// the terminal.
+func TestAssetTable_fits(t *testing.T) {
+	a := AssetRecord{ID: "asset-1", Label: "pump", Claims: []Claim{{Attribute: "udi", Value: strings.Repeat("0123456789", 12), Layer: "sdc"}}}
+	for i := range 40 {
+		addr := fmt.Sprintf("2001:db8:0:1::%x", 0xf000+i)
+		a.Addresses = append(a.Addresses, addr)
+		a.Stays = append(a.Stays, AssetStay{ID: "stay-" + addr, Address: addr})
+		a.Events = append(a.Events, AssetEvent{
+			Kind: "joined", Subject: addr, Before: "stay-" + addr, After: "asset-1",
+			Detail: "the same MAC address 00:1a:2b:3c:4d:5e, one after the other", Observations: []int64{1, 2},
+		})
+	}
+	for _, width := range []int{80, 120, 200} {
+		var b strings.Builder
+		if err := AssetTable(&b, a, TableOptions{Width: width}); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			if n := len(strings.TrimRight(line, "\n ")); n > width {
+				t.Errorf("%d columns at %d: %s", n, width, line)
+			}
 		}
 	}
 }
