@@ -192,10 +192,6 @@ func (c *Corpus) Endpoints() []*EndpointSubject { return c.endpoints }
 // EndpointsOf returns the endpoints of an asset that have an answer to judge.
 func (c *Corpus) EndpointsOf(asset string) []*EndpointSubject { return c.byAsset[asset] }
 
-// Sightings returns the current sightings, by endpoint, role, position and
-// certificate.
-func (c *Corpus) Sightings() []Sighting { return c.sightings }
-
 // Leafs returns the current sightings of leafs: position 0 of a presented chain,
 // and certificates read from files that are no CA.
 func (c *Corpus) Leafs() []Sighting { return c.leafs }
