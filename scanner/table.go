@@ -34,34 +34,45 @@ func columns() map[string]string {
 	return names
 }
 
+// header says where a table holds what.
+type header struct {
+	comma  rune
+	at     map[string]int // columns by what they hold
+	unread string         // names of the others
+}
+
 // parseHeader reads the first line of a table. It is one if a column holds
 // addresses by its name; columns with other names are not read.
-func parseHeader(line string) (comma rune, at map[string]int, ok bool, err error) {
-	for _, comma = range []rune{'\t', ';', ','} {
-		if strings.ContainsRune(line, comma) {
+func parseHeader(line string) (h header, ok bool, err error) {
+	for _, h.comma = range []rune{'\t', ';', ','} {
+		if strings.ContainsRune(line, h.comma) {
 			break
 		}
 	}
 	known := columns()
-	at = map[string]int{}
-	for i, name := range strings.Split(line, string(comma)) {
-		name = strings.Trim(strings.TrimSpace(name), `"`)
-		name = strings.Join(strings.Fields(strings.ReplaceAll(strings.ToLower(name), "_", " ")), " ")
+	h.at = map[string]int{}
+	var unread []string
+	for i, written := range strings.Split(line, string(h.comma)) {
+		written = strings.Trim(strings.TrimSpace(written), `"`)
+		name := strings.Join(strings.Fields(strings.ReplaceAll(strings.ToLower(written), "_", " ")), " ")
 		what := known[name]
-		if what == "" && strings.ContainsRune(line, comma) {
-			if meant := misspelt(name, known); meant != "" {
-				return 0, nil, false, fmt.Errorf("column %q: did you mean %q", safetext.Clean(name), meant)
+		if what == "" {
+			if meant := misspelt(name, known); meant != "" && strings.ContainsRune(line, h.comma) {
+				return header{}, false, fmt.Errorf("column %q: did you mean %q", safetext.Clean(name), meant)
 			}
+			if name != "" {
+				unread = append(unread, fmt.Sprintf("%q", safetext.Clean(written)))
+			}
+			continue
 		}
-		if _, twice := at[what]; what != "" && twice {
-			return 0, nil, false, fmt.Errorf("two columns hold the %s", what)
+		if _, twice := h.at[what]; twice {
+			return header{}, false, fmt.Errorf("two columns hold the %s", what)
 		}
-		if what != "" {
-			at[what] = i
-		}
+		h.at[what] = i
 	}
-	_, ok = at["address"]
-	return comma, at, ok, nil
+	h.unread = strings.Join(unread, ", ")
+	_, ok = h.at["address"]
+	return h, ok, nil
 }
 
 // misspelt returns the name of a column that another is one slip away from: a
@@ -97,9 +108,9 @@ func oneSlip(a, b string) bool {
 }
 
 // readTable reads the rows below a header; line counts the lines before them.
-func readTable(r io.Reader, comma rune, at map[string]int, name string, line int) ([]Target, error) {
+func readTable(r io.Reader, h header, name string, line int) ([]Target, error) {
 	rows := csv.NewReader(r)
-	rows.Comma, rows.Comment, rows.FieldsPerRecord, rows.ReuseRecord = comma, '#', -1, true
+	rows.Comma, rows.Comment, rows.FieldsPerRecord, rows.ReuseRecord = h.comma, '#', -1, true
 	var out []Target
 	for {
 		fields, err := rows.Read()
@@ -114,7 +125,7 @@ func readTable(r io.Reader, comma rune, at map[string]int, name string, line int
 		}
 		n, _ := rows.FieldPos(0)
 		get := func(what string) string {
-			if i, ok := at[what]; ok && i < len(fields) {
+			if i, ok := h.at[what]; ok && i < len(fields) {
 				return strings.TrimSpace(fields[i])
 			}
 			return ""
@@ -126,7 +137,7 @@ func readTable(r io.Reader, comma rune, at map[string]int, name string, line int
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, line+n, err)
 		}
-		t.Source = fmt.Sprintf("%s:%d", name, line+n)
+		t.Source, t.Unread = fmt.Sprintf("%s:%d", name, line+n), h.unread
 		if out = append(out, t); len(out) > maxTargets {
 			return nil, fmt.Errorf("%s:%d: more than %d targets; give ranges or split the file", name, line+n, maxTargets)
 		}
@@ -167,24 +178,53 @@ func parseRow(get func(string) string) (Target, error) {
 	default:
 		t.Excluded, t.Reason = true, safetext.Clean(exclude)
 	}
-	if t.Class = safetext.Clean(get("class")); ProtectedClass(t.Class) {
+	t.Class = safetext.Clean(get("class"))
+	if err := CheckClass(t.Class); err != nil {
+		return Target{}, err
+	}
+	if ProtectedClass(t.Class) {
 		t.Excluded, t.Reason = true, classReason(t.Class)
 	}
 	return t, nil
+}
+
+// protectedWords are the names of classes of devices that are left alone.
+func protectedWords() []string {
+	return []string{
+		"pump", "ventilator", "monitor", "dialysis", "haemodialysis", "hemodialysis", "anaesthesia", "anesthesia", //nolint:misspell // so it is written in half of the world
+	}
+}
+
+func wordsOf(class string) []string {
+	return strings.FieldsFunc(strings.ToLower(class), func(r rune) bool { return r < 'a' || r > 'z' })
 }
 
 // ProtectedClass reports whether devices of a class support patients so closely
 // that nothing is sent to them outside of a bench: pump, ventilator, monitor,
 // dialysis, anaesthesia, by any word of the class's name.
 func ProtectedClass(class string) bool {
-	words := strings.FieldsFunc(strings.ToLower(class), func(r rune) bool { return r < 'a' || r > 'z' })
-	return slices.ContainsFunc(words, func(w string) bool {
-		switch strings.TrimSuffix(w, "s") {
-		case "pump", "ventilator", "monitor", "dialysi", "haemodialysi", "hemodialysi", "anaesthesia", "anesthesia": //nolint:misspell // so it is written in half of the world
-			return true
-		}
-		return false
+	protected := protectedWords()
+	return slices.ContainsFunc(wordsOf(class), func(w string) bool {
+		return slices.Contains(protected, w) || slices.Contains(protected, strings.TrimSuffix(w, "s"))
 	})
+}
+
+// CheckClass returns an error for a class that protects nothing and has a word that
+// is one slip away from one that does. Every other class is the operator's own.
+func CheckClass(class string) error {
+	if ProtectedClass(class) {
+		return nil
+	}
+	for _, w := range wordsOf(class) {
+		for _, meant := range protectedWords() {
+			// In a word as short as pump another letter makes another word, such as jump.
+			another := len(meant) <= 4 && len(w) == len(meant) && strings.Trim(w, meant) != ""
+			if oneSlip(w, meant) && !another {
+				return fmt.Errorf("class %q: did you mean %q, which is not probed", class, meant)
+			}
+		}
+	}
+	return nil
 }
 
 func classReason(class string) string {
@@ -200,8 +240,11 @@ func ReadClasses(r io.Reader, name string) ([]Target, error) {
 			return Target{}, errors.New("want an address and a class, such as \"192.0.2.7 pump\"")
 		}
 		t, err := ParseTarget(address)
+		if err != nil {
+			return Target{}, err
+		}
 		t.Class = safetext.Clean(strings.TrimSpace(class))
-		return t, err
+		return t, CheckClass(t.Class)
 	})
 	if err != nil {
 		return nil, err

@@ -112,6 +112,15 @@ func TestReadClasses(t *testing.T) {
 			t.Errorf("class %q: want %v", class, want)
 		}
 	}
+	for class, mend := range map[string]string{
+		"pmup": `"pump"`, "pum": `"pump"`, "Ventilatro": `"ventilator"`, "fetal_moniter": `"monitor"`, "dialyses": `"dialysis"`,
+		"jump server": "", "pulp tester": "", "pump, pmup": "", "": "", "printer": "", "infusion pumps": "", "monitoring gateway": "",
+	} {
+		err := CheckClass(class)
+		if (err != nil) != (mend != "") || err != nil && !strings.Contains(err.Error(), mend) {
+			t.Errorf("class %q: %v, want %q", class, err, mend)
+		}
+	}
 }
 
 // TestClasses holds which of several classes of an address counts.

@@ -35,6 +35,7 @@ type Target struct {
 	Transport evidence.Transport // of Port; TCP unless written "udp/"
 	Reason    string             // why it is excluded; only in exclusions
 	Source    string             // "file:line"; empty for an argument
+	Unread    string             // names of the columns of its table that are not read
 	Excluded  bool               // a row of a table that says so: never to be touched
 	Class     string             // of the device, where a table says it
 	Asset     string             // the operator's name of the device; addresses with the same one are one device
@@ -250,7 +251,8 @@ func loadFile(name string) ([]Target, error) {
 // column is called address; others may be port, transport, name (the server
 // name), reason, class, asset (addresses with the same
 // value are one device), and exclude: a row with "yes" or a reason there is an
-// exclusion. Errors name file and line. At most 4 MiB and 65,536 targets are
+// exclusion. Other columns are not read, and [Target.Unread] names them; a name that is
+// one slip away from one of these is an error. Errors name file and line. At most 4 MiB and 65,536 targets are
 // read.
 func ReadTargets(r io.Reader, name string) ([]Target, error) {
 	return readLines(r, name, func(text string) (Target, error) { return ParseTarget(text) })
@@ -281,12 +283,12 @@ func readLinesOf(in *bufio.Reader, name string, parse func(string) (Target, erro
 		text, reason, _ := strings.Cut(strings.TrimPrefix(raw, "\ufeff"), "#")
 		if text = strings.TrimSpace(text); text != "" {
 			if first {
-				comma, at, ok, err := parseHeader(text)
+				h, ok, err := parseHeader(text)
 				if err != nil {
 					return nil, fmt.Errorf("%s:%d: %w", name, line, err)
 				}
 				if ok {
-					return readTable(in, comma, at, name, line)
+					return readTable(in, h, name, line)
 				}
 			}
 			t, err := parse(text)

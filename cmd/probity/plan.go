@@ -53,6 +53,7 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.tell(targets.notes)
 			return a.showPlan(plan, targets, view)
 		},
 	}

@@ -78,6 +78,7 @@ func (a *app) scan(ctx context.Context, f scanFlags, args []string) error {
 	if err != nil {
 		return err
 	}
+	a.tell(f.targets.notes)
 	if f.dryRun {
 		if f.view.format != "table" && f.view.format != "json" {
 			return fmt.Errorf("--format %s: --dry-run prints a table, or json", f.view.format)

@@ -39,6 +39,7 @@ type targetFlags struct {
 	discover     string
 	via          string
 	policy       string                // with the site's classes of devices; not a flag of its own here
+	notes        []string              // what the operator should hear, once planned
 	classes      *scanner.Classes      // once planned
 	sameAsset    map[netip.Addr]string // once planned
 }
@@ -157,6 +158,7 @@ func (f *targetFlags) scope(ctx context.Context, stdin io.Reader, db string, arg
 				return s, err
 			}
 		}
+		f.noteUnread(targets)
 		if *list.out, err = scanner.Resolve(ctx, targets, resolver); err != nil {
 			return s, err
 		}
@@ -179,6 +181,19 @@ func (f *targetFlags) declare(s *scanner.Scope) error {
 		s.Exclusions = append(s.Exclusions, scanner.NewClasses(declared).Exclusions()...)
 	}
 	return nil
+}
+
+// noteUnread says once for each table which of its columns are not read.
+func (f *targetFlags) noteUnread(targets []scanner.Target) {
+	for _, t := range targets {
+		if t.Unread == "" {
+			continue
+		}
+		file := t.Source[:strings.LastIndexByte(t.Source, ':')]
+		if note := fmt.Sprintf("%s: columns that are not read: %s", file, t.Unread); !slices.Contains(f.notes, note) {
+			f.notes = append(f.notes, note)
+		}
+	}
 }
 
 // withURLs adds what --fhir names.
@@ -230,6 +245,9 @@ func (f *targetFlags) declared() ([]scanner.Target, error) {
 		if err != nil {
 			return nil, fmt.Errorf("policy: classes: %w", err)
 		}
+		if err := scanner.CheckClass(c.Class); err != nil {
+			return nil, fmt.Errorf("policy: %s: %w", c.Place, err)
+		}
 		t.Class = c.Class
 		out = append(out, t)
 	}
@@ -245,6 +263,7 @@ func (f *targetFlags) declared() ([]scanner.Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--class-file: %w", err)
 	}
+	f.noteUnread(targets)
 	return append(out, targets...), nil
 }
 
