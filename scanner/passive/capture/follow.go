@@ -10,24 +10,30 @@ import (
 
 // Follow opens a capture file that somebody still writes to. At its present end
 // Next calls wait, which returns when it is worth looking again, or an error that
-// then ends the capture: usually that of its context. An empty file is waited for.
+// then ends the capture: usually that of its context. An empty file is waited for, or
+// the one that takes its name.
 //
 // A file whose name was given to another one, as programs do that rotate their
 // output, is read to its end. One that becomes shorter is damaged for who follows it:
 // what was not read of it is lost. In both cases [File.Replaced] then says that the
 // name is worth to be followed anew.
 func Follow(ctx context.Context, path string, wait func(context.Context) error) (*File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("follow capture: %w", err) // names the path
+	for {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("follow capture: %w", err) // names the path
+		}
+		g := &growing{ctx: ctx, file: f, path: path, wait: wait}
+		file, err := NewFile(path, g)
+		if err == nil {
+			file.closer, file.growing = f, g
+			return file, nil
+		}
+		cerr := f.Close()
+		if cerr != nil || !g.replaced || g.at > 0 {
+			return nil, errors.Join(err, cerr)
+		}
 	}
-	g := &growing{ctx: ctx, file: f, path: path, wait: wait}
-	file, err := NewFile(path, g)
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	file.closer, file.growing = f, g
-	return file, nil
 }
 
 // Replaced reports whether another file has the name of a file that was followed,

@@ -120,6 +120,31 @@ func TestFollow_renamed(t *testing.T) {
 	}
 }
 
+// TestFollow_renamedEmpty: another file takes the name of one that nothing was
+// written to.
+func TestFollow_renamedEmpty(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pcap")
+	whole := pcapFile(binary.LittleEndian, false, Ethernet)
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.WriteFile(path+".new", whole, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	end := errors.New("at its end")
+	waits := 0
+	f, err := Follow(t.Context(), path, func(context.Context) error {
+		if waits++; waits == 1 {
+			return os.Rename(path+".new", path)
+		}
+		return end
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got, err := rest(f); len(got) == 0 || !errors.Is(err, end) || f.Replaced() {
+		t.Errorf("%d packets, replaced %t: %v", len(got), f.Replaced(), err)
+	}
+}
+
 // TestInterruptible ends a reading whose source gives nothing more.
 func TestInterruptible(t *testing.T) {
 	silent, w := io.Pipe()
