@@ -69,6 +69,10 @@ func (r *runner) respond(ctx context.Context, a *asset, addr netip.Addr) {
 		Probe: scanner.ResponseProbe, Started: r.opts.Now(), Outcome: evidence.ProbeNotNeeded,
 		Reason: "the connections of the other probes show how the device answered",
 	}
+	stopped := "" // before what follows, which the scan itself ends with
+	if strings.HasPrefix(a.open, reasonBreaker) {
+		stopped = a.open
+	}
 	most := len(r.gate.plan.Exchanges[scanner.ResponseProbe])
 	if p := a.pulses[a.alive]; most > 0 && p != nil && a.alive.Addr == addr && a.open == "" && ctx.Err() == nil {
 		s := &session{gate: r.gate, asset: a, endpoint: a.alive, budget: connectTime}
@@ -87,10 +91,6 @@ func (r *runner) respond(ctx context.Context, a *asset, addr netip.Addr) {
 		delete(a.pulses, ep)
 		if p.facts.Answered == 0 || p.facts.Accepted+p.facts.Missed < 2 {
 			continue
-		}
-		stopped := ""
-		if strings.HasPrefix(a.open, reasonBreaker) {
-			stopped = a.open
 		}
 		obs = append(obs, evidence.Observation{
 			Method: evidence.Active, Kind: evidence.KindResponse, Endpoint: ep, At: r.opts.Now(), Result: evidence.ResultData,

@@ -41,6 +41,10 @@ func TestRun_response(t *testing.T) {
 			scanner.Standard, after(5, syscall.ECONNREFUSED), 2,
 			&evidence.ResponseFacts{Accepted: 5, Answered: 5, Missed: 2, Refused: 2, InARow: 2, AtEnd: 2, First: us(3), Last: us(2), After: evidence.ResultRefused},
 		},
+		"gone with the last connection, not left alone by the scan": {
+			scanner.Standard, after(4, syscall.ECONNREFUSED), 2,
+			&evidence.ResponseFacts{Accepted: 4, Answered: 4, Missed: 3, Refused: 3, InARow: 3, AtEnd: 3, First: us(3), Last: us(1), After: evidence.ResultRefused},
+		},
 		"one lost packet": {
 			scanner.Standard, func(_ string, nth int) error {
 				if nth == 6 {
