@@ -121,7 +121,7 @@ func (s *Store) newFindings(ctx context.Context, run int64, fs *Findings) error 
 		if err != nil {
 			return fmt.Errorf("verdict %d: subjects: %w", id, err)
 		}
-		if len(a.keys) != len(of)*len(f.Key) {
+		if len(of) == 0 || len(a.keys) != len(of)*len(f.Key) {
 			return fmt.Errorf("verdict %d: %d subjects and %d bytes of keys do not fit each other", id, len(of), len(a.keys))
 		}
 		a.of = make([]int32, len(of))

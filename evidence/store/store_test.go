@@ -2,6 +2,8 @@ package store
 
 import (
 	"cmp"
+	"context"
+	"database/sql"
 	"errors"
 	"io/fs"
 	"net/netip"
@@ -201,6 +203,21 @@ func TestStore_judgement(t *testing.T) {
 	}
 	if assets, err := s.Assets(ctx); err != nil || len(assets) != 0 {
 		t.Errorf("after replacing by none: %v, %v", assets, err)
+	}
+}
+
+// TestFindings_damaged: a list that does not fit its keys, or is empty, is an error.
+func TestFindings_damaged(t *testing.T) {
+	for name, damage := range map[string]string{
+		"empty": "UPDATE verdict SET subjects='[]', keys=x''",
+		"short": "UPDATE verdict SET subjects='[]'",
+		"other": "UPDATE verdict SET subjects='[1000]'",
+	} {
+		path, _ := filled(t)
+		attack(t, path, func(_ context.Context, c *sql.Conn) { exec(t, c, damage) })
+		if _, err := reader(t, path).Findings(t.Context(), 3); err == nil || !strings.Contains(err.Error(), "verdict 1: ") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
