@@ -71,7 +71,29 @@ func eachFile(paths []string, take func(artefactFile) error) error {
 // fileWalk hands on files.
 type fileWalk struct {
 	take func(artefactFile) error
-	left int64 // bytes that archives may still unpack to
+	left int64 // bytes that may still be unpacked
+}
+
+// errUnpacked ends a walk: what is given unpacks to too much.
+var errUnpacked = fmt.Errorf("unpacks to more than %d GiB together with what came before; split it", maxArchiveBytes>>30)
+
+// unpacking reads what is unpacked within the bound: also what is passed over, as
+// members that are too large or no files.
+func (w *fileWalk) unpacking(r io.Reader) io.Reader { return &unpackReader{r: r, left: &w.left} }
+
+type unpackReader struct {
+	r    io.Reader
+	left *int64
+}
+
+// Read implements [io.Reader].
+func (u *unpackReader) Read(b []byte) (int, error) {
+	if *u.left <= 0 {
+		return 0, errUnpacked
+	}
+	n, err := u.r.Read(b[:min(int64(len(b)), *u.left)])
+	*u.left -= int64(n)
+	return n, err
 }
 
 // origin is a file or the member of an archive.
@@ -110,17 +132,23 @@ func (w *fileWalk) stream(s origin, r *bufio.Reader, head []byte) error {
 		if err != nil {
 			return w.failed(s, err)
 		}
-		unpacked := bufio.NewReaderSize(z, 1<<16)
+		unpacked := bufio.NewReaderSize(w.unpacking(z), 1<<16)
 		if head, _ := unpacked.Peek(tarMagicAt + len(tarMagic)); isTar(head) {
 			return w.tar(s, unpacked)
 		}
 		r = unpacked
 	}
 	data, err := limited(s.name, r)
+	if errors.Is(err, errUnpacked) {
+		return w.failed(s, err)
+	}
 	return w.take(artefactFile{name: s.name, data: data, err: err, inside: s.inside})
 }
 
 func (w *fileWalk) failed(s origin, err error) error {
+	if errors.Is(err, errUnpacked) {
+		return fmt.Errorf("%q %w", s.name, errUnpacked)
+	}
 	return w.take(artefactFile{name: s.name, err: fmt.Errorf("read %q: %w", s.name, err), inside: s.inside})
 }
 
@@ -128,10 +156,9 @@ func (w *fileWalk) failed(s origin, err error) error {
 func (w *fileWalk) member(archive origin, name string, data []byte, err error) error {
 	// The name is shown, never opened.
 	s := origin{name: archive.name + "!" + strings.TrimPrefix(name, "./"), inside: true, depth: archive.depth + 1}
-	if w.left -= int64(len(data)); w.left < 0 {
-		return fmt.Errorf("%q unpacks to more than %d GiB; split it", archive.name, maxArchiveBytes>>30)
-	}
 	switch {
+	case errors.Is(err, errUnpacked):
+		return fmt.Errorf("%q %w", archive.name, errUnpacked)
 	case err != nil:
 		err = fmt.Errorf("%q: %w", s.name, err)
 	case s.depth > maxNesting:
@@ -199,7 +226,7 @@ func (w *fileWalk) zip(s origin, r io.ReaderAt, size int64) error {
 		if !f.Mode().IsRegular() {
 			continue
 		}
-		data, err := readMember(f)
+		data, err := w.readMember(f)
 		if err := w.member(s, f.Name, data, err); err != nil {
 			return err
 		}
@@ -207,11 +234,11 @@ func (w *fileWalk) zip(s origin, r io.ReaderAt, size int64) error {
 	return nil
 }
 
-func readMember(f *zip.File) ([]byte, error) {
+func (w *fileWalk) readMember(f *zip.File) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
 		return nil, fmt.Errorf("read %q: %w", f.Name, err)
 	}
 	defer func() { _ = r.Close() }()
-	return limited(f.Name, r)
+	return limited(f.Name, w.unpacking(r))
 }
