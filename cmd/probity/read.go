@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -101,7 +102,9 @@ func (a *app) read(ctx context.Context, f readFlags, names []string) error {
 	}
 	defer func() { _ = st.Close() }()
 	var begun *early
-	if !f.recordOnly && !f.follow { // nothing is known of the end of a file that grows
+	// Nothing is known of the end of a file that grows, or of standard input: until
+	// then what is taken up early would stay in memory.
+	if !f.recordOnly && !f.follow && !slices.Contains(files, standardInput) {
 		begun = a.beginEarly(ctx, st)
 		defer begun.stop()
 	}

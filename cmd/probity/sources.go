@@ -178,10 +178,13 @@ type runSink struct {
 // Record implements the sink of the scanners.
 func (s *runSink) Record(ctx context.Context, o evidence.Observation) error {
 	o.Run = s.run
+	if err := s.store.Record(ctx, o); err != nil {
+		return err
+	}
 	if s.begun != nil {
 		s.begun.note()
 	}
-	return s.store.Record(ctx, o)
+	return nil
 }
 
 // lookAgain waits before the end of a growing file is looked at again.
