@@ -130,9 +130,9 @@ func TestPeer_ledgerAgreesWithCapture_services(t *testing.T) {
 	w.agrees(t, db.path, []string{"127.6.0.2:1883", "127.6.0.5:161", "127.6.0.6:502", "127.6.0.7:47808"})
 	w.mu.Unlock()
 	db.want("SELECT probe, count(*) FROM v_probe WHERE outcome='sent' GROUP BY 1 ORDER BY 1",
-		"bacnet|1", "dicom|1", "fhir|2", "http|2", "modbus|1", "mqtt|1", "opcua|1", "snmp|1", "snmp-get|1", "tls|2", "vnc|1")
+		"bacnet|1", "dicom|1", "fhir|2", "http|2", "modbus|1", "mqtt|1", "opcua|1", "response|6", "snmp|1", "snmp-get|1", "tls|2", "vnc|1")
 	db.want("SELECT kind, count(*) FROM observation WHERE result='data' AND kind NOT IN ('tls','http') GROUP BY 1 ORDER BY 1",
-		"dicom|1", "fhir|2", "identity|3", "mqtt|1", "opcua|1", "snmp|1", "vnc|1")
+		"dicom|1", "fhir|2", "identity|3", "mqtt|1", "opcua|1", "response|7", "snmp|1", "vnc|1")
 	entries, err := os.ReadDir(filepath.Dir(db.path))
 	if err != nil {
 		t.Fatal(err)
