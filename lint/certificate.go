@@ -99,13 +99,21 @@ func (c *Certificate) showPoints(o outline) bool {
 	if err != nil {
 		return false
 	}
+	shown := -1
 	for i, e := range x.Extensions {
 		if e.Id.String() == hidden {
-			x.Extensions[i].Id[3] = 31
-			x.ExtensionsMap[points] = x.Extensions[i]
-			delete(x.ExtensionsMap, hidden)
+			if shown >= 0 {
+				return false // of two, one has that number itself
+			}
+			shown = i
 		}
 	}
+	if shown < 0 {
+		return false // the bytes were not those of the extension's number
+	}
+	x.Extensions[shown].Id[3] = 31
+	x.ExtensionsMap[points] = x.Extensions[shown]
+	delete(x.ExtensionsMap, hidden)
 	c.asRead(x, o)
 	return true
 }

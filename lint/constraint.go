@@ -164,9 +164,15 @@ func allowed[N, T any](name N, permitted, excluded []T, within func(N, T) bool) 
 	return !slices.ContainsFunc(excluded, in) && (len(permitted) == 0 || slices.ContainsFunc(permitted, in))
 }
 
+// dnsWithin compares a name with a constraint, which means the name itself and those
+// below it. With a dot before it, of which RFC 5280 says nothing, validators in use
+// take it for those below it alone.
 func dnsWithin(name string, t x509.GeneralSubtreeString) bool {
-	base := strings.ToLower(strings.TrimPrefix(t.Data, "."))
+	base := strings.ToLower(t.Data)
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if strings.HasPrefix(base, ".") {
+		return strings.HasSuffix(name, base)
+	}
 	return base == "" || name == base || strings.HasSuffix(name, "."+base)
 }
 

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	stdasn1 "encoding/asn1"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // SameDN reports whether two DER names are equal as RFC 5280 section 7.1 compares
@@ -26,7 +28,7 @@ func plainName(der []byte) string {
 	for _, set := range name {
 		parts := make([]string, len(set))
 		for i, a := range set {
-			parts[i] = a.Type.String() + "=" + plainValue(a.Value)
+			parts[i] = a.Type.String() + "=" + strconv.Quote(plainValue(a.Value)) // no value may look like two
 		}
 		slices.Sort(parts) // a set has no order
 		for _, p := range parts {
@@ -64,4 +66,15 @@ func plainValue(v stdasn1.RawValue) string {
 	return plainText(text)
 }
 
-func plainText(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), " ")) }
+// plainText folds case and blanks. What is not UTF-8 is taken for Latin-1, as most
+// put it into a TeletexString.
+func plainText(s string) string {
+	if !utf8.ValidString(s) {
+		runes := make([]rune, len(s))
+		for i := range len(s) {
+			runes[i] = rune(s[i])
+		}
+		s = string(runes)
+	}
+	return strings.ToLower(strings.Join(strings.Fields(s), " "))
+}

@@ -197,7 +197,9 @@ func (s *pathSearch) candidates(c *Certificate) []*Certificate {
 		cert *Certificate
 		rank int
 	}
-	var all []ranked
+	better := func(a, b ranked) int { return cmp.Or(cmp.Compare(a.rank, b.rank), compareCertificates(a.cert, b.cert)) }
+	// Only the best are kept on the way: thousands of devices may have one name.
+	best := make([]ranked, 0, maxPathCandidates+1)
 	add := func(i *Certificate, rank int) {
 		if i.X509 == nil || i.Digest == c.Digest || !c.names(i) {
 			return
@@ -208,9 +210,14 @@ func (s *pathSearch) candidates(c *Certificate) []*Certificate {
 		if !bytes.Equal(i.X509.RawSubject, c.X509.RawIssuer) {
 			rank += 20
 		}
-		if !slices.ContainsFunc(all, func(o ranked) bool { return o.cert.Digest == i.Digest }) {
-			all = append(all, ranked{i, rank})
+		r := ranked{i, rank}
+		if len(best) == maxPathCandidates && better(best[len(best)-1], r) <= 0 ||
+			slices.ContainsFunc(best, func(o ranked) bool { return o.cert.Digest == i.Digest }) {
+			return
 		}
+		at, _ := slices.BinarySearchFunc(best, r, better)
+		best = slices.Insert(best, at, r)
+		best = best[:min(len(best), maxPathCandidates)]
 	}
 	for rank, certs := range [][]*Certificate{s.anchors, s.presented, s.env.Corpus.mayIssue(c)} {
 		for _, i := range certs {
@@ -224,12 +231,9 @@ func (s *pathSearch) candidates(c *Certificate) []*Certificate {
 		}
 		add(s.env.Corpus.anchor(f.DER), rank)
 	}
-	slices.SortStableFunc(all, func(a, b ranked) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), compareCertificates(a.cert, b.cert))
-	})
-	out := make([]*Certificate, 0, len(all))
-	for _, r := range all[:min(len(all), maxPathCandidates)] {
-		out = append(out, r.cert)
+	out := make([]*Certificate, len(best))
+	for i, r := range best {
+		out[i] = r.cert
 	}
 	return out
 }
