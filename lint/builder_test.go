@@ -17,8 +17,9 @@ func NewFleetCorpus(obs []evidence.Observation, assets []evidence.Asset, f *Flee
 }
 
 // FleetBuilder makes a [Fleet] of observations that it does not keep, so that
-// millions of certificates fit memory. All are of one run: nothing that it adds
-// replaces anything. It is for one goroutine.
+// the checks can be measured on millions of certificates; TestFleet_many holds it
+// against [Corpus.Fleet], which is what commands judge. All observations are of one
+// run: nothing that it adds replaces anything. It is for one goroutine.
 type FleetBuilder struct {
 	f     Fleet
 	seen  []int64 // an observation of each record

@@ -36,20 +36,21 @@ import (
 )
 
 // BenchmarkFleet_many compares as many certificates as PROBITY_TEST_MANY says, each at
-// an address of its own with a handshake, by every check of the fleet
-// but that of shared primes (BenchmarkBatchGCD measures that one). Faults of each
+// an address of its own with a handshake, by every check of the fleet but that of
+// shared primes (BenchmarkBatchGCD measures that one). Faults of each
 // kind are planted, and have to be found, and nothing else. Of those that are "alike"
 // all have one key, serial number, number R, ephemeral key and ticket key.
 //
 // Metrics: "wall-s" and "cpu-s" of parsing and comparing, "parse-cpu-s" of parsing
-// alone, and "peak-MiB" of the whole
-// process, in which nothing else should run.
+// alone, and "peak-MiB" of the whole process, in which nothing else should run.
+// Parsing and memory are those of [lint.FleetBuilder]; the commands judge out of a
+// corpus, which keeps the decoded certificates besides.
 func BenchmarkFleet_many(b *testing.B) {
 	n := 100_000
 	if text := os.Getenv("PROBITY_TEST_MANY"); text != "" {
 		n = must[int](b)(strconv.Atoi(text))
 	}
-	// As the command does that reads so many.
+	// So many leave little room for garbage.
 	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(1800 << 20))
 	for _, alike := range []bool{false, true} {
@@ -66,29 +67,7 @@ func benchmarkMany(b *testing.B, m *many) {
 		cpu, start := processorTime(b), time.Now()
 		f := m.fleet(b)
 		parsed := processorTime(b) - cpu
-		got := make(map[string][]string)
-		c := lint.NewFleetCorpus(nil, m.assets, f)
-		for _, check := range fleet.Checks() {
-			if check.Name == "fleet/no_shared_prime" {
-				continue
-			}
-			results, err := lint.Run(c, []lint.Job{{Check: check}}, now, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			for _, r := range results[0] {
-				if g := r.Subject.Group; g != nil {
-					text := fmt.Sprint(r.Outcome, " ", g.Endpoints)
-					if m.alike {
-						text = fmt.Sprint(r.Outcome, " ", len(g.Endpoints), " places")
-					}
-					got[check.Name] = append(got[check.Name], text)
-				}
-			}
-		}
-		for _, found := range got {
-			slices.Sort(found)
-		}
+		got := m.judged(b, lint.NewFleetCorpus(nil, m.assets, f))
 		if diff := cmp.Diff(m.planted, got); diff != "" {
 			b.Fatalf("findings (-planted +found):\n%s", diff)
 		}
@@ -98,6 +77,52 @@ func benchmarkMany(b *testing.B, m *many) {
 	}
 	b.ReportMetric(peakMemory(b), "peak-MiB")
 	b.ReportMetric(0, "ns/op")
+}
+
+// judged runs the checks of the fleet on c, and returns what they find, by check.
+func (m *many) judged(b testing.TB, c *lint.Corpus) map[string][]string {
+	got := make(map[string][]string)
+	for _, check := range fleet.Checks() {
+		if check.Name == "fleet/no_shared_prime" {
+			continue
+		}
+		results, err := lint.Run(c, []lint.Job{{Check: check}}, now, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, r := range results[0] {
+			if g := r.Subject.Group; g != nil {
+				text := fmt.Sprint(r.Outcome, " ", g.Endpoints)
+				if m.alike {
+					text = fmt.Sprint(r.Outcome, " ", len(g.Endpoints), " places")
+				}
+				got[check.Name] = append(got[check.Name], text)
+			}
+		}
+	}
+	for _, found := range got {
+		slices.Sort(found)
+	}
+	return got
+}
+
+// TestFleet_many holds that a corpus, and the fleet that the benchmark builds without
+// one, give the same findings: those that were planted.
+func TestFleet_many(t *testing.T) {
+	for _, alike := range []bool{false, true} {
+		m := newMany(t, 100, alike)
+		var obs []evidence.Observation
+		for i := range m.n {
+			obs = append(obs, m.observations(i, m.der(i))...)
+		}
+		for name, c := range map[string]*lint.Corpus{
+			"corpus": lint.NewCorpus(obs, m.assets), "builder": lint.NewFleetCorpus(nil, m.assets, m.fleet(t)),
+		} {
+			if diff := cmp.Diff(m.planted, m.judged(t, c)); diff != "" {
+				t.Errorf("%s, alike %t: findings (-planted +found):\n%s", name, alike, diff)
+			}
+		}
+	}
 }
 
 // peakMemory is the most memory that the process has had, in MiB.
@@ -207,7 +232,7 @@ func (m *many) endpoint(i int) evidence.Endpoint {
 // address; those with faults do.
 const each = 10
 
-func newMany(b *testing.B, n int, alike bool) *many {
+func newMany(b testing.TB, n int, alike bool) *many {
 	m := &many{
 		n: n, alike: alike, file: must[*os.File](b)(os.Create(filepath.Join(b.TempDir(), "certificates"))),
 		assets: make([]evidence.Asset, 0, n/each), faults: make(map[int]fault), planted: make(map[string][]string),
@@ -265,7 +290,7 @@ func (m *many) der(i int) []byte {
 
 // fleet reads the file, as one handshake with each device, and an exchange with SSH
 // where there is one.
-func (m *many) fleet(b *testing.B) *lint.Fleet {
+func (m *many) fleet(b testing.TB) *lint.Fleet {
 	const together = 256
 	builder := lint.NewFleetBuilder()
 	type chunk chan []lint.Parsed
@@ -361,7 +386,7 @@ type template struct {
 // Where something goes: text of eight digits, sixteen bytes of a serial number.
 const blankName = "00000000"
 
-func newTemplates(b *testing.B) templates {
+func newTemplates(b testing.TB) templates {
 	ca := must[*ecdsa.PrivateKey](b)(pki.ECKey(pki.NewSeed(3), elliptic.P256()))
 	blankSerial := new(big.Int).SetBytes(slices.Repeat([]byte{0x5a}, 16))
 	blankModulus := new(big.Int).SetBytes(slices.Repeat([]byte{0xa5}, 256))
@@ -457,7 +482,7 @@ func processorTime(b *testing.B) time.Duration {
 var now = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
 
 // must returns what comes without an error.
-func must[T any](b *testing.B) func(v T, err error) T {
+func must[T any](b testing.TB) func(v T, err error) T {
 	b.Helper()
 	return func(v T, err error) T {
 		if err != nil {
