@@ -64,7 +64,7 @@ func (g *grouping) form(first *stay) []*stay {
 				counted[x.value] = true
 				values = append(values, x.value)
 			}
-			for _, e := range why.edges {
+			for _, e := range near(why.edges, s, func(e edge) *stay { return e.a }) {
 				if e.a == s {
 					reach(e.b)
 				} else if e.b == s {
@@ -75,6 +75,18 @@ func (g *grouping) form(first *stay) []*stay {
 	}
 	g.cluster(queue, values)
 	return queue
+}
+
+// near returns the part of a list that may be about s. The lists are in the order of
+// their earlier stays, each of which was compared with few.
+func near[T any](list []T, s *stay, earlier func(T) *stay) []T {
+	at := func(e T, s *stay) int { return compareStays(earlier(e), s) }
+	lo, _ := slices.BinarySearchFunc(list, s, at)
+	hi := lo
+	for hi < len(list) && earlier(list[hi]) == s {
+		hi++
+	}
+	return list[max(0, lo-reach*reach):hi]
 }
 
 // reasons returns what a value says of the stays that hold it; nil for nothing.
@@ -197,7 +209,7 @@ func (g *grouping) neighbours() []*stay {
 				if why == nil {
 					continue
 				}
-				for _, n := range why.apart {
+				for _, n := range near(why.apart, s, func(n apartness) *stay { return n.a }) {
 					if n.a == s {
 						add(n.b)
 					} else if n.b == s {

@@ -46,6 +46,15 @@ func flood(kind string, n int) []evidence.Observation {
 			identity(evidence.IdentityFacts{Protocol: "arp", MAC: "00:1a:00:00:00:02"})
 			o.Endpoint.Addr = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 			o.At = t0.Add(time.Duration(i) * 4 * time.Hour)
+		case "moves": // as addresses, and at each the key of SSH
+			at := i / 2
+			identity(evidence.IdentityFacts{Protocol: "arp", MAC: "00:1a:00:00:00:02"})
+			if i%2 == 1 {
+				o.Kind, o.Facts, o.Endpoint.Port, o.Endpoint.Transport = evidence.KindSSH, evidence.Facts{SSH: &evidence.SSHFacts{}}, 22, evidence.TCP
+				o.Keys = []evidence.HostKey{{Algorithm: "ssh-ed25519", Blob: []byte("own")}}
+			}
+			o.Endpoint.Addr = netip.AddrFrom4([4]byte{10, byte(at >> 16), byte(at >> 8), byte(at)})
+			o.At = t0.Add(time.Duration(at) * 4 * time.Hour)
 		case "clones": // one key everywhere
 			o.Endpoint.Addr = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 			o.Keys = []evidence.HostKey{{Algorithm: "ssh-ed25519", Blob: []byte("default")}}
@@ -57,7 +66,7 @@ func flood(kind string, n int) []evidence.Observation {
 }
 
 func floods() []string {
-	return []string{"ports", "keys", "names", "cards", "protocols", "serials", "addresses", "clones"}
+	return []string{"ports", "keys", "names", "cards", "protocols", "serials", "addresses", "moves", "clones"}
 }
 
 // BenchmarkFlood resolves what one hostile device can show, and twice as much; it

@@ -198,10 +198,26 @@ func ids(all ...int64) []int64 {
 type asset struct {
 	stays []*stay
 	told  []*stay // those that may contradict others
-	joins []edge
-	apart []apartness
-	name  string // its id
-	found *asset // union-find; itself for a root
+	// Of those that may: the time they span, and their serial numbers, if all have
+	// the same ones or none.
+	first, last int64
+	serials     []seen
+	mixed       bool
+	joins       []edge
+	apart       []apartness
+	name        string // its id
+	found       *asset // union-find; itself for a root
+}
+
+// newAsset is an asset of one stay.
+func newAsset(s *stay) *asset {
+	a := &asset{stays: []*stay{s}}
+	if slices.ContainsFunc(s.seen, func(x seen) bool { return x.key.sort.contradicts() }) {
+		a.told, a.first, a.last = []*stay{s}, s.first, s.last
+		a.serials = serialsOf(s)
+	}
+	a.found = a
+	return a
 }
 
 func (a *asset) root() *asset {
@@ -216,12 +232,7 @@ func (a *asset) root() *asset {
 // together what one device cannot be is left out, and said.
 func (r *Resolver) cluster(stays []*stay, edges, ordered []edge, said statements) []*asset {
 	for _, s := range stays {
-		a := &asset{stays: []*stay{s}}
-		if slices.ContainsFunc(s.seen, func(x seen) bool { return x.key.sort.contradicts() }) {
-			a.told = a.stays
-		}
-		a.found = a
-		s.asset = a
+		s.asset = newAsset(s)
 	}
 	for _, e := range ordered {
 		unite(e)
@@ -264,9 +275,47 @@ func unite(e edge) {
 	}
 	y.found = x
 	x.stays = append(x.stays, y.stays...)
-	x.told = append(slices.Clip(x.told), y.told...)
+	if len(y.told) > 0 {
+		x.tell(y)
+	}
 	x.joins = append(append(x.joins, y.joins...), e)
 	x.apart = append(x.apart, y.apart...)
+}
+
+// tell adds the stays of b that may contradict others.
+func (a *asset) tell(b *asset) {
+	if len(a.told) == 0 {
+		a.first, a.last = b.first, b.last
+	}
+	a.first, a.last = min(a.first, b.first), max(a.last, b.last)
+	a.mixed = a.mixed || b.mixed || !a.agrees(b)
+	if len(a.serials) == 0 {
+		a.serials = b.serials
+	}
+	a.told = append(a.told, b.told...)
+}
+
+// agrees reports whether no serial numbers of two assets can differ: one has none,
+// or both have the same.
+func (a *asset) agrees(b *asset) bool {
+	if len(a.serials) == 0 || len(b.serials) == 0 {
+		return true
+	}
+	same := func(x, y seen) bool { return x.key == y.key && x.value == y.value }
+	return !a.mixed && !b.mixed && slices.EqualFunc(a.serials, b.serials, same)
+}
+
+// serialsOf are the serial numbers of a stay, in order.
+func serialsOf(s *stay) (out []seen) {
+	for _, x := range s.seen {
+		if x.key.sort == sortSerial {
+			out = append(out, x)
+		}
+	}
+	slices.SortFunc(out, func(a, b seen) int {
+		return cmp.Or(cmp.Compare(a.key.track, b.key.track), cmp.Compare(a.value, b.value))
+	})
+	return out
 }
 
 // forbids says why two assets cannot be one device.
@@ -274,6 +323,8 @@ func (r *Resolver) forbids(x, y *asset, said statements) (string, bool) {
 	left, right := x.told, y.told
 	if len(said.splits) > 0 {
 		left, right = x.stays, y.stays
+	} else if x.agrees(y) && (x.last+atOnce < y.first || y.last+atOnce < x.first) {
+		return "", false // never at once: one that moves need not be held against all its past
 	}
 	for _, a := range left {
 		for _, b := range right {
