@@ -205,14 +205,23 @@ func hostOf(uri string) string {
 	return u.Hostname()
 }
 
+// addressWithin compares an address with a constraint bit by bit: its mask need not be
+// that of a prefix, and one that is not must exclude what it says.
 func addressWithin(a netip.Addr, t x509.GeneralSubtreeIP) bool {
-	base, ok := netip.AddrFromSlice(t.Data.IP)
-	ones, bits := t.Data.Mask.Size()
-	if !ok || bits == 0 || base.Unmap().BitLen() != a.BitLen() {
+	addr, base, mask := a.AsSlice(), t.Data.IP, t.Data.Mask
+	if v4 := base.To4(); v4 != nil {
+		base = v4
+	}
+	mask = mask[max(0, len(mask)-len(base)):]
+	if len(base) != len(addr) || len(mask) != len(addr) {
 		return false
 	}
-	p, err := base.Unmap().Prefix(ones - (bits - a.BitLen()))
-	return err == nil && p.Contains(a)
+	for i := range addr {
+		if (addr[i]^base[i])&mask[i] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func directoryWithin(name pkix.Name, t x509.GeneralSubtreeName) bool {

@@ -2,6 +2,8 @@ package lint
 
 import (
 	stdasn1 "encoding/asn1"
+	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/zmap/zcrypto/x509"
@@ -63,6 +65,30 @@ func TestDNSWithin(t *testing.T) {
 	} {
 		if got := dnsWithin(tt.name, x509.GeneralSubtreeString{Data: tt.constraint}); got != tt.within {
 			t.Errorf("%q within %q: %t, want %t", tt.name, tt.constraint, got, tt.within)
+		}
+	}
+}
+
+// TestAddressWithin holds constraints on addresses.
+func TestAddressWithin(t *testing.T) {
+	for _, tt := range []struct {
+		addr, base string
+		mask       net.IPMask
+		within     bool
+	}{
+		{"10.1.2.3", "10.0.0.0", net.CIDRMask(8, 32), true},
+		{"11.1.2.3", "10.0.0.0", net.CIDRMask(8, 32), false},
+		{"10.1.2.3", "10.0.0.0", net.CIDRMask(104, 128), true},
+		{"10.9.9.3", "10.0.0.3", net.IPv4Mask(255, 0, 0, 255), true},
+		{"10.9.9.4", "10.0.0.3", net.IPv4Mask(255, 0, 0, 255), false},
+		{"fd00::1", "fd00::", net.CIDRMask(8, 128), true},
+		{"fd00::1", "10.0.0.0", net.CIDRMask(0, 32), false},
+		{"10.0.0.1", "::", net.CIDRMask(0, 128), false},
+		{"10.0.0.1", "10.0.0.0", nil, false},
+	} {
+		constraint := x509.GeneralSubtreeIP{Data: net.IPNet{IP: net.ParseIP(tt.base), Mask: tt.mask}}
+		if got := addressWithin(netip.MustParseAddr(tt.addr), constraint); got != tt.within {
+			t.Errorf("%s within %s by %s: %t, want %t", tt.addr, tt.base, tt.mask, got, tt.within)
 		}
 	}
 }
