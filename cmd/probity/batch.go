@@ -19,7 +19,6 @@ import (
 	"probity/reports"
 	"probity/rules/batch"
 	"probity/rules/catalogue"
-	"probity/scanner/artefact"
 )
 
 // lintBatch judges all certificates below the directories as one manufacturing
@@ -59,9 +58,11 @@ func (a *app) lintBatch(ctx context.Context, f lintFlags, dirs []string) error {
 		return err
 	}
 	earlier := keys.certificates
-	files := 0
+	files, last := 0, ""
 	for r := range judgeFiles(ctx, profile, dirs, password) {
-		files++
+		if r.file != last { // not another part of it
+			files, last = files+1, r.file
+		}
 		if r.err != nil {
 			b.Fail(safetext.Clean(r.file), r.err)
 			continue
@@ -185,19 +186,16 @@ func sent[T any](ctx context.Context, to chan<- T, v T) bool {
 }
 
 func judgeFile(p *batch.Profile, f artefactFile, password string) judgedFile {
-	r := judgedFile{file: f.name, err: f.err}
-	if r.err != nil {
+	r := judgedFile{file: f.name}
+	if r.found, r.err = f.read(password); r.err != nil {
 		return r
 	}
-	if r.found, r.err = artefact.Read(f.name, f.data, password); r.err != nil {
-		return r
-	}
-	for i, o := range r.found {
+	for _, o := range r.found {
 		for _, c := range o.Certs {
-			r.judged = append(r.judged, p.Judge(batch.Place{File: safetext.Clean(f.name), Number: i + 1}, c.DER))
+			r.judged = append(r.judged, p.Judge(batch.Place{File: safetext.Clean(f.name), Number: o.Facts.Artefact.Index + 1}, c.DER))
 		}
 	}
-	if len(r.judged) == 0 {
+	if len(r.judged) == 0 && !f.part {
 		r.err = errors.New("the file holds no certificate")
 	}
 	return r

@@ -17,12 +17,10 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"probity/evidence"
 	"probity/internal/batchgcd"
 	"probity/internal/safetext"
 	"probity/lint"
 	"probity/reports"
-	"probity/scanner/artefact"
 )
 
 // maxModulusLine is the longest line of a list of moduli: 16,384 bits in hex, with
@@ -179,19 +177,16 @@ func (r *moduliReader) read(name string) error {
 		return r.readLines(name)
 	}
 	return eachFile([]string{name}, func(f artefactFile) error {
-		found, err := []evidence.Observation(nil), f.err
-		if err == nil {
-			found, err = artefact.Read(f.name, f.data, r.password)
-		}
+		found, err := f.read(r.password)
 		if err == nil {
 			err = r.ctx.Err()
-		} else if f.inside {
+		} else if f.passable() {
 			r.passed++
 			return nil
 		}
-		for i, o := range found {
+		for _, o := range found {
 			if k := lint.ArtefactKey(&o); k != nil && k.N != nil {
-				r.take(safetext.Clean(f.name)+":"+strconv.Itoa(i+1), k.N)
+				r.take(safetext.Clean(f.name)+":"+strconv.Itoa(o.Facts.Artefact.Index+1), k.N)
 			}
 		}
 		return err

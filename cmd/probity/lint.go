@@ -76,12 +76,9 @@ func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
 	var obs []evidence.Observation
 	passed := 0
 	err = eachFile(files, func(file artefactFile) error {
-		found, err := []evidence.Observation(nil), file.err
-		if err == nil {
-			found, err = artefact.Read(file.name, file.data, password)
-		}
-		if err != nil && file.inside {
-			passed++ // directories and archives hold other files, too
+		found, err := file.read(password)
+		if err != nil && file.passable() {
+			passed++
 			return nil
 		}
 		obs = append(obs, found...)
