@@ -81,21 +81,27 @@ func TestChurn(t *testing.T) {
 	}
 }
 
-// BenchmarkChurn is TestChurn with the full site and other seeds: it reports false
+// BenchmarkChurn is TestChurn with full sites and other seeds: it reports false
 // merges and splits in percent of the devices.
 func BenchmarkChurn(b *testing.B) {
-	var total score
-	seed := 0
-	for b.Loop() {
-		i := seed
-		seed++
-		s, w := simulate(b, uint64(5000+i), 2000, 10)
-		b.Logf("seed %d: %d devices, %d assets, %d observations, %d false merges, %d splits", 5000+i, s.devices, s.assets, w.Observations(), s.falseMerges, s.splits)
-		total.devices += s.devices
-		total.falseMerges += s.falseMerges
-		total.splits += s.splits
+	for _, tt := range []struct {
+		seed    uint64
+		devices int
+	}{{5000, 2000}, {8000, 10_000}} {
+		b.Run(fmt.Sprintf("devices=%d", tt.devices), func(b *testing.B) {
+			var total score
+			seed := tt.seed
+			for b.Loop() {
+				s, w := simulate(b, seed, tt.devices, 10)
+				b.Logf("seed %d: %d devices, %d assets, %d observations, %d false merges, %d splits", seed, s.devices, s.assets, w.Observations(), s.falseMerges, s.splits)
+				seed++
+				total.devices += s.devices
+				total.falseMerges += s.falseMerges
+				total.splits += s.splits
+			}
+			b.ReportMetric(float64(total.falseMerges), "false-merges")
+			b.ReportMetric(100*float64(total.splits)/float64(total.devices), "%splits")
+			b.ReportMetric(float64(total.devices)/float64(seed-tt.seed), "devices")
+		})
 	}
-	b.ReportMetric(float64(total.falseMerges), "false-merges")
-	b.ReportMetric(100*float64(total.splits)/float64(total.devices), "%splits")
-	b.ReportMetric(float64(total.devices)/float64(seed), "devices")
 }

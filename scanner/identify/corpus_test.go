@@ -217,7 +217,7 @@ func (m model) show(r *rand.Rand, issuer *issuer, d *corpusDevice) []shown {
 	if len(m.orgs) > 0 {
 		add("x509", true, issuer.issue(m.orgs[r.IntN(len(m.orgs))], fill(m.cn), r))
 	}
-	add("sdc", m.told[0] != "", facts(evidence.Facts{SDC: &evidence.SDCFacts{Manufacturer: m.told[0], ModelName: fill(m.told[1]), Serial: fill("S%d%d%d")}}))
+	add("sdc", m.told[0] != "", facts(evidence.Facts{SDC: &evidence.SDCFacts{Manufacturer: m.told[0], ModelName: fill(m.told[1]), Serial: "S" + d.addr.String()}}))
 	add("hl7", m.hl7[0] != "", facts(evidence.Facts{HL7: &evidence.HL7Facts{Sender: evidence.RoleServer, SendingApplication: fill(m.hl7[0]), SendingFacility: fill(m.hl7[1])}}))
 	add("poct1", m.poct1[0] != "", facts(evidence.Facts{Identity: &evidence.IdentityFacts{Protocol: "poct1", Sender: evidence.RoleClient, Manufacturer: m.poct1[0], Model: m.poct1[1]}}))
 	add("lis2", m.lis2[0] != "", facts(evidence.Facts{Identity: &evidence.IdentityFacts{
@@ -373,22 +373,31 @@ func TestCorpus_precision(t *testing.T) {
 	}
 }
 
-// BenchmarkCorpus identifies 2,500 devices of a seed that no test has and reports
+// BenchmarkCorpus identifies devices of seeds that no test has and reports
 // precision and, for each layer, recall.
 func BenchmarkCorpus(b *testing.B) {
-	devices, obs := corpus(b, 20261123, 2500)
-	b.ResetTimer()
-	var assets []evidence.Asset
-	for b.Loop() {
-		assets = Resolve(obs)
+	for _, tt := range []struct {
+		seed uint64
+		n    int
+	}{{20261123, 2500}, {7001, 10_000}, {7002, 10_000}} {
+		b.Run(fmt.Sprintf("seed=%d/devices=%d", tt.seed, tt.n), func(b *testing.B) {
+			devices, obs := corpus(b, tt.seed, tt.n)
+			b.ResetTimer()
+			var assets []evidence.Asset
+			for b.Loop() {
+				assets = Resolve(obs)
+			}
+			f := measure(b, devices, assets)
+			b.Log(strings.Join(f.mistakes, "\n"))
+			b.ReportMetric(float64(f.identified-f.wrong)/float64(f.identified), "precision")
+			b.ReportMetric(float64(f.identified), "identified")
+			b.ReportMetric(float64(f.levels[evidence.LevelProbable]), "probable")
+			b.ReportMetric(float64(f.levels[evidence.LevelPossible]), "possible")
+			b.ReportMetric(float64(f.wrongClasses), "wrong-classes")
+			for layer, n := range f.shown {
+				b.ReportMetric(float64(f.told[layer])/float64(n), "recall-"+layer)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(obs)), "ns/observation")
+		})
 	}
-	f := measure(b, devices, assets)
-	b.ReportMetric(float64(f.identified-f.wrong)/float64(f.identified), "precision")
-	b.ReportMetric(float64(f.identified), "identified")
-	b.ReportMetric(float64(f.levels[evidence.LevelProbable]), "probable")
-	b.ReportMetric(float64(f.levels[evidence.LevelPossible]), "possible")
-	for layer, n := range f.shown {
-		b.ReportMetric(float64(f.told[layer])/float64(n), "recall-"+layer)
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(obs)), "ns/observation")
 }
