@@ -182,7 +182,7 @@ func TestPeer_openssh(t *testing.T) {
 	db := scanned(t, exitOK, "--probes", "standard", at)
 	db.want("SELECT value FROM v_claim WHERE attribute='ssh_host_key' ORDER BY value", want...)
 	db.want("SELECT port, protocol FROM v_endpoint", port+"|ssh")
-	db.want("SELECT probe, connections, outcome FROM v_probe", "ssh|3|sent")
+	db.want("SELECT probe, connections, outcome FROM v_probe", "ssh|3|sent", "response|1|sent")
 	db.want("SELECT value FROM v_claim WHERE attribute='toolkit'", "OpenSSH")
 	db.wantFindings()
 }

@@ -182,7 +182,7 @@ func TestGolden_captures(t *testing.T) {
 		{"live_sdc_ws_discovery.pcap", []string{
 			`identity udp/10.99.0.1:3702 {"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.cdc.type:/urn%3Aoid%3A1.2.840.10004.1.1.1.0.0.1//130535","sdc.mds.pkp:1.2.840.10004.20701.1.1"],"places":["http://10.99.0.1:44731"]}`,
 			`identity tcp/10.99.0.1:44731 {"protocol":"http","software":"BaseHTTP/0.6 Python/3.11.2"}`,
-			`sdc tcp/10.99.0.1:44731 {TLS:false Fault:false Manufacturer:Draeger ModelName:TestDevice ModelNumber:1.0 Firmware:Version1 Serial:12345}`,
+			`sdc tcp/10.99.0.1:44731 {TLS:false Fault:false Manufacturer:Draeger ModelName:TestDevice ModelNumber:1.0 Firmware:Version1 Serial:12345 Clock:<nil>}`,
 		}},
 		{"live_snmp_monitor_sysgroup.pcap", []string{
 			`identity udp/127.0.0.1:21161 {"protocol":"snmp","hostnames":["bed-12-monitor"],"description":"Example Patient Monitor, HW rev A, SW 1.2.3","object_id":"1.3.6.1.4.1.3592.1.2"}`,
