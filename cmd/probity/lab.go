@@ -18,10 +18,13 @@ func (a *app) labCommand() *cobra.Command {
 		Use:   "lab",
 		Short: "Run a simulated hospital on loopback to try probity on",
 		Long: "lab serves simulated devices on addresses in 127.0.0.0/8 until it is interrupted.\n" +
-			"DIR gets targets.txt, policy.yaml, anchors.pem and truth.json, which says for each\n" +
-			"device what must and what must not be found. The same seed and time make the same lab.",
-		Example: "  probity lab --dir lab &\n  probity scan --targets lab/targets.txt --policy lab/policy.yaml --rate 400 --asset-rate 20",
-		Args:    cobra.NoArgs,
+			"DIR gets targets.txt, policy.yaml, anchors.pem, certificates.pem (what the devices\n" +
+			"present) and truth.json, which says for each device what must and what must not be\n" +
+			"found. The same seed and time make the same lab.",
+		Example: "  probity lab --dir lab &\n" +
+			"  probity scan --targets lab/targets.txt --policy lab/policy.yaml --rate 400 --asset-rate 20\n" +
+			"  probity lint lab/certificates.pem --policy lab/policy.yaml",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			when := a.now().UTC().Truncate(time.Hour)
 			if at != "" {

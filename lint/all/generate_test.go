@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -574,6 +575,7 @@ func fleetInputs(w *world) []input {
 		{name: "fleet/unique_certificate/none", obs: []evidence.Observation{sshObservation("192.0.2.10", "ssh-ed25519")}},
 
 		two("unique_key/different", a, b, "k1", "k2"), two("unique_key/two_devices", a, sameKey, "k1", "k2"), renewed,
+		{name: "fleet/unique_key/files", pem: slices.Concat(chainPEM("file/a.pem", "file", a), chainPEM("file/b.pem", "file", sameKey)), policy: w.anchors()},
 		{name: "fleet/unique_key/none", obs: []evidence.Observation{sshObservation("192.0.2.10", "ssh-ed25519")}},
 
 		two("unique_issuer_serial/different", a, b, "", ""), two("unique_issuer_serial/repeated", a, sameSerial, "", ""),

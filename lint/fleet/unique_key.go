@@ -26,7 +26,12 @@ func uniqueKey() lint.Check {
 					return // the same certificate is fleet/unique_certificate's
 				}
 				what := fmt.Sprintf("key in %d certificates", certs)
-				if len(holders(members)) < 2 {
+				switch len(holders(members)) {
+				case 0:
+					out = append(out, group(evidence.DuplicateKey, spki.String(), members, confidenceOne, lint.Warnf(
+						"The same %s was seen in files only: whether two devices hold it is not known.", what)))
+					return
+				case 1:
 					out = append(out, group(evidence.DuplicateKey, spki.String(), members, confidenceOne, lint.Warnf(
 						"The same %s is on one device, as after a renewal without a new key.", what)))
 					return
