@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/ed25519"
+	"encoding/hex"
 	"fmt"
 	"math/big"
 	"sync"
+
+	"github.com/cloudflare/circl/dh/x448"
+	"github.com/cloudflare/circl/sign/ed448"
 
 	"probity/lint"
 )
@@ -17,19 +21,19 @@ const (
 )
 
 // noKnownScalar asks that the private key is not one that anybody would try
-// first: a small number, a power of two, one byte many times over, or bytes that
-// count up.
+// first: a small number, a power of two, one byte many times over, bytes that count
+// up, or the test keys of RFC 7748.
 func noKnownScalar() lint.Check {
 	tables := make(map[string]func() map[string]string)
 	for _, name := range scalarCurves() {
 		tables[name] = sync.OnceValue(func() map[string]string { return knownPoints(name) })
 	}
-	for _, name := range []lint.KeyAlgorithm{lint.Ed25519, lint.X25519} {
+	for _, name := range []lint.KeyAlgorithm{lint.Ed25519, lint.X25519, lint.Ed448, lint.X448} {
 		tables[string(name)] = sync.OnceValue(func() map[string]string { return knownStrings(name) })
 	}
 	return lint.Check{
 		Name:   "key/no_known_scalar",
-		Source: "FIPS 186-5 appendix A.2; CWE-1241, CWE-321",
+		Source: "FIPS 186-5 appendix A.2; RFC 7748 sections 5.2 and 6; CWE-1241, CWE-321",
 		Certificate: lint.WithKey(func(_ *lint.Env, _ *lint.CertificateSubject, k *lint.Key) lint.Verdict {
 			name, public := string(k.Algorithm), k.Public
 			if k.Algorithm == lint.EC {
@@ -121,20 +125,76 @@ func standardCurve(name string) ecdh.Curve {
 	return nil
 }
 
-// knownStrings maps public keys whose private half is a string of bytes.
+// knownStrings maps public keys to what string of bytes their private half is.
 func knownStrings(algorithm lint.KeyAlgorithm) map[string]string {
 	out := make(map[string]string)
-	for _, p := range bytePatterns(32) {
-		if algorithm == lint.Ed25519 {
-			private := ed25519.NewKeyFromSeed(p.bytes)
-			out[string(private[ed25519.SeedSize:])] = p.text
-			continue
+	add := func(p bytePattern) {
+		if public := publicOfString(algorithm, p.bytes); public != nil {
+			out[string(public)] = p.text
 		}
-		if private, err := ecdh.X25519().NewPrivateKey(p.bytes); err == nil {
-			out[string(private.PublicKey().Bytes())] = p.text
+	}
+	for _, p := range bytePatterns(stringSize(algorithm)) {
+		add(p)
+	}
+	for i, where := range []string{"the first scalar of section 5.2", "the second scalar of section 5.2", "Alice's in section 6", "Bob's in section 6"} {
+		if algorithm == lint.X25519 || algorithm == lint.X448 {
+			add(bytePattern{publishedScalar(algorithm, i), "a test key of RFC 7748, " + where})
 		}
 	}
 	return out
+}
+
+// stringSize is the length of a private key in bytes (RFC 7748 section 5, RFC 8032
+// sections 5.1.5 and 5.2.5).
+func stringSize(algorithm lint.KeyAlgorithm) int {
+	switch algorithm { //nolint:exhaustive // the others are no strings
+	case lint.Ed448:
+		return ed448.SeedSize
+	case lint.X448:
+		return x448.Size
+	}
+	return ed25519.SeedSize
+}
+
+// publicOfString computes the public key of a private string, nil where there is none.
+func publicOfString(algorithm lint.KeyAlgorithm, private []byte) []byte {
+	switch algorithm { //nolint:exhaustive // the others are no strings
+	case lint.Ed25519:
+		return ed25519.NewKeyFromSeed(private)[ed25519.SeedSize:]
+	case lint.Ed448:
+		return ed448.NewKeyFromSeed(private)[ed448.SeedSize:]
+	case lint.X25519:
+		if k, err := ecdh.X25519().NewPrivateKey(private); err == nil {
+			return k.PublicKey().Bytes()
+		}
+	case lint.X448:
+		var public, secret x448.Key
+		copy(secret[:], private)
+		x448.KeyGen(&public, &secret)
+		return public[:]
+	}
+	return nil
+}
+
+// publishedScalar is one of the private keys that RFC 7748 prints: the two of section
+// 5.2, Alice's and Bob's.
+func publishedScalar(algorithm lint.KeyAlgorithm, i int) []byte {
+	published := [...]string{
+		"a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+		"4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+		"77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
+		"5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
+	}
+	if algorithm == lint.X448 {
+		published = [...]string{
+			"3d262fddf9ec8e88495266fea19a34d28882acef045104d0d1aae121700a779c984c24f8cdd78fbff44943eba368f54b29259a4f1c600ad3",
+			"203d494428b8399352665ddca42f9de8fef600908e0d461cb021f8c538345dd77c3e4806e25f46d3315c44e0a5b4371282dd2c8d5be3095f",
+			"9a8f4925d1519f5775cf46b04b5800d4ee9ee8bae8bc5565d498c28dd9c9baf574a9419744897391006382a6f127ab1d9ac2d8c0a598726b",
+			"1c306a7ac2a0e2e0990b294470cba339e6453772b075811d8fad0d1d6927c120bb5ee8972b0d3e21374c9c921b09d1b0366f10b65173992d",
+		}
+	}
+	b, _ := hex.DecodeString(published[i])
+	return b
 }
 
 type bytePattern struct {
