@@ -259,6 +259,11 @@ func TestRead_rotated(t *testing.T) {
 				writeFile(t, path, string(second)) // in its place, and shorter
 			}
 			until(len(second))
+			for look := time.NewTicker(10 * time.Millisecond); len(passiveEnds(t, db)) == 0; <-look.C { // it looks into the file before it ends a run
+				if t.Context().Err() != nil {
+					t.Fatalf("the first run does not end: %s", stderr)
+				}
+			}
 			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}

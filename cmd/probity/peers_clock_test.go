@@ -32,7 +32,12 @@ ssl.privkey = %q
 		return host
 	}
 	right := serve(paths["lighttpd"])
-	wrong := serve(paths["faketime"], "-f", "-2h", paths["lighttpd"])
+	// The program faketime would be a parent, and its child outlive the test.
+	libraries, err := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1")
+	if err != nil || len(libraries) == 0 {
+		t.Fatalf("the library of faketime is missing: %v", err)
+	}
+	wrong := serve("/usr/bin/env", "LD_PRELOAD="+libraries[0], "FAKETIME=-2h", paths["lighttpd"])
 	db := scanned(t, exitOK, right+":443", wrong+":443", "--fail-on", "none")
 	db.want(`SELECT DISTINCT (facts->>'$.tls.unix_time' - at_ms/1000 + 30) / 60 FROM observation
 		WHERE address='`+right+`' AND facts->>'$.tls.unix_time' > 0`, "0")

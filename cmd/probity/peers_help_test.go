@@ -117,7 +117,7 @@ func await(t *testing.T, address string, ended <-chan struct{}) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	var d net.Dialer
-	for range 1000 {
+	for range 4000 { // Erlang takes its time
 		if c, err := d.DialContext(t.Context(), "tcp", address); err == nil {
 			_ = c.Close()
 			return

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -74,10 +75,11 @@ func TestPeer_windowOnTheWire(t *testing.T) {
 	}
 	targets := fleet(t)
 	w := newWire(t)
-	closes := time.Now().Add(2 * time.Second)
-	end := time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC) // a Monday
+	var closes time.Time
+	begin := sync.OnceFunc(func() { closes = time.Now().Add(4 * time.Second) }) // a busy machine is slow to start
+	end := time.Date(2026, 11, 23, 13, 0, 0, 0, time.UTC)                       // a Monday
 	var stderr bytes.Buffer
-	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: &stderr, now: func() time.Time { return end.Add(-time.Until(closes)) }}
+	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: &stderr, now: func() time.Time { begin(); return end.Add(-time.Until(closes)) }}
 	code := a.run(t.Context(), append([]string{"scan", "--db", filepath.Join(t.TempDir(), "evidence.db"), "--window", "Mon 12:00-13:00 UTC"}, targets...))
 	if code != exitQualified {
 		t.Errorf("exit code %d: %s", code, &stderr)
