@@ -183,3 +183,15 @@ const unwrapped = 1 << 12
 
 // tableWidth is the width of the terminal, or wide enough for any row.
 func (a *app) tableWidth() int { return cmp.Or(a.width(), unwrapped) }
+
+// note tells the operator something that is no result.
+func (a *app) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.stderr, "probity: %s\n", oneLine(fmt.Errorf(format, args...)))
+}
+
+// tell notes each of several things.
+func (a *app) tell(notes []string) {
+	for _, n := range notes {
+		a.note("%s", n)
+	}
+}

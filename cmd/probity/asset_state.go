@@ -218,14 +218,3 @@ func newRows(list inventory.List, said []evidence.AssetFact) []evidence.AssetFac
 	}
 	return out
 }
-
-// note tells the operator something that is no result.
-func (a *app) note(format string, args ...any) {
-	_, _ = fmt.Fprintf(a.stderr, "probity: %s\n", oneLine(fmt.Errorf(format, args...)))
-}
-
-func (a *app) tell(notes []string) {
-	for _, n := range notes {
-		a.note("%s", n)
-	}
-}
