@@ -107,6 +107,10 @@ func TestPeer_announcements(t *testing.T) {
 			done = true
 		}
 	}
+	live.Stop()
+	for p := range packets {
+		list = append(list, p)
+	}
 	if err := live.Close(); err != nil {
 		t.Error(err)
 	}

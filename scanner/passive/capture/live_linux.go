@@ -404,7 +404,8 @@ func (l *Live) Dropped() []Loss {
 	return out
 }
 
-// Close ends the capture at once and overwrites what was not handed out.
+// Close ends the capture at once and overwrites what was not handed out. It is
+// called where Next is, or after it.
 func (l *Live) Close() error {
 	l.stop.Store(true)
 	close(l.quit)
