@@ -94,13 +94,17 @@ http {
 	t.Cleanup(d.end)
 	w.ip("link", "add", d.link, "type", "veth", "peer", "name", d.link+"p", "address", mac)
 	w.ip("link", "set", d.link, "master", "br0", "up")
-	for range 250 { // until unshare has left this namespace
-		if exec.CommandContext(t.Context(), w.paths["ip"], "link", "set", d.link+"p", "netns", strconv.Itoa(cmd.Process.Pid), "name", "eth0").Run() == nil &&
-			exec.CommandContext(t.Context(), w.paths["ip"], "link", "show", d.link+"p").Run() != nil {
+	ours, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 500 { // until unshare has left this namespace
+		if ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid)); err == nil && ns != ours {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	w.ip("link", "set", d.link+"p", "netns", strconv.Itoa(cmd.Process.Pid), "name", "eth0")
 	await(t, net.JoinHostPort(addresses[0], "443"), make(chan struct{}))
 	return d
 }
