@@ -74,7 +74,7 @@ http {
  server { listen 443 ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate %[2]s.pem; ssl_certificate_key %[2]s.key; %[3]s return 204; }
 }
 `, w.file(name), w.file(certificate), strings.Join(directives, " ")))
-	script := fmt.Sprintf("until %[1]s link show eth0 >/dev/null 2>&1; do sleep 0.02; done\n%[1]s link set lo up\n", w.paths["ip"])
+	script := fmt.Sprintf(": > %[2]s\nuntil %[1]s link show eth0 >/dev/null 2>&1; do sleep 0.02; done\n%[1]s link set lo up\n", w.paths["ip"], w.file(name+".in"))
 	for _, a := range addresses {
 		script += fmt.Sprintf("%s addr add %s/16 dev eth0\n", w.paths["ip"], a)
 	}
@@ -94,12 +94,8 @@ http {
 	t.Cleanup(d.end)
 	w.ip("link", "add", d.link, "type", "veth", "peer", "name", d.link+"p", "address", mac)
 	w.ip("link", "set", d.link, "master", "br0", "up")
-	ours, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for range 500 { // until unshare has left this namespace
-		if ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", cmd.Process.Pid)); err == nil && ns != ours {
+		if _, err := os.Stat(w.file(name + ".in")); err == nil {
 			break
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -113,7 +109,8 @@ http {
 func (d *wardDevice) leave() {
 	d.w.t.Helper()
 	d.end()
-	for range 100 { // its interface ends with its namespace, which takes a while
+	defer d.w.ip("neigh", "flush", "dev", "br0") // as the next holder of the address would make us, by an announcement
+	for range 100 {                              // its interface ends with its namespace, which takes a while
 		if exec.CommandContext(d.w.t.Context(), d.w.paths["ip"], "link", "show", d.link).Run() != nil {
 			return
 		}

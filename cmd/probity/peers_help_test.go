@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -116,9 +117,11 @@ func await(t *testing.T, address string, ended <-chan struct{}) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	var d net.Dialer
-	for range 4000 { // Erlang takes its time
-		if c, err := d.DialContext(t.Context(), "tcp", address); err == nil {
+	d := net.Dialer{Timeout: time.Second}                           // what is not there yet may not even refuse
+	ctx, cancel := context.WithTimeout(t.Context(), 80*time.Second) // Erlang takes its time
+	defer cancel()
+	for ctx.Err() == nil {
+		if c, err := d.DialContext(ctx, "tcp", address); err == nil {
 			_ = c.Close()
 			return
 		}
