@@ -23,13 +23,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"probity/evidence"
+	"probity/fixtures/measure"
 	"probity/fixtures/pki"
 	"probity/lint"
 	"probity/lint/fleet"
@@ -64,15 +64,15 @@ func BenchmarkFleet_many(b *testing.B) {
 
 func benchmarkMany(b *testing.B, m *many) {
 	for b.Loop() {
-		cpu, start := processorTime(b), time.Now()
+		cpu, start := measure.ProcessorTime(b), time.Now()
 		f := m.fleet(b)
-		parsed := processorTime(b) - cpu
+		parsed := measure.ProcessorTime(b) - cpu
 		got := m.judged(b, lint.NewFleetCorpus(nil, m.assets, f))
 		if diff := cmp.Diff(m.planted, got); diff != "" {
 			b.Fatalf("findings (-planted +found):\n%s", diff)
 		}
 		b.ReportMetric(parsed.Seconds(), "parse-cpu-s")
-		b.ReportMetric((processorTime(b) - cpu).Seconds(), "cpu-s")
+		b.ReportMetric((measure.ProcessorTime(b) - cpu).Seconds(), "cpu-s")
 		b.ReportMetric(time.Since(start).Seconds(), "wall-s")
 	}
 	b.ReportMetric(peakMemory(b), "peak-MiB")
@@ -466,16 +466,6 @@ func (t *templates) make(s spec) []byte {
 	signature = slices.Concat(signature, r, []byte{2, 32}, v)
 	body := slices.Concat(tbs, k.algorithm, []byte{3, 71, 0}, signature)
 	return append([]byte{0x30, 0x82, byte(len(body) >> 8), byte(len(body))}, body...)
-}
-
-// processorTime is the time that the process has spent on any processor.
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // now is the instant of judgement.

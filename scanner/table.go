@@ -191,7 +191,7 @@ func parseRow(get func(string) string) (Target, error) {
 // protectedWords are the names of classes of devices that are left alone.
 func protectedWords() []string {
 	return []string{
-		"pump", "ventilator", "monitor", "dialysis", "haemodialysis", "hemodialysis", "anaesthesia", "anesthesia", //nolint:misspell // so it is written in half of the world
+		"pump", "ventilator", "respirator", "monitor", "dialysis", "dialyser", "dialyzer", "haemodialysis", "hemodialysis", "anaesthesia", "anesthesia", //nolint:misspell // so it is written in half of the world
 	}
 }
 

@@ -113,7 +113,7 @@ func TestReadClasses(t *testing.T) {
 		}
 	}
 	for class, mend := range map[string]string{
-		"pmup": `"pump"`, "pum": `"pump"`, "Ventilatro": `"ventilator"`, "fetal_moniter": `"monitor"`, "dialyses": `"dialysis"`,
+		"pmup": `"pump"`, "pum": `"pump"`, "Ventilatro": `"ventilator"`, "fetal_moniter": `"monitor"`, "dialyses": `"dialysis"`, "respirater": `"respirator"`, "dialysers": "",
 		"jump server": "", "pulp tester": "", "pump, pmup": "", "": "", "printer": "", "infusion pumps": "", "monitoring gateway": "",
 	} {
 		err := CheckClass(class)

@@ -202,18 +202,8 @@ func TestPeer_follow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for look := time.NewTicker(10 * time.Millisecond); readTo(cmd.Process.Pid, growing) < info.Size(); <-look.C {
-		if t.Context().Err() != nil || cmd.Process.Signal(syscall.Signal(0)) != nil {
-			t.Fatalf("it ended: %s", stderr)
-		}
-	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // the exit code says it
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
-		t.Errorf("exit code %d: %s", code, stderr)
-	}
+	waitUntil(t, cmd, stderr, func() bool { return readTo(cmd.Process.Pid, growing) >= info.Size() })
+	interrupt(t, cmd, stderr)
 	if diff := cmp.Diff(wanted(truth), sightings(t, db)); diff != "" {
 		t.Errorf("-truth +probity:\n%s", diff)
 	}
@@ -242,11 +232,7 @@ func TestRead_rotated(t *testing.T) {
 			}
 			until := func(size int) {
 				t.Helper()
-				for look := time.NewTicker(10 * time.Millisecond); readTo(cmd.Process.Pid, path) != int64(size); <-look.C {
-					if t.Context().Err() != nil || cmd.Process.Signal(syscall.Signal(0)) != nil {
-						t.Fatalf("it ended: %s", stderr)
-					}
-				}
+				waitUntil(t, cmd, stderr, func() bool { return readTo(cmd.Process.Pid, path) == int64(size) })
 			}
 			writeFile(t, path, string(first))
 			until(len(first))
@@ -259,18 +245,8 @@ func TestRead_rotated(t *testing.T) {
 				writeFile(t, path, string(second)) // in its place, and shorter
 			}
 			until(len(second))
-			for look := time.NewTicker(10 * time.Millisecond); len(passiveEnds(t, db)) == 0; <-look.C { // it looks into the file before it ends a run
-				if t.Context().Err() != nil {
-					t.Fatalf("the first run does not end: %s", stderr)
-				}
-			}
-			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-			_ = cmd.Wait() // the exit code says it
-			if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
-				t.Errorf("exit code %d: %s", code, stderr)
-			}
+			waitUntil(t, cmd, stderr, func() bool { return len(passiveEnds(t, db)) > 0 }) // it looks into the file before it ends a run
+			interrupt(t, cmd, stderr)
 			var got []string
 			for _, e := range passiveEnds(t, db) {
 				got = append(got, string(e.Status))
@@ -279,6 +255,30 @@ func TestRead_rotated(t *testing.T) {
 				t.Errorf("runs ended %q: %s", got, stderr)
 			}
 		})
+	}
+}
+
+// waitUntil returns once a condition holds, while a process runs.
+func waitUntil(t *testing.T, cmd *exec.Cmd, stderr fmt.Stringer, holds func() bool) {
+	t.Helper()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for ; !holds(); <-look.C {
+		if t.Context().Err() != nil || cmd.Process.Signal(syscall.Signal(0)) != nil {
+			t.Fatalf("it ended: %s", stderr)
+		}
+	}
+}
+
+// interrupt ends a process as an operator would, and holds it to its exit code.
+func interrupt(t *testing.T, cmd *exec.Cmd, stderr fmt.Stringer) {
+	t.Helper()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // the exit code says it
+	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"probity/evidence"
+	"probity/fixtures/measure"
 )
 
 // BenchmarkRecordProbe keeps probes of many endpoints, each with an observation of
@@ -36,9 +36,9 @@ func BenchmarkRecordProbe(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.StartTimer()
-				began := processTime(b)
+				began := measure.ProcessorTime(b)
 				recordProbes(b, s, run.ID, together, leaves, root)
-				used += processTime(b) - began
+				used += measure.ProcessorTime(b) - began
 			}
 			b.ReportMetric(float64(used.Microseconds())/float64(b.N*endpoints), "cpu-us/probe")
 		})
@@ -110,13 +110,4 @@ func chains(b *testing.B, n int) (leaves [][]byte, root []byte) {
 		leaves = append(leaves, issue(int64(i+2), fmt.Sprint("pump ", i)))
 	}
 	return leaves, issue(1, "CA")
-}
-
-func processTime(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -13,13 +13,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	zx509 "github.com/zmap/zcrypto/x509"
 	zlint "github.com/zmap/zlint/v3/lint"
 
+	"probity/fixtures/measure"
 	"probity/lint"
 	"probity/lint/all"
 )
@@ -64,9 +64,9 @@ func benchmarkRate(b *testing.B, ders [][]byte) {
 	type cost struct{ cpu, wall time.Duration }
 	measure := func(do func()) cost {
 		runtime.GC()
-		cpu, start := processorTime(b), time.Now()
+		cpu, start := measure.ProcessorTime(b), time.Now()
 		do()
-		return cost{processorTime(b) - cpu, time.Since(start)}
+		return cost{measure.ProcessorTime(b) - cpu, time.Since(start)}
 	}
 	least := func(best, took cost) cost {
 		if best.cpu == 0 {
@@ -121,16 +121,6 @@ func baseLint(b *testing.B, ders [][]byte) func() {
 		}
 		workers.Wait()
 	}
-}
-
-// processorTime is the time that the process has spent on any processor.
-func processorTime(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // fleetLeafs are leafs of a device CA, no two with the same key: half of them

@@ -85,13 +85,9 @@ func keys() []string {
 // between fields. name stands for the file in errors, which give the line and
 // what to mend; up to ten are given at once.
 func Read(name string, r io.Reader) (List, error) {
-	data, err := io.ReadAll(r)
+	data, err := text(name, r)
 	if err != nil {
-		return List{}, fmt.Errorf("read %q: %w", name, err)
-	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	if !utf8.Valid(data) {
-		return List{}, fmt.Errorf("%s: this is not UTF-8; export it as CSV in UTF-8", name)
+		return List{}, err
 	}
 	c := csv.NewReader(bytes.NewReader(data))
 	c.Comma, c.FieldsPerRecord, c.ReuseRecord = separator(data), -1, true
@@ -109,6 +105,20 @@ func Read(name string, r io.Reader) (List, error) {
 		return List{}, errors.Join(errs...)
 	}
 	return l, nil
+}
+
+// text reads a table that a spreadsheet or a database exported, without the mark
+// that some put in front of UTF-8.
+func text(name string, r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read %q: %w", name, err)
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if !utf8.Valid(data) {
+		return nil, fmt.Errorf("%s: this is not UTF-8; export it as CSV in UTF-8 (a spreadsheet or PDF itself is not read)", name)
+	}
+	return data, nil
 }
 
 // separator is what the header has between its fields.

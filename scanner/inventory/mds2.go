@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"probity/evidence"
 	"probity/internal/safetext"
@@ -57,13 +56,9 @@ const (
 // An answer begins with Yes, No, N/A or See Notes; what follows is its note. name
 // stands for the file in errors, which give the line and what to mend.
 func ReadMDS2(name string, r io.Reader) (Form, error) {
-	data, err := io.ReadAll(r)
+	data, err := text(name, r)
 	if err != nil {
-		return Form{}, fmt.Errorf("read %q: %w", name, err)
-	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	if !utf8.Valid(data) {
-		return Form{}, fmt.Errorf("%s: this is not UTF-8; save the worksheet as CSV in UTF-8 (a spreadsheet or PDF itself is not read)", name)
+		return Form{}, err
 	}
 	c := csv.NewReader(bytes.NewReader(data))
 	c.Comma, c.FieldsPerRecord, c.LazyQuotes = formSeparator(data), -1, false

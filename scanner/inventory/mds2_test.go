@@ -83,7 +83,7 @@ func TestReadMDS2_refuses(t *testing.T) {
 		"an answer":      {doc + "CONN-7,TLS?,maybe\n", `form.csv:3: CONN-7: answer "maybe"; write Yes, No, N/A or See Notes`},
 		"no answers":     {doc + "CONN-7,TLS?,\n", "no question is answered; the answers belong into the third column"},
 		"twice":          {doc + "CONN-7,TLS?,Yes\nconn-7,TLS?,No\n", "form.csv:4: CONN-7 is also on line 3"},
-		"a spreadsheet":  {"PK\x03\x04\xff\xfe", "not UTF-8; save the worksheet as CSV"},
+		"a spreadsheet":  {"PK\x03\x04\xff\xfe", "not UTF-8; export it as CSV"},
 		"bad quotes":     {doc + "CONN-7,\"TLS?,Yes\n", "quote fields"},
 		"too long":       {doc + "CONN-7,TLS?,Yes " + strings.Repeat("x", 600) + "\n", "longer than"},
 		"an inventory":   {"serial,address\nA,192.0.2.1\n", "no answer to DOC-1"},

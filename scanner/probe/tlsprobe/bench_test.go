@@ -11,11 +11,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
 	"probity/evidence"
+	"probity/fixtures/measure"
 	"probity/internal/wire/tlswire"
 )
 
@@ -80,16 +79,6 @@ func farm(b *testing.B, versions string) []*direct {
 	return all
 }
 
-// cpu is the processor time that this process used.
-func cpu(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // BenchmarkGrab measures the processor time of the scanner for certificate, chain
 // and parameters in one connection. The servers are another process.
 func BenchmarkGrab(b *testing.B) {
@@ -98,7 +87,7 @@ func BenchmarkGrab(b *testing.B) {
 			endpoints := farm(b, versions)
 			tables := newTables()
 			var next, bad atomic.Int64
-			began := cpu(b)
+			began := measure.ProcessorTime(b)
 			b.ResetTimer()
 			var workers sync.WaitGroup
 			for range 8 * runtime.GOMAXPROCS(0) {
@@ -119,7 +108,7 @@ func BenchmarkGrab(b *testing.B) {
 			}
 			workers.Wait()
 			b.StopTimer()
-			b.ReportMetric(float64((cpu(b)-began).Microseconds())/float64(b.N), "cpu-us/endpoint")
+			b.ReportMetric(float64((measure.ProcessorTime(b)-began).Microseconds())/float64(b.N), "cpu-us/endpoint")
 			if n := bad.Load(); n > 0 {
 				b.Errorf("%d of %d grabs have no certificate", n, b.N)
 			}

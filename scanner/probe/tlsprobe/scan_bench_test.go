@@ -32,6 +32,7 @@ import (
 
 	"probity/evidence"
 	"probity/evidence/store"
+	"probity/fixtures/measure"
 	"probity/internal/wire/tlswire"
 	"probity/scanner"
 	"probity/scanner/active"
@@ -206,7 +207,7 @@ func scanHall(b *testing.B, path string, n int) time.Duration {
 	}
 	defer st.Close()
 	plan, prober := hallPlan(b, n)
-	began := cpu(b)
+	began := measure.ProcessorTime(b)
 	record, err := st.BeginRun(b.Context(), evidence.Run{Mode: evidence.ModeActive, Started: time.Now()}, nil)
 	if err != nil {
 		b.Fatal(err)
@@ -218,7 +219,7 @@ func scanHall(b *testing.B, path string, n int) time.Duration {
 	if _, err := st.EndRun(b.Context(), evidence.RunEnd{Run: record.ID, Ended: time.Now(), Status: evidence.StatusComplete}); err != nil {
 		b.Fatal(err)
 	}
-	used := cpu(b) - began
+	used := measure.ProcessorTime(b) - began
 	seen := make(map[evidence.Digest]bool)
 	for o, err := range st.Observations(b.Context()) {
 		if err != nil || len(o.Certs) != 2 || o.Facts.TLS.Handshake < evidence.StageCertificate {
