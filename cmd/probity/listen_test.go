@@ -235,6 +235,8 @@ func TestRead_rotated(t *testing.T) {
 				waitUntil(t, cmd, stderr, func() bool { return readTo(cmd.Process.Pid, path) == int64(size) })
 			}
 			writeFile(t, path, string(first))
+			// Before it has the database it looks into the file, but does not follow it.
+			waitUntil(t, cmd, stderr, func() bool { return readTo(cmd.Process.Pid, db+".lock") > 0 })
 			until(len(first))
 			if name == "renamed" {
 				if err := os.Rename(path, path+".1"); err != nil {
@@ -258,16 +260,22 @@ func TestRead_rotated(t *testing.T) {
 	}
 }
 
-// waitUntil returns once a condition holds, while a process runs.
+// waitUntil returns once a condition holds, and fails if the process ends before, or
+// nothing comes for two minutes.
 func waitUntil(t *testing.T, cmd *exec.Cmd, stderr fmt.Stringer, holds func() bool) {
 	t.Helper()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	for ; !holds(); <-look.C {
-		if t.Context().Err() != nil || cmd.Process.Signal(syscall.Signal(0)) != nil {
-			t.Fatalf("it ended: %s", stderr)
+	const patience, step = 2 * time.Minute, 10 * time.Millisecond
+	for range patience / step {
+		if holds() {
+			return
 		}
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		if err != nil || bytes.Contains(state, []byte(") Z ")) { // nobody has waited for it yet
+			break
+		}
+		time.Sleep(step)
 	}
+	t.Fatalf("it ended, or what was awaited does not come: %s", stderr)
 }
 
 // interrupt ends a process as an operator would, and holds it to its exit code.
