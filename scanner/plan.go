@@ -276,17 +276,9 @@ func (p *Plan) newShape(k kind) *shape {
 		if w.itself {
 			s.probes = append(s.probes, p.probesOf(ep, w.port)...)
 		}
-		s.add(p.urlProbes(ep, w))
+		s.urlProbes(p, ep, w)
 	}
 	return s
-}
-
-// add takes probes, or the exclusion that stands in their place.
-func (s *shape) add(probes []PlannedProbe, e Exclusion) {
-	s.probes = append(s.probes, probes...)
-	if e.Target != "" && !slices.Contains(s.excluded, e) {
-		s.excluded = append(s.excluded, e)
-	}
 }
 
 // wish is a port under a server name, and what is wished of it.
@@ -294,7 +286,8 @@ type wish struct {
 	port   Port
 	name   string
 	itself bool     // what the port table allows
-	urls   []string // what the operator asks for by URL
+	fhir   []string // URLs at which FHIR is asked
+	sdc    []string // and SDC
 }
 
 // wishes collects what demands ask for, port by port.
@@ -302,8 +295,10 @@ func (p *Plan) wishes(demands []demand) []wish {
 	var all []wish
 	for _, d := range demands {
 		switch {
+		case d.prober == SDCProbe:
+			all = append(all, wish{port: p.ports.Lookup(d.transport, d.port), name: d.name, sdc: []string{d.url}})
 		case d.url != "":
-			all = append(all, wish{port: p.ports.Lookup(d.transport, d.port), name: d.name, urls: []string{d.url}})
+			all = append(all, wish{port: p.ports.Lookup(d.transport, d.port), name: d.name, fhir: []string{d.url}})
 		case d.port != 0:
 			all = append(all, wish{port: p.ports.Lookup(d.transport, d.port), name: d.name, itself: true})
 		default:
@@ -319,7 +314,8 @@ func (p *Plan) wishes(demands []demand) []wish {
 	for _, w := range all {
 		if n := len(out); n > 0 && comparePorts(out[n-1].port, w.port) == 0 && out[n-1].name == w.name {
 			out[n-1].itself = out[n-1].itself || w.itself
-			out[n-1].urls = append(out[n-1].urls, w.urls...)
+			out[n-1].fhir = append(out[n-1].fhir, w.fhir...)
+			out[n-1].sdc = append(out[n-1].sdc, w.sdc...)
 			continue
 		}
 		out = append(out, w)

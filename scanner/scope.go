@@ -56,11 +56,12 @@ type demand struct {
 	transport evidence.Transport
 	name      string
 	url       string // what is asked there instead of the port; empty: the port
+	prober    string // that asks it
 }
 
 func (d demand) compare(o demand) int {
 	return cmp.Or(cmp.Compare(d.transport, o.transport), cmp.Compare(d.port, o.port), cmp.Compare(d.name, o.name),
-		cmp.Compare(d.url, o.url))
+		cmp.Compare(d.url, o.url), cmp.Compare(d.prober, o.prober))
 }
 
 // kind is what is asked of an address, and which exclusions cover it. Few kinds
@@ -196,6 +197,7 @@ func (k kind) key() string {
 		b = strconv.AppendUint(append(b, d.transport...), uint64(d.port), 10)
 		b = append(append(b, '#'), d.name...)
 		b = append(append(b, '#'), d.url...)
+		b = append(append(b, '#'), d.prober...)
 		b = append(b, 0)
 	}
 	for _, t := range k.denials {
@@ -209,7 +211,7 @@ func (t Target) demand() demand {
 	if t.Port == 0 {
 		return demand{name: t.Name}
 	}
-	return demand{t.Port, t.Transport, t.Name, t.URL}
+	return demand{t.Port, t.Transport, t.Name, t.URL, t.Prober}
 }
 
 // hosts narrows an IPv4 prefix to its hosts (RFC 1122 section 3.2.1.3): a packet

@@ -58,7 +58,7 @@ func serviceProbes(first PlannedProbe, action Action, clinical time.Duration) (P
 		return first, then("http", WhenOpen, "server software, redirection, HSTS")
 	case ActionSDC:
 		first.Time = clinical
-		return first, then("sdc", WhenOpen, "manufacturer, model and serial number, and whether the provider answers a stranger")
+		return first, then(SDCProbe, WhenOpen, "manufacturer, model and serial number, and whether the provider answers a stranger")
 	case ActionBanner:
 		return alone("banner", "whether a service with clear-text logins answers")
 	case ActionFTP:

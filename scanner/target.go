@@ -39,7 +39,8 @@ type Target struct {
 	Excluded  bool               // a row of a table that says so: never to be touched
 	Class     string             // of the device, where a table says it
 	Asset     string             // the operator's name of the device; addresses with the same one are one device
-	URL       string             // base of a FHIR service (see [ParseURL]): it is asked, instead of the port
+	URL       string             // of a service that Prober is to ask there (see [ParseURL]), instead of the port
+	Prober    string             // [FHIRProbe] or [SDCProbe]; only with URL
 }
 
 // ParseTarget reads one target: an address, a prefix ("192.0.2.0/24"), a range

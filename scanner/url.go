@@ -12,31 +12,39 @@ import (
 	"probity/internal/safetext"
 )
 
-// FHIRProbe is the name of the prober of services that the operator names by
-// URL, and SNMPGetProbe that of the one which needs a community of the operator's.
+// FHIRProbe and SDCProbe are the names of the probers of services that may be named
+// by URL, and SNMPGetProbe that of the one which needs a community of the operator's.
 const (
 	FHIRProbe    = "fhir"
+	SDCProbe     = "sdc"
 	SNMPGetProbe = "snmp-get"
 )
 
 const maxURL = 512 // bytes
 
-// ParseURL reads the base URL of a FHIR service, such as
-// "https://192.0.2.5/fhir/r4", as a target: its host and port may be touched, and
-// there only the service is asked, below the path of the URL. Credentials, a
-// query and a fragment are refused. A "/metadata" at the end is taken off.
-func ParseURL(text string) (Target, error) {
-	t, err := parseURL(strings.TrimSpace(text))
+// ParseURL reads a URL at which a prober is to ask, as a target: its host and port
+// may be touched, and there only that service is asked. For [FHIRProbe] it is the
+// base of the service, such as "https://192.0.2.5/fhir/r4", from whose end a
+// "/metadata" is taken off. For [SDCProbe] it is the transport address of the
+// provider (XAddrs of WS-Discovery 1.1 section 4.1), such as
+// "https://192.0.2.5:6464/12345678-90ab-cdef-1234-567890abcdef". Credentials, a query
+// and a fragment are refused.
+func ParseURL(prober, text string) (Target, error) {
+	t, err := parseURL(prober, strings.TrimSpace(text))
 	if err != nil {
 		if _, rest, ok := strings.Cut(text, "@"); ok { // a password is not repeated
 			text = "...@" + rest
 		}
-		return Target{}, fmt.Errorf("URL %q: %w (want the base of a FHIR service, such as https://192.0.2.5/fhir)", safetext.Clean(text), err)
+		want := "the base of a FHIR service, such as https://192.0.2.5/fhir"
+		if prober == SDCProbe {
+			want = "the transport address of an SDC provider, such as https://192.0.2.5:6464/ and its UUID"
+		}
+		return Target{}, fmt.Errorf("URL %q: %w (want %s)", safetext.Clean(text), err, want)
 	}
 	return t, nil
 }
 
-func parseURL(text string) (Target, error) {
+func parseURL(prober, text string) (Target, error) {
 	u, err := url.Parse(text)
 	if err != nil || len(text) > maxURL {
 		return Target{}, errors.New("not a URL")
@@ -63,9 +71,12 @@ func parseURL(text string) (Target, error) {
 	if t.From != t.To {
 		return Target{}, errors.New("it names more than one host")
 	}
-	path := strings.TrimRight(strings.TrimSuffix(strings.TrimRight(u.EscapedPath(), "/"), "/metadata"), "/")
+	path := u.EscapedPath()
+	if prober == FHIRProbe {
+		path = strings.TrimRight(strings.TrimSuffix(strings.TrimRight(path, "/"), "/metadata"), "/")
+	}
 	base := url.URL{Scheme: u.Scheme, Host: net.JoinHostPort(u.Hostname(), port)}
-	t.Text, t.URL = text, base.String()+path
+	t.Text, t.URL, t.Prober = text, base.String()+path, prober
 	return t, nil
 }
 
@@ -78,28 +89,56 @@ type Located interface {
 
 // urlProbes plans what is asked by URL at an endpoint. A port of another protocol
 // gets nothing, whatever the URL says.
-func (p *Plan) urlProbes(ep evidence.Endpoint, w wish) ([]PlannedProbe, Exclusion) {
-	if _, have := p.Exchanges[FHIRProbe]; !have || len(w.urls) == 0 {
-		return nil, Exclusion{}
-	}
-	switch w.port.Action {
-	case ActionTLS, ActionWeb, ActionHTTP:
-	default:
-		return nil, Exclusion{
-			Target: w.urls[0], Reason: fmt.Sprintf("port %d is known for %s: no web request is sent there", w.port.Number, w.port.Service), Addresses: 1,
+func (s *shape) urlProbes(p *Plan, ep evidence.Endpoint, w wish) {
+	first := PlannedProbe{Endpoint: ep, Prober: "tls", Service: w.port.Service, Time: p.Rates.MaxTime, Why: "certificate and parameters of TLS"}
+	_, tls := p.Exchanges[first.Prober]
+	hello := tls && !w.itself // what the port table allows begins with one
+	for _, ask := range []struct {
+		prober, what string
+		urls         []string
+	}{
+		{FHIRProbe, "software, version and security services of the FHIR server", w.fhir},
+		{SDCProbe, "manufacturer, model and serial number of the SDC provider", w.sdc},
+	} {
+		if _, have := p.Exchanges[ask.prober]; !have || len(ask.urls) == 0 {
+			continue
 		}
+		if !w.port.takes(ask.prober) {
+			e := Exclusion{
+				Target: ask.urls[0], Reason: fmt.Sprintf("port %d is known for %s: no web request is sent there", w.port.Number, w.port.Service), Addresses: 1,
+			}
+			if !slices.Contains(s.excluded, e) {
+				s.excluded = append(s.excluded, e)
+			}
+			continue
+		}
+		planned := PlannedProbe{
+			Endpoint: ep, Prober: ask.prober, Service: ask.prober, URLs: ask.urls, Time: min(ClinicalTime, p.Rates.MaxTime),
+			Why: ask.what + " at " + strings.Join(ask.urls, ", "),
+		}
+		if slices.ContainsFunc(ask.urls, func(u string) bool { return strings.HasPrefix(u, "https:") }) {
+			planned.When = WhenOpen
+			if hello {
+				first.Service, hello = ask.prober, false
+				s.probes = append(s.probes, first)
+			}
+		}
+		// Where the port table asks the same at no URL, the URL takes its place.
+		s.probes = slices.DeleteFunc(s.probes, func(o PlannedProbe) bool {
+			return o.Endpoint == ep && o.Prober == ask.prober && len(o.URLs) == 0
+		})
+		s.probes = append(s.probes, planned)
 	}
-	fhir := PlannedProbe{
-		Endpoint: ep, Prober: FHIRProbe, Service: "fhir", URLs: w.urls, Time: min(ClinicalTime, p.Rates.MaxTime),
-		Why: "software, version and security services of the FHIR server at " + strings.Join(w.urls, ", "),
+}
+
+// takes reports whether a prober that was given a URL may send requests to a port.
+func (p Port) takes(prober string) bool {
+	switch p.Action {
+	case ActionTLS, ActionWeb, ActionHTTP:
+		return true
+	case ActionSDC:
+		return prober == SDCProbe
+	default:
+		return false
 	}
-	if !slices.ContainsFunc(w.urls, func(u string) bool { return strings.HasPrefix(u, "https:") }) {
-		return []PlannedProbe{fhir}, Exclusion{}
-	}
-	fhir.When = WhenOpen
-	first := PlannedProbe{Endpoint: ep, Prober: "tls", Service: "fhir", Time: p.Rates.MaxTime, Why: "certificate and parameters of TLS"}
-	if _, have := p.Exchanges[first.Prober]; !have || w.itself {
-		return []PlannedProbe{fhir}, Exclusion{}
-	}
-	return []PlannedProbe{first, fhir}, Exclusion{}
 }

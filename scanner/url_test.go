@@ -17,7 +17,7 @@ func TestParseURL(t *testing.T) {
 		"http://192.0.2.5/metadata":                "192.0.2.5:80 http://192.0.2.5:80",
 		"https://192.0.2.5:443/metadata/of/things": "192.0.2.5:443 https://192.0.2.5:443/metadata/of/things",
 	} {
-		got, err := ParseURL(text)
+		got, err := ParseURL(FHIRProbe, text)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -38,7 +38,7 @@ func TestParseURL(t *testing.T) {
 		"https://192.0.2.5/../etc", "https:///fhir", "http://192.0.2.1-9/", "https://192.0.2.5:0/", "https://192.0.2.5:99999/",
 		"http://192.0.2.5/" + strings.Repeat("a", maxURL),
 	} {
-		if got, err := ParseURL(bad); err == nil || strings.Contains(err.Error(), "secret") {
+		if got, err := ParseURL(FHIRProbe, bad); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: %+v, error %v", bad, got, err)
 		}
 	}
@@ -67,7 +67,11 @@ func TestNewPlan_urls(t *testing.T) {
 		t.Helper()
 		s := Scope{Targets: targets(t, "192.0.2.1")}
 		for _, u := range urls {
-			target, err := ParseURL(u)
+			prober := FHIRProbe
+			if strings.HasSuffix(u, "/provider") {
+				prober = SDCProbe
+			}
+			target, err := ParseURL(prober, u)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,17 +80,19 @@ func TestNewPlan_urls(t *testing.T) {
 		if exclude != "" {
 			s.Exclusions = targets(t, exclude)
 		}
-		p, err := NewPlan(s, ports, set, Gentle, DefaultRates(), append(paperProbers(), paper{FHIRProbe, 2}, paper{"http", 1}))
+		p, err := NewPlan(s, ports, set, Gentle, DefaultRates(), append(paperProbers(), paper{FHIRProbe, 2}, paper{"http", 1}, paper{SDCProbe, 1}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
 	p := plan("192.0.2.3", "https://192.0.2.1/a", "https://192.0.2.1/b", "https://192.0.2.2:8443/c", "http://192.0.2.2:8080/d",
-		"http://192.0.2.2:2575/hl7", "http://192.0.2.2:104/dicom", "http://192.0.2.3/out")
+		"http://192.0.2.2:2575/hl7", "http://192.0.2.2:104/dicom", "http://192.0.2.3/out", "http://192.0.2.4:6464/fhir",
+		"https://192.0.2.4:6464/provider", "http://192.0.2.4:44731/provider", "https://192.0.2.4:44732/provider")
 	want := []string{
 		"tcp/192.0.2.1:443 tls then ssh,dicom", "tcp/192.0.2.1:443 http if", "tcp/192.0.2.1:443 fhir if",
 		"tcp/192.0.2.2:8080 fhir", "tcp/192.0.2.2:8443 tls", "tcp/192.0.2.2:8443 fhir if",
+		"tcp/192.0.2.4:6464 tls", "tcp/192.0.2.4:6464 sdc if", "tcp/192.0.2.4:44731 sdc", "tcp/192.0.2.4:44732 tls", "tcp/192.0.2.4:44732 sdc if",
 	}
 	if diff := cmp.Diff(want, rows(p)); diff != "" {
 		t.Errorf("probes (-want +got):\n%s", diff)
@@ -99,8 +105,28 @@ func TestNewPlan_urls(t *testing.T) {
 			t.Errorf("%d connections and %d bytes for the URLs %q", n, bytes, pr.URLs)
 		}
 	}
-	if len(p.Exclusions) != 3 {
+	if len(p.Exclusions) != 4 {
 		t.Errorf("exclusions %+v", p.Exclusions)
+	}
+	if _, err := ParseURL(SDCProbe, "192.0.2.1:6464"); err == nil || !strings.Contains(err.Error(), "SDC") {
+		t.Errorf("an address that is no URL: error %v", err)
+	}
+	if a, b := plan("192.0.2.3", "https://192.0.2.1:6464/fhir/provider"), plan("192.0.2.3", "https://192.0.2.1:6464/provider"); a.Digest() == b.Digest() {
+		t.Error("the digest of a plan does not cover the URL of a provider")
+	}
+	// Where the port table asks a provider, its URL takes the place of "/".
+	ported := Scope{Targets: targets(t, "192.0.2.1:6464")}
+	provider, err := ParseURL(SDCProbe, "https://192.0.2.1:6464/provider")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ported.Targets = append(ported.Targets, provider)
+	p, err = NewPlan(ported, ports, set, Gentle, DefaultRates(), append(paperProbers(), paper{SDCProbe, 1}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"tcp/192.0.2.1:6464 tls", "tcp/192.0.2.1:6464 sdc if"}, rows(p)); diff != "" {
+		t.Errorf("probes (-want +got):\n%s", diff)
 	}
 	if a, b := plan("", "https://192.0.2.1/a"), plan("", "https://192.0.2.1/b"); a.Digest() == b.Digest() {
 		t.Error("the digest of a plan does not cover its URLs")
@@ -111,11 +137,11 @@ func FuzzParseURL(f *testing.F) {
 	f.Add("https://192.0.2.5/fhir/metadata")
 	f.Add("http://[fe80::1%25eth0]:8080/x")
 	f.Fuzz(func(t *testing.T, text string) {
-		target, err := ParseURL(text)
+		target, err := ParseURL(FHIRProbe, text)
 		if err != nil {
 			return
 		}
-		again, err := ParseURL(target.URL)
+		again, err := ParseURL(FHIRProbe, target.URL)
 		if err != nil || again.Port != target.Port || again.URL != target.URL {
 			t.Errorf("%q becomes %q, which is read as %+v, %v", text, target.URL, again, err)
 		}

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -19,7 +21,7 @@ import (
 type sightingFlags struct{ run string }
 
 func (f *sightingFlags) register(fs *pflag.FlagSet) {
-	fs.StringVar(&f.run, "from-passive", "", "take the endpoints that passive `RUN` saw speak TLS, DICOM or SSH; last: the newest")
+	fs.StringVar(&f.run, "from-passive", "", "take the endpoints that passive `RUN` saw speak TLS, DICOM or SSH, and the SDC providers it heard; last: the newest")
 }
 
 // registerDB is for a command that has no database of its own.
@@ -48,11 +50,18 @@ func (f *sightingFlags) targets(ctx context.Context, db string, allowPublic bool
 	// Whether the certificate was hidden says why the endpoint is worth a
 	// connection.
 	reasons := map[evidence.Endpoint]string{}
+	asked := map[string]scanner.Target{} // by URL
 	for o, err := range st.Observations(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if o.Run != run.ID || o.Endpoint.Transport != evidence.TCP || !o.Endpoint.Addr.IsValid() || o.Endpoint.Port == 0 {
+		if o.Run != run.ID || !o.Endpoint.Addr.IsValid() || o.Endpoint.Port == 0 {
+			continue
+		}
+		for _, t := range providers(o) {
+			asked[t.URL] = t
+		}
+		if o.Endpoint.Transport != evidence.TCP {
 			continue
 		}
 		if slices.Contains([]evidence.Kind{evidence.KindTLS, evidence.KindDICOM, evidence.KindSSH}, o.Kind) {
@@ -61,24 +70,46 @@ func (f *sightingFlags) targets(ctx context.Context, db string, allowPublic bool
 			}
 		}
 	}
-	if len(reasons) == 0 {
-		return nil, fmt.Errorf("--from-passive: run %d saw no TLS, DICOM or SSH", run.ID)
+	if len(reasons)+len(asked) == 0 {
+		return nil, fmt.Errorf("--from-passive: run %d saw no TLS, DICOM or SSH, and no SDC provider", run.ID)
 	}
-	out := make([]scanner.Target, 0, len(reasons))
+	out := slices.Collect(maps.Values(asked))
 	for ep, reason := range reasons {
 		t := scanner.Target{
 			Text: ep.String(), From: ep.Addr, To: ep.Addr, Name: ep.Name, Port: ep.Port, Transport: ep.Transport,
-			Reason: reason, Source: fmt.Sprintf("run %d", run.ID),
-		}
-		if !allowPublic && !scanner.IsOwn(ep.Addr) {
-			t.Excluded, t.Reason = true, "a public address, "+reason
+			Reason: reason,
 		}
 		out = append(out, t)
 	}
+	for i := range out {
+		out[i].Source = fmt.Sprintf("run %d", run.ID)
+		if !allowPublic && !scanner.IsOwn(out[i].From) {
+			out[i].Excluded, out[i].Reason = true, "a public address, "+out[i].Reason
+		}
+	}
 	slices.SortFunc(out, func(a, b scanner.Target) int {
-		return endpointOf(a).Compare(endpointOf(b))
+		return cmp.Or(endpointOf(a).Compare(endpointOf(b)), cmp.Compare(a.URL, b.URL))
 	})
 	return out, nil
+}
+
+// providers returns the addresses at which a device that announces itself as a medical
+// one (IEEE 11073-20702) can be asked, as targets. Only addresses of the announcing
+// machine count: nobody can have another one scanned.
+func providers(o evidence.Observation) (out []scanner.Target) {
+	f := o.Facts.Identity
+	if f == nil || f.Protocol != "ws-discovery" || !slices.Contains(f.Types, "MedicalDevice") {
+		return nil
+	}
+	for _, at := range f.Places {
+		t, err := scanner.ParseURL(scanner.SDCProbe, at)
+		if err != nil || t.From != o.Endpoint.Addr {
+			continue
+		}
+		t.Reason = fmt.Sprintf("seen by run %d: SDC provider", o.Run)
+		out = append(out, t)
+	}
+	return out
 }
 
 func endpointOf(t scanner.Target) evidence.Endpoint {

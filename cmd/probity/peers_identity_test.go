@@ -3,15 +3,20 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"probity/evidence"
 	"probity/fixtures/peer"
+	"probity/scanner"
 )
 
 // TestCaptures_identity holds what is claimed from our captures of real stacks.
@@ -41,6 +46,46 @@ func TestCaptures_identity(t *testing.T) {
 			db := database{t, file}
 			db.want("SELECT DISTINCT attribute || ' ' || value FROM v_claim WHERE attribute NOT IN('mac','hostname') ORDER BY attribute, value", want...)
 		})
+	}
+}
+
+// TestFromPassive_provider: of a provider of SDC that announced itself, the page that
+// it named is planned to be asked.
+func TestFromPassive_provider(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "evidence.db")
+	probity(t, exitOK, "read", "../../fixtures/data/captures/live_sdc_ws_discovery.pcap", "--db", file, "--quiet", "--fail-on", "none")
+	var plan struct {
+		Probes []scanner.PlannedProbe `json:"probes"`
+	}
+	if err := json.Unmarshal([]byte(probity(t, exitOK, "plan", "--db", file, "--from-passive", "last", "--json")), &plan); err != nil {
+		t.Fatal(err)
+	}
+	const want = "http://10.99.0.1:44731/72313cab735251c983738b4031a66ec7"
+	if len(plan.Probes) != 1 || plan.Probes[0].Prober != scanner.SDCProbe || !slices.Equal(plan.Probes[0].URLs, []string{want}) {
+		t.Errorf("planned %+v", plan.Probes)
+	}
+}
+
+// TestProviders: nobody becomes a target because another machine says so.
+func TestProviders(t *testing.T) {
+	at := netip.MustParseAddr("10.9.0.1")
+	heard := func(protocol, kind string, places ...string) []scanner.Target {
+		return providers(evidence.Observation{
+			Endpoint: evidence.Endpoint{Addr: at, Port: 3702, Transport: evidence.UDP},
+			Facts:    evidence.Facts{Identity: &evidence.IdentityFacts{Protocol: protocol, Types: []string{"Device", kind}, Places: places}},
+		})
+	}
+	const id = "/72313cab-7352-51c9-8373-8b4031a66ec7"
+	got := heard("ws-discovery", "MedicalDevice", "https://10.9.0.2:6464"+id, "https://10.9.0.1:6464"+id, "", "ftp://10.9.0.1"+id, "https://pump.example:6464"+id)
+	if len(got) != 1 || got[0].URL != "https://10.9.0.1:6464"+id || got[0].Port != 6464 || got[0].From != at {
+		t.Errorf("targets %+v", got)
+	}
+	for _, other := range [][]scanner.Target{
+		heard("ws-discovery", "Computer", "https://10.9.0.1:6464"+id), heard("ssdp", "MedicalDevice", "https://10.9.0.1:6464"+id), providers(evidence.Observation{}),
+	} {
+		if len(other) > 0 {
+			t.Errorf("targets %+v", other)
+		}
 	}
 }
 

@@ -290,7 +290,7 @@ func scopeOf(plan *scanner.Plan, f targetFlags, args []string) []evidence.ScopeE
 	if f.passive.used() {
 		args = append(slices.Clip(args), "--from-passive "+f.passive.run)
 	}
-	for _, t := range slices.Concat(args, f.fhir) {
+	for _, t := range slices.Concat(args, f.fhir, f.sdc) {
 		scope = append(scope, evidence.ScopeEntry{Target: t, Allowed: true})
 	}
 	for _, e := range plan.Exclusions {

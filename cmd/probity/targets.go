@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/netip"
 	"os"
@@ -32,7 +33,7 @@ type targetFlags struct {
 	windows      []string
 	rates        scanner.Rates
 	passive      sightingFlags
-	fhir         []string
+	fhir, sdc    []string
 	snmpFile     string
 	snmpVersion  string
 	lab          bool
@@ -58,6 +59,7 @@ func (f *targetFlags) register(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.windows, "window", nil, "send only in this `TIME` of the week, such as 'Mon-Fri 22:00-05:00 Europe/Vienna' (repeatable)")
 	f.passive.register(fs)
 	fs.StringArrayVar(&f.fhir, "fhir", nil, "also ask the FHIR service at this base `URL` for its metadata and SMART configuration (repeatable)")
+	fs.StringArrayVar(&f.sdc, "sdc", nil, "also ask the SDC provider at this `URL`, as its WS-Discovery tells it, for its metadata (repeatable)")
 	fs.StringVar(&f.snmpFile, "snmp-community-file", "", "`FILE` with an SNMP community, for one get of description, product and name; or $"+communityVariable+"; never recorded")
 	fs.StringVar(&f.snmpVersion, "snmp-version", defaultSNMPVersion, "version of SNMP for the community: 1 or 2c")
 	fs.StringVar(&f.discover, "discover", "", "ask the link first who is there, by arp, nd, mdns, ssdp, ws-discovery (comma-separated), and probe only those in scope")
@@ -131,7 +133,7 @@ func (f *targetFlags) scope(ctx context.Context, stdin io.Reader, db string, arg
 	if err != nil {
 		return s, err
 	}
-	if len(args) == 0 && !f.passive.used() && len(f.fhir) == 0 {
+	if len(args) == 0 && !f.passive.used() && len(f.fhir)+len(f.sdc) == 0 {
 		return s, errors.New("no targets: name an address, a prefix or --targets FILE; scope is never guessed")
 	}
 	exclusions := f.exclude
@@ -196,14 +198,23 @@ func (f *targetFlags) noteUnread(targets []scanner.Target) {
 	}
 }
 
-// withURLs adds what --fhir names.
+// urls yields what --fhir and --sdc name; each flag has the name of its prober.
+func (f *targetFlags) urls() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		_ = yield(scanner.FHIRProbe, f.fhir) && yield(scanner.SDCProbe, f.sdc)
+	}
+}
+
+// withURLs adds what --fhir and --sdc name.
 func (f *targetFlags) withURLs(targets []scanner.Target) ([]scanner.Target, error) {
-	for _, u := range f.fhir {
-		t, err := scanner.ParseURL(u)
-		if err != nil {
-			return nil, fmt.Errorf("--fhir: %w", err)
+	for prober, urls := range f.urls() {
+		for _, u := range urls {
+			t, err := scanner.ParseURL(prober, u)
+			if err != nil {
+				return nil, fmt.Errorf("--%s: %w", prober, err)
+			}
+			targets = append(targets, t)
 		}
-		targets = append(targets, t)
 	}
 	return targets, nil
 }

@@ -180,7 +180,7 @@ func TestGolden_captures(t *testing.T) {
 			"tls tcp/127.0.0.1:28883 0x0303 suite 0xc030 group 0x001d dh 0 scheme 0x0804 complete client-auth requested (0 authorities) certs 2+2",
 		}},
 		{"live_sdc_ws_discovery.pcap", []string{
-			`identity udp/10.99.0.1:3702 {"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.cdc.type:/urn%3Aoid%3A1.2.840.10004.1.1.1.0.0.1//130535","sdc.mds.pkp:1.2.840.10004.20701.1.1"],"places":["http://10.99.0.1:44731"]}`,
+			`identity udp/10.99.0.1:3702 {"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.cdc.type:/urn%3Aoid%3A1.2.840.10004.1.1.1.0.0.1//130535","sdc.mds.pkp:1.2.840.10004.20701.1.1"],"places":["http://10.99.0.1:44731/72313cab735251c983738b4031a66ec7"]}`,
 			`identity tcp/10.99.0.1:44731 {"protocol":"http","software":"BaseHTTP/0.6 Python/3.11.2"}`,
 			`sdc tcp/10.99.0.1:44731 {TLS:false Fault:false Manufacturer:Draeger ModelName:TestDevice ModelNumber:1.0 Firmware:Version1 Serial:12345 Clock:<nil>}`,
 		}},

@@ -3,14 +3,15 @@ package idwire
 import (
 	"bytes"
 	"net/url"
+	"strings"
 
 	"probity/evidence"
 )
 
 // WSDiscovery reads a Hello, ProbeMatch or ResolveMatch (WS-Discovery 1.1
 // sections 4 to 6): types, the scopes that name a kind of device (IEEE
-// 11073-20702), and scheme, host and port of its addresses. Scopes with a place,
-// such as a bed, are passed over.
+// 11073-20702), and scheme, host and port of its addresses, with the path where that is
+// a UUID and nothing else. Scopes with a place, such as a bed, are passed over.
 func WSDiscovery(b []byte) (evidence.IdentityFacts, bool) {
 	f := evidence.IdentityFacts{Protocol: "ws-discovery"}
 	answer := false
@@ -42,13 +43,18 @@ func WSDiscovery(b []byte) (evidence.IdentityFacts, bool) {
 }
 
 // place returns scheme, host and port of an address; "" of what is none. Its path
-// may name anything and is not looked at.
+// may name anything: it is kept if it is the UUID of the device (in hexadecimal, with
+// hyphens or without), by which providers of SDC are asked.
 func place(b []byte) string {
 	scheme, rest, ok := bytes.Cut(b, []byte("://"))
 	if !ok {
 		return ""
 	}
+	path := ""
 	if end := bytes.IndexAny(rest, "/?#"); end >= 0 {
+		if id := bytes.TrimSuffix(rest[end:], []byte("/")); isUUIDPath(id) {
+			path = string(rest[end:])
+		}
 		rest = rest[:end]
 	}
 	if at := bytes.LastIndexByte(rest, '@'); at >= 0 { // a user
@@ -58,7 +64,22 @@ func place(b []byte) string {
 	if err != nil || u.Host == "" {
 		return ""
 	}
-	return text([]byte(u.Scheme + "://" + u.Host))
+	return text([]byte(u.Scheme + "://" + u.Host + path))
+}
+
+// isUUIDPath reports whether a path is "/" and a UUID (RFC 9562 section 4), with its
+// hyphens or without.
+func isUUIDPath(b []byte) bool {
+	if len(b) != 33 && len(b) != 37 || b[0] != '/' {
+		return false
+	}
+	for i, c := range b[1:] {
+		hyphen := len(b) == 37 && (i == 8 || i == 13 || i == 18 || i == 23)
+		if hyphen != (c == '-') || !hyphen && !strings.ContainsRune("0123456789abcdefABCDEF", rune(c)) {
+			return false
+		}
+	}
+	return true
 }
 
 // DPWS reads the metadata of a device (DPWS 1.1 section 5). Its friendly name,

@@ -49,7 +49,7 @@ const (
 	lldp  = "\x02\x07\x04\x02\x00\x00\x00\x00\x01\x04\x07\x05MARKER\x06\x02\x00\x78\x08\x06MARKER\x0a\x04sw-1\x0c\x05Linux\x10\x0c\x05\x01\x0a\x00\x00\x02\x02\x00\x00\x00\x01\x00\xfe\x08\x00\x12\xbb\x08S123\xfe\x08\x00\x12\xbb\x09ACME\x00\x00"
 	cdp   = "\x02\xb4\x00\x00\x00\x01\x00\x08sw-2\x00\x02\x00\x11\x00\x00\x00\x01\x01\x01\xcc\x00\x04\x0a\x00\x00\x03\x00\x03\x00\x0aMARKER\x00\x06\x00\x08C950"
 	snmp  = "\x30\x3a\x02\x01\x01\x04\x06MARKER\xa2\x2d\x02\x01\x01\x02\x01\x00\x02\x01\x00\x30\x22\x30\x0e\x06\x08\x2b\x06\x01\x02\x01\x01\x01\x00\x04\x02HP\x30\x10\x06\x08\x2b\x06\x01\x02\x01\x01\x06\x00\x04\x04MARK"
-	wsd   = `<e:Envelope xmlns:e="x"><e:Body><d:Hello><d:Types>dpws:Device mdpws:MedicalDevice</d:Types><d:Scopes>sdc.ctxt.loc:/MARKER?bed=MARKER sdc.mds.pkp:1.2</d:Scopes><d:XAddrs>https://10.0.0.1:443/MARKER</d:XAddrs></d:Hello></e:Body></e:Envelope>`
+	wsd   = `<e:Envelope xmlns:e="x"><e:Body><d:Hello><d:Types>dpws:Device mdpws:MedicalDevice</d:Types><d:Scopes>sdc.ctxt.loc:/MARKER?bed=MARKER sdc.mds.pkp:1.2</d:Scopes><d:XAddrs>https://10.0.0.1:443/MARKER https://10.0.0.1:6464/72313CAB735251c983738b4031a66ec7 http://10.0.0.1/72313cab-7352-51c9-8373-8b4031a66ec7/ http://10.0.0.1:81/72313cab-7352-51c9-8373-8b4031a66ec7/MARKER http://10.0.0.1:82/72313cab-7352-51c9-8373-8b4031a66eMA</d:XAddrs></d:Hello></e:Body></e:Envelope>`
 	dpws  = `<e><d:ThisModel><d:Manufacturer>ACME</d:Manufacturer><d:ModelName>M1</d:ModelName></d:ThisModel><d:ThisDevice><d:FriendlyName>MARKER</d:FriendlyName><d:SerialNumber>S1</d:SerialNumber></d:ThisDevice></e>`
 	poct1 = `<?xml version="1.0"?><HEL.R01><HDR><HDR.control_id V="MARKER"/></HDR><DEV><DEV.device_id V="MARKER"/><DEV.vendor_id V="ACME"/><DEV.model_id V="G1"/><DEV.serial_id V="77"/></DEV></HEL.R01>`
 	lis2  = "\x05\x021H|\\^&|MARKER|MARKER|Analyzer^A77^1.2|MARKER||||||P|1|2026\r"
@@ -154,7 +154,7 @@ func TestParsers(t *testing.T) {
 		"nbns":       `{"protocol":"nbns","hostnames":["PUMP7"]}`,
 		"ssdp":       `{"protocol":"ssdp","software":"Linux/3 UPnP/1.0 X/2","types":["urn:schemas-upnp-org:device:Basic:1"]}`,
 		"snmp":       `{"protocol":"snmp","description":"HP"}`,
-		"wsd":        `{"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.mds.pkp:1.2"],"places":["https://10.0.0.1:443"]}`,
+		"wsd":        `{"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.mds.pkp:1.2"],"places":["https://10.0.0.1:443","https://10.0.0.1:6464/72313CAB735251c983738b4031a66ec7","http://10.0.0.1/72313cab-7352-51c9-8373-8b4031a66ec7/","http://10.0.0.1:81","http://10.0.0.1:82"]}`,
 		"dpws":       `{"manufacturer":"ACME","model_name":"M1","serial":"S1"}`,
 		"poct1":      `{"protocol":"poct1","manufacturer":"ACME","model":"G1","serial":"77"}`,
 		"lis2":       `{"protocol":"lis2","experimental":true,"model":"Analyzer","version":"1.2","serial":"A77"}`,

@@ -11,11 +11,11 @@ package sdcwire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // Names of SOAP 1.2, WS-Addressing 1.0, WS-Transfer 2004/09, WS-Discovery 1.1 and
@@ -50,13 +50,14 @@ type Device struct {
 }
 
 // Get returns a WS-Transfer Get to the device at the other end. id is a URN of a
-// UUID and names the message.
-func Get(id string) []byte {
+// UUID and names the message; to is the endpoint reference of the device, empty if that
+// is not known.
+func Get(id, to string) []byte {
 	return fmt.Appendf(nil, `<?xml version="1.0" encoding="UTF-8"?>`+
 		`<s12:Envelope xmlns:s12="%s" xmlns:wsa="%s"><s12:Header>`+
 		`<wsa:Action>%s</wsa:Action><wsa:MessageID>%s</wsa:MessageID><wsa:To>%s</wsa:To>`+
 		`<wsa:ReplyTo><wsa:Address>%s</wsa:Address></wsa:ReplyTo>`+
-		`</s12:Header><s12:Body/></s12:Envelope>`, nsEnvelope, nsAddressing, actionGet, id, anonymous, anonymous)
+		`</s12:Header><s12:Body/></s12:Envelope>`, nsEnvelope, nsAddressing, actionGet, id, cmp.Or(to, anonymous), anonymous)
 }
 
 // ErrNotSOAP marks a document that is no SOAP 1.2 envelope.
@@ -113,7 +114,7 @@ func (d *Device) set(path []xml.Name, text string) {
 type reader struct {
 	decoder  *xml.Decoder
 	path     []xml.Name
-	text     []strings.Builder // of each open element
+	text     [][]byte // of each open element
 	elements int
 }
 
@@ -134,16 +135,15 @@ func (r *reader) next() (path []xml.Name, text string, err error) {
 				return nil, "", fmt.Errorf("more than %d elements, or deeper than %d", maxElements, maxDepth)
 			}
 			r.path = append(r.path, t.Name)
-			r.text = append(r.text, strings.Builder{})
+			r.text = append(r.text, nil)
 		case xml.EndElement:
 			last := len(r.path) - 1 // the decoder has seen the start of every end
-			path, text = append([]xml.Name(nil), r.path...), strings.TrimSpace(r.text[last].String())
+			path, text = append([]xml.Name(nil), r.path...), string(bytes.TrimSpace(r.text[last]))
 			r.path, r.text = r.path[:last], r.text[:last]
 			return path, text, nil
 		case xml.CharData:
 			if n := len(r.text); n > 0 {
-				b := &r.text[n-1]
-				b.Write(t[:min(len(t), maxText-b.Len())])
+				r.text[n-1] = append(r.text[n-1], t[:min(len(t), maxText-len(r.text[n-1]))]...)
 			}
 		case xml.ProcInst:
 			if t.Target != "xml" || r.elements > 0 {

@@ -3,6 +3,8 @@ package sdcwire
 import (
 	"bytes"
 	"encoding/xml"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -48,6 +50,24 @@ func TestParseGetResponse(t *testing.T) {
 	}
 }
 
+// TestParseGetResponse_devices reads what programs answer that nobody here wrote:
+// sdc11073 2.0 of Dräger, and dpws 0.0.3 of npm, which indents.
+func TestParseGetResponse_devices(t *testing.T) {
+	for file, want := range map[string]Device{
+		"sdc11073.xml": {Manufacturer: "Draeger", ModelName: "TestDevice", ModelNumber: "1.0", Firmware: "Version1", Serial: "12345"},
+		"dpws.xml":     {Manufacturer: "ACME", ModelName: "Pump 7", ModelNumber: "7", Firmware: "0.0.1", Serial: "12345"},
+	} {
+		b, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseGetResponse(b)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: error %v (-want +got):\n%s", file, err, diff)
+		}
+	}
+}
+
 func TestParseGetResponse_textIsBounded(t *testing.T) {
 	d, err := ParseGetResponse([]byte(head + `<d:ThisModel><d:ModelName>` + strings.Repeat("x", 9000) + `</d:ModelName></d:ThisModel>` + tail))
 	if err != nil || len(d.ModelName) != maxText {
@@ -59,9 +79,12 @@ func TestGet_isWellFormed(t *testing.T) {
 	var envelope struct {
 		XMLName xml.Name `xml:"http://www.w3.org/2003/05/soap-envelope Envelope"`
 		Action  string   `xml:"Header>Action"`
+		To      string   `xml:"Header>To"`
 	}
-	if err := xml.Unmarshal(Get("urn:uuid:1"), &envelope); err != nil || envelope.Action != actionGet {
-		t.Errorf("action %q, %v", envelope.Action, err)
+	for to, want := range map[string]string{"": anonymous, "urn:uuid:2": "urn:uuid:2"} {
+		if err := xml.Unmarshal(Get("urn:uuid:1", to), &envelope); err != nil || envelope.Action != actionGet || envelope.To != want {
+			t.Errorf("action %q, to %q, %v", envelope.Action, envelope.To, err)
+		}
 	}
 }
 

@@ -10,11 +10,15 @@
 package sdcprobe
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"probity/evidence"
 	"probity/internal/safetext"
@@ -36,7 +40,7 @@ type Prober struct{}
 func New() *Prober { return &Prober{} }
 
 // Name returns "sdc".
-func (*Prober) Name() string { return "sdc" }
+func (*Prober) Name() string { return scanner.SDCProbe }
 
 // Transport returns TCP.
 func (*Prober) Transport() evidence.Transport { return evidence.TCP }
@@ -49,16 +53,37 @@ func (*Prober) Exchanges(scanner.Level) []scanner.Exchange {
 	}}
 }
 
-// Probe asks for the metadata, over TLS if prior shows a TLS server.
+// Probe asks for the metadata: at the URLs of the session, which are what a provider
+// tells by WS-Discovery, else at "/", over TLS if prior shows a TLS server.
 func (*Prober) Probe(ctx context.Context, s scanner.Session, prior []evidence.Observation) ([]evidence.Observation, error) {
+	located, ok := s.(scanner.Located)
+	if !ok || len(located.URLs()) == 0 {
+		return ask(ctx, s, "/", webclient.OverTLS(prior))
+	}
+	var out []evidence.Observation
+	for _, text := range located.URLs() {
+		u, err := url.Parse(text)
+		if err != nil {
+			return out, fmt.Errorf("URL %q: %w", text, err)
+		}
+		obs, err := ask(ctx, s, cmp.Or(u.EscapedPath(), "/"), u.Scheme == "https")
+		out = append(out, obs...)
+		if err != nil {
+			return out, err
+		}
+	}
+	return out, ctx.Err()
+}
+
+// ask has the one exchange.
+func ask(ctx context.Context, s scanner.Session, path string, overTLS bool) ([]evidence.Observation, error) {
 	obs := probe.Begin(s, evidence.KindSDC)
 	id, err := newID()
 	if err != nil {
 		return nil, err
 	}
-	overTLS := webclient.OverTLS(prior)
 	response, err := webclient.Do(ctx, s, overTLS, webclient.Request{
-		Path: "/", Accept: sdcwire.MediaType, ContentType: sdcwire.MediaType + "; charset=utf-8", Body: sdcwire.Get(id),
+		Path: path, Accept: sdcwire.MediaType, ContentType: sdcwire.MediaType + "; charset=utf-8", Body: sdcwire.Get(id, reference(path)),
 	}, &obs)
 	if err != nil {
 		return nil, err
@@ -103,5 +128,19 @@ func newID() (string, error) {
 		return "", fmt.Errorf("message id: %w", err)
 	}
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("urn:uuid:%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]), nil
+	return urn(b[:]), nil
+}
+
+func urn(b []byte) string {
+	return fmt.Sprintf("urn:uuid:%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// reference is the endpoint reference of the device that is asked at a path: providers
+// make the path of it, with hyphens or without. It is empty where they do not.
+func reference(path string) string {
+	b, err := hex.DecodeString(strings.ReplaceAll(strings.Trim(path, "/"), "-", ""))
+	if err != nil || len(b) != 16 {
+		return ""
+	}
+	return urn(b)
 }
