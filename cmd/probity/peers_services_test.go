@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"probity/fixtures/peer"
@@ -83,4 +84,34 @@ func TestPeer_telnetd(t *testing.T) {
 	db := scanned(t, exitOK, host+":23", "--fail-on", "none")
 	db.want("SELECT facts FROM observation WHERE kind='banner' AND result='data'", `{"banner":{"protocol":"telnet","options":true}}`)
 	db.want("SELECT connections, bytes_sent, bytes_received > 0 FROM v_probe WHERE outcome='sent'", "1|0|1")
+}
+
+// TestPeer_classVeto: what a device says at one port of what it is stops the scan of
+// its others, before they see a packet. nginx serves the answer of dpws (npm), made that
+// of a pump.
+func TestPeer_classVeto(t *testing.T) {
+	const named, web, later = "8089", "8080", "9443"
+	answer, err := os.ReadFile("../../internal/wire/sdcwire/testdata/dpws.xml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pump := strings.NewReplacer("ACME", "B. Braun", "Pump 7", "Infusomat 9").Replace(string(answer))
+	host, dir := device(t, named, web, later), t.TempDir()
+	log := filepath.Join(dir, "log")
+	serveNginx(t, host, []string{named, web, later}, fmt.Sprintf(`log_format port '$server_port';
+server { listen %[1]s:%[2]s; location = /72313cab735251c983738b4031a66ec7 { default_type application/soap+xml; return 200 '%[5]s'; } }
+server { listen %[1]s:%[3]s; listen %[1]s:%[4]s; access_log %[6]s port; location / { return 200 'ward'; } }`, host, named, web, later, pump, log))
+	at := "http://" + net.JoinHostPort(host, named) + "/72313cab735251c983738b4031a66ec7"
+	args := []string{"--fail-on", "none", "--sdc", at, net.JoinHostPort(host, web), net.JoinHostPort(host, later)}
+	db := scanned(t, exitQualified, args...)
+	db.want("SELECT port, probe, outcome, connections FROM v_probe WHERE outcome<>'not-needed' ORDER BY port, probe",
+		web+"|http|sent|1", web+"|tls|sent|1", named+"|sdc|sent|1", later+"|tls|skipped|0")
+	db.want("SELECT DISTINCT substr(reason, 1, 18) FROM v_probe WHERE outcome='skipped'", "class veto: pump b")
+	db.want("SELECT value FROM v_claim WHERE attribute IN('manufacturer', 'product_family', 'device_type') ORDER BY 1", "B. Braun", "Space", "infusion pump")
+	seen, err := os.ReadFile(log)
+	if err != nil || strings.Contains(string(seen), later) || !strings.Contains(string(seen), web) {
+		t.Errorf("requests came to the ports %q, error %v", seen, err)
+	}
+	// In a lab, where it treats nobody, all of it is asked.
+	scanned(t, exitOK, append(args, "--lab")...).want("SELECT count(*) FROM v_probe WHERE outcome='skipped'", "0")
 }
