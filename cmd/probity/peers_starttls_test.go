@@ -4,8 +4,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"probity/fixtures/peer"
+	"probity/fixtures/tds"
 )
 
 // upgrade is a server of Debian that begins TLS in another protocol, or at once.
@@ -252,4 +255,32 @@ func (d database) wantHeard(t *testing.T, path, tshark, sightings string, want [
 	if !slices.Equal(judged, ours) {
 		t.Errorf("tshark saw certificates of %v, want %v", judged, ours)
 	}
+}
+
+// TestPeer_sqlServer scans a server that a client of FreeTDS takes for a SQL Server:
+// its handshake is in packets of TDS.
+func TestPeer_sqlServer(t *testing.T) {
+	tsql := peer.Require(t, "tsql")["tsql"]
+	p := newPKI(t)
+	id := p.issue("RSA")
+	pair, err := tls.LoadX509KeyPair(id.cert, id.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := device(t, "1433")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(host, "1433"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	shaken := make(chan error, 64)
+	go tds.Serve(l, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS12}, func(err error) { shaken <- err }) //nolint:gosec // of a test
+	t.Setenv("FREETDSCONF", writeFile(t, filepath.Join(t.TempDir(), "freetds.conf"), "[ward]\nhost = "+host+"\nport = 1433\ntds version = 7.3\nencryption = require\n"))
+	out, _ := exec.CommandContext(t.Context(), tsql, "-S", "ward", "-U", "nobody", "-P", "nothing").CombinedOutput() // there is no database behind it
+	if err := <-shaken; err != nil {
+		t.Fatalf("the handshake with tsql: %v; it says %s", err, out)
+	}
+	db := scanned(t, exitOK, "--fail-on", "none", "--probes", "standard", net.JoinHostPort(host, "1433"))
+	db.want("SELECT DISTINCT certificate FROM v_sighting WHERE position=0", p.digest(id.cert))
+	db.want("SELECT DISTINCT json_extract(facts,'$.tls.carrier'), max(json_extract(facts,'$.tls.version')) FROM observation WHERE kind='tls'", "tds|771")
 }

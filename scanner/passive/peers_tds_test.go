@@ -2,8 +2,6 @@ package passive
 
 import (
 	"crypto/tls"
-	"encoding/binary"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,11 +9,11 @@ import (
 
 	"probity/evidence"
 	"probity/fixtures/peer"
+	"probity/fixtures/tds"
 )
 
 // TestPeer_freetds reads the conversation of a client of SQL Server, the one of
-// FreeTDS, which wraps its handshake. There is no such server in Debian: the one
-// here answers PRELOGIN and leaves the rest to crypto/tls.
+// FreeTDS, which wraps its handshake.
 func TestPeer_freetds(t *testing.T) {
 	paths := peer.Require(t, "openssl", "tsql")
 	cert, key := keys(t, paths["openssl"], t.TempDir(), "sql", "rsa:2048")
@@ -29,23 +27,7 @@ func TestPeer_freetds(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	shaken := make(chan error, 1)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer func() { _ = c.Close() }()
-		w := &tdsWrapped{Conn: c}
-		if _, err := io.ReadFull(w, make([]byte, 1)); err != nil { // PRELOGIN
-			shaken <- err
-			return
-		}
-		_, _ = io.CopyN(io.Discard, w, int64(w.left))
-		const reply = "\x04\x01\x00\x1a\x00\x00\x01\x00" + "\x00\x00\x0b\x00\x06\x01\x00\x11\x00\x01\xff" + "\x0f\x00\x07\xd0\x00\x00" + "\x01"
-		_, _ = c.Write([]byte(reply))
-		s := tls.Server(w, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS12})
-		shaken <- s.Handshake()
-	}()
+	go tds.Serve(l, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS12}, func(err error) { shaken <- err })
 	p := tapTCP(t, l.Addr().String())
 	_, port, err := net.SplitHostPort(p.addr)
 	if err != nil {
@@ -64,30 +46,4 @@ func TestPeer_freetds(t *testing.T) {
 	if len(list) != 1 || list[0].Facts.TLS == nil || list[0].Facts.TLS.Carrier != "tds" || len(list[0].Certs) != 1 || list[0].Facts.TLS.Possession != evidence.PossessionVerified {
 		t.Fatalf("%q", summaries(list))
 	}
-}
-
-// tdsWrapped is a connection whose records are in packets of TDS (MS-TDS section
-// 2.2.3), until the handshake is over.
-type tdsWrapped struct {
-	net.Conn
-	left int
-}
-
-func (c *tdsWrapped) Read(p []byte) (int, error) {
-	if c.left == 0 {
-		header := make([]byte, 8)
-		if _, err := io.ReadFull(c.Conn, header); err != nil {
-			return 0, err
-		}
-		c.left = int(binary.BigEndian.Uint16(header[2:])) - len(header)
-	}
-	n, err := c.Conn.Read(p[:min(len(p), c.left)])
-	c.left -= n
-	return n, err
-}
-
-func (c *tdsWrapped) Write(p []byte) (int, error) {
-	n := len(p) + 8
-	_, err := c.Conn.Write(append([]byte{0x12, 1, byte(n >> 8), byte(n), 0, 0, 0, 0}, p...))
-	return len(p), err
 }
