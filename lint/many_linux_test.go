@@ -90,7 +90,7 @@ func (m *many) judged(b testing.TB, c *lint.Corpus) map[string][]string {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for _, r := range results[0] {
+		for r := range results[0] {
 			if g := r.Subject.Group; g != nil {
 				text := fmt.Sprint(r.Outcome, " ", g.Endpoints)
 				if m.alike {

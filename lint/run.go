@@ -2,6 +2,7 @@ package lint
 
 import (
 	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"strings"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"probity/evidence"
-	"probity/internal/safetext"
 )
 
 // Job is a check with the parameters that a rule sets.
@@ -24,79 +24,147 @@ type Job struct {
 // nothing; params are checked as by [ParamsFor].
 //
 // A certificate goes through all checks while it is at hand, which is faster than
-// one check after the other on certificates that no cache holds; but all results are
-// in memory.
-func Run(c *Corpus, jobs []Job, at time.Time, p *Policy) ([][]Result, error) {
+// one check after the other on certificates that no cache holds. What they say is
+// kept in four bytes a certificate and check, because most say the same of most. All
+// other checks run while their results are taken, so take each sequence once.
+func Run(c *Corpus, jobs []Job, at time.Time, p *Policy) ([]iter.Seq[Result], error) {
 	if p == nil {
 		p = &Policy{}
 	}
-	envs := make([]*Env, len(jobs))
+	out, onCertificates := make([]iter.Seq[Result], len(jobs)), make([]*certificateRun, 0, len(jobs))
 	for i, j := range jobs {
 		values, err := ParamsFor(j.Check, j.Params)
 		if err != nil {
 			return nil, err
 		}
-		envs[i] = &Env{At: at, Policy: p, Corpus: c, params: values, memo: &Memo{}}
-	}
-	out := make([][]Result, len(jobs))
-	subjects := c.CertificateSubjects()
-	for i, j := range jobs {
-		if j.Check.Certificate != nil {
-			out[i] = make([]Result, len(subjects))
-		}
-	}
-	chunks(len(subjects), func(start, end int) {
-		for at := start; at < end; at++ {
-			s := subjects[at]
-			for i, j := range jobs {
-				if j.Check.Certificate != nil {
-					out[i][at] = result(j.Check, &s.subject, s.Asset, j.Check.Certificate(envs[i], s), s.ids)
-				}
+		env := &Env{At: at, Policy: p, Corpus: c, params: values, memo: &Memo{}}
+		if j.Check.Certificate == nil {
+			if out[i], err = runOther(c, j.Check, env); err != nil {
+				return nil, err
 			}
-		}
-	})
-	for i, j := range jobs {
-		if j.Check.Certificate != nil {
 			continue
 		}
-		var err error
-		if out[i], err = runOther(c, j.Check, envs[i]); err != nil {
-			return nil, err
-		}
+		r := &certificateRun{check: j.Check, env: env, said: newPhrases(), answers: make([]phrase, len(c.subjects))}
+		onCertificates, out[i] = append(onCertificates, r), r.results(c.subjects)
+	}
+	if len(onCertificates) > 0 {
+		runCertificates(c, onCertificates)
 	}
 	return out, nil
 }
 
-// runOther applies a check whose subjects are no certificates.
-func runOther(c *Corpus, check Check, env *Env) ([]Result, error) {
-	var out []Result
+// certificateRun is a check on certificates with what it said.
+type certificateRun struct {
+	check   Check
+	env     *Env
+	said    *phrases
+	answers []phrase // of each subject
+
+	mu   sync.Mutex
+	more map[int][]int64 // observations besides those of a subject; few have any
+}
+
+// runCertificates applies checks to all certificates.
+func runCertificates(c *Corpus, runs []*certificateRun) {
+	chunks(len(c.subjects), func(start, end int) {
+		for at := start; at < end; at++ {
+			s := c.subjects[at]
+			for _, r := range runs {
+				r.judge(at, r.check.Certificate(r.env, s))
+			}
+		}
+	})
+}
+
+func (r *certificateRun) judge(subject int, v Verdict) {
+	r.answers[subject] = r.said.number(v)
+	if len(v.Observations) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.more == nil {
+		r.more = make(map[int][]int64)
+	}
+	r.more[subject] = v.Observations
+}
+
+// results yields what was said.
+func (r *certificateRun) results(subjects []*CertificateSubject) iter.Seq[Result] {
+	return func(yield func(Result) bool) {
+		for i, s := range subjects {
+			v := r.said.verdict(r.answers[i])
+			v.Observations = r.more[i]
+			if !yield(result(r.check, &s.subject, s.Asset, v, s.ids)) {
+				return
+			}
+		}
+	}
+}
+
+// runOther applies a check whose subjects are no certificates, when its results are
+// taken.
+func runOther(c *Corpus, check Check, env *Env) (iter.Seq[Result], error) {
+	said := newPhrases()
+	say := func(s *evidence.Subject, asset string, v Verdict, ids []int64) Result {
+		return result(check, s, asset, said.cleaned(v), ids)
+	}
 	switch {
 	case check.List != nil:
-		out = each(c.ListSubjects(), func(s *ListSubject) Result {
-			subject := s.subject()
-			return result(check, &subject, "", check.List(env, s), s.ids)
-		})
+		return sorted(func() []Result {
+			return each(c.ListSubjects(), func(s *ListSubject) Result {
+				subject := s.subject()
+				return say(&subject, "", check.List(env, s), s.ids)
+			})
+		}), nil
 	case check.Endpoint != nil:
-		out = each(c.Endpoints(), func(s *EndpointSubject) Result {
-			return result(check, &evidence.Subject{Endpoint: s.Endpoint}, s.Asset, check.Endpoint(env, s), s.ids)
-		})
+		return eachOf(c.Endpoints, func(s *EndpointSubject) Result {
+			return say(&evidence.Subject{Endpoint: s.Endpoint}, s.Asset, check.Endpoint(env, s), s.ids)
+		}), nil
 	case check.Asset != nil:
-		out = each(c.AssetSubjects(), func(s *AssetSubject) Result {
-			return result(check, &evidence.Subject{Asset: s.ID}, s.ID, check.Asset(env, s), nil)
-		})
+		return eachOf(c.AssetSubjects, func(s *AssetSubject) Result {
+			return say(&evidence.Subject{Asset: s.ID}, s.ID, check.Asset(env, s), nil)
+		}), nil
 	case check.Fleet != nil:
-		for _, g := range check.Fleet(env, c) {
-			s := new(evidence.Subject)
-			if g.Group.Kind != "" {
-				s.Group = &g.Group
+		return sorted(func() []Result {
+			var out []Result
+			for _, g := range check.Fleet(env, c) {
+				s := new(evidence.Subject)
+				if g.Group.Kind != "" {
+					s.Group = &g.Group
+				}
+				out = append(out, say(s, "", g.Verdict, nil))
 			}
-			out = append(out, result(check, s, "", g.Verdict, nil))
-		}
-	default:
-		return nil, fmt.Errorf("check %s judges nothing", check.Name)
+			return out
+		}), nil
 	}
-	slices.SortStableFunc(out, func(a, b Result) int { return a.Subject.Compare(*b.Subject) })
-	return out, nil
+	return nil, fmt.Errorf("check %s judges nothing", check.Name)
+}
+
+// sorted yields results by their subjects, once they are all there.
+func sorted(all func() []Result) iter.Seq[Result] {
+	return func(yield func(Result) bool) {
+		for _, r := range slices.SortedStableFunc(slices.Values(all()), func(a, b Result) int { return a.Subject.Compare(*b.Subject) }) {
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// eachOf yields what do makes of subjects, which are in the order of the results: of
+// some hundred at a time.
+func eachOf[S any](subjects func() []S, do func(S) Result) iter.Seq[Result] {
+	const together = 16 * atOnce
+	return func(yield func(Result) bool) {
+		for some := range slices.Chunk(subjects(), together) {
+			for _, r := range each(some, do) {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // atOnce is how many subjects one goroutine takes at a time.
@@ -135,7 +203,7 @@ func chunks(n int, do func(start, end int)) {
 	workers.Wait()
 }
 
-// result makes the result of a verdict; ids are the observations of the subject,
+// result makes the result of a verdict with a clean detail; ids are the observations of the subject,
 // rising and unique, which results may share.
 func result(check Check, s *evidence.Subject, asset string, v Verdict, ids []int64) Result {
 	if len(v.Observations) > 0 {
@@ -143,7 +211,7 @@ func result(check Check, s *evidence.Subject, asset string, v Verdict, ids []int
 	}
 	return Result{
 		Check: check.Name, Subject: s, Asset: asset, Outcome: v.Outcome,
-		Detail: safetext.Clean(v.Detail), Observations: ids,
+		Detail: v.Detail, Observations: ids,
 	}
 }
 

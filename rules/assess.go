@@ -69,9 +69,9 @@ func Assess(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, 
 			yield(evidence.Finding{}, err)
 			return
 		}
-		judged, stop := judge(cat, checks, corpus, policy, at)
+		some, stop := judge(cat, checks, corpus, policy, at)
 		defer stop()
-		for j := range judged {
+		for j := range some {
 			if j.err != nil {
 				yield(evidence.Finding{}, j.err)
 				return
@@ -85,25 +85,38 @@ func Assess(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, 
 	}
 }
 
-// resultsAtOnce bounds the results that are in memory while rules are judged
-// together, which is faster than one after the other (see [lint.Run]).
-const resultsAtOnce = 20_000
+const (
+	// answersAtOnce bounds the answers that are in memory while rules on certificates
+	// are judged together, which is faster than one after the other (see [lint.Run]):
+	// four bytes each.
+	answersAtOnce = 4 << 20
+	// findingsAtOnce is how many findings are handed on together.
+	findingsAtOnce = 256
+)
 
-// judged are the findings of one rule.
+// judged are findings in their order.
 type judged struct {
 	findings []evidence.Finding
 	err      error
 }
 
-// judge sends the findings of the rules in their order, one rule ahead of what is
-// received. The caller is done with the findings of a rule when it receives the
-// next, and calls stop when it takes no more.
+// judge sends the findings of the rules in their order, a little ahead of what is
+// received. The caller is done with some findings when it receives the next, and
+// calls stop when it takes no more.
 func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, policy Policy, at time.Time) (all <-chan judged, stop func()) {
 	byName := make(map[string]lint.Check, len(checks))
 	for _, c := range checks {
 		byName[c.Name] = c
 	}
 	out, enough := make(chan judged), make(chan struct{})
+	send := func(j judged) bool {
+		select {
+		case out <- j:
+			return true
+		case <-enough:
+			return false
+		}
+	}
 	var worker sync.WaitGroup
 	worker.Go(func() {
 		defer close(out)
@@ -113,26 +126,31 @@ func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, p
 				rules = append(rules, r)
 			}
 		}
-		var spare, used []evidence.Finding // one is filled while the other is read
-		for some := range slices.Chunk(rules, max(1, resultsAtOnce/(1+len(corpus.CertificateSubjects())))) {
+		spare, used := make([]evidence.Finding, 0, findingsAtOnce), make([]evidence.Finding, 0, findingsAtOnce) // one is filled while the other is read
+		for some := range slices.Chunk(rules, max(1, answersAtOnce/(1+len(corpus.CertificateSubjects())))) {
 			var jobs []lint.Job
 			for _, r := range some {
 				jobs = append(jobs, lint.Job{Check: byName[r.Lint], Params: policy.params(r)})
 			}
 			results, err := lint.Run(corpus, jobs, at, &policy.Site)
+			if err != nil {
+				send(judged{err: err})
+				return
+			}
 			for i, r := range some {
-				j := judged{err: err}
-				if err == nil {
-					spare, used = used, findings(spare[:0], r, results[i], policy.strict(r))
-					j.findings, results[i] = used, nil
+				for f := range findings(r, results[i], policy.strict(r)) {
+					if spare = append(spare, f); len(spare) < findingsAtOnce {
+						continue
+					}
+					if !send(judged{findings: spare}) {
+						return
+					}
+					spare, used = used[:0], spare
 				}
-				select {
-				case out <- j:
-				case <-enough:
-					return
-				}
+				results[i] = nil
 			}
 		}
+		send(judged{findings: spare})
 	})
 	return out, func() {
 		close(enough)
@@ -140,32 +158,46 @@ func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, p
 	}
 }
 
-// findings appends one finding of each subject. The results are ordered by subject,
+// findings yields one finding of each subject. The results are ordered by subject,
 // and so are the findings.
-func findings(out []evidence.Finding, r catalogue.Rule, results []lint.Result, strict bool) []evidence.Finding {
-	for _, res := range results {
-		f := evidence.Finding{
-			Key:  evidence.FindingKey(r.ID, *res.Subject),
-			Rule: r.ID, Severity: r.Severity, Outcome: res.Outcome, Subject: *res.Subject,
-			Asset: res.Asset, Title: r.Title, Detail: res.Detail, Observations: res.Observations,
+func findings(r catalogue.Rule, results iter.Seq[lint.Result], strict bool) iter.Seq[evidence.Finding] {
+	return func(yield func(evidence.Finding) bool) {
+		var last evidence.Finding
+		for res := range results {
+			f := evidence.Finding{
+				Key:  evidence.FindingKey(r.ID, *res.Subject),
+				Rule: r.ID, Severity: r.Severity, Outcome: res.Outcome, Subject: *res.Subject,
+				Asset: res.Asset, Title: r.Title, Detail: res.Detail, Observations: res.Observations,
+			}
+			if strict && f.Outcome == evidence.Warn {
+				f.Outcome = evidence.Fail
+				f.Detail += " The profile in force raises this warn to a fail."
+			}
+			switch {
+			case last.Rule == "":
+			case last.Key == f.Key:
+				f = moreUrgent(last, f)
+			case !yield(last):
+				return
+			}
+			last = f
 		}
-		if strict && f.Outcome == evidence.Warn {
-			f.Outcome = evidence.Fail
-			f.Detail += " The profile in force raises this warn to a fail."
+		if last.Rule != "" {
+			yield(last)
 		}
-		last := len(out) - 1
-		if last < 0 || out[last].Key != f.Key {
-			out = append(out, f)
-			continue
-		}
-		ids := slices.Concat(out[last].Observations, f.Observations)
-		slices.Sort(ids)
-		if urgency(f) < urgency(out[last]) {
-			out[last] = f
-		}
-		out[last].Observations = slices.Compact(ids)
 	}
-	return out
+}
+
+// moreUrgent is the more urgent of two findings on one subject, else the first, on
+// what both rest on.
+func moreUrgent(a, b evidence.Finding) evidence.Finding {
+	ids := slices.Concat(a.Observations, b.Observations)
+	slices.Sort(ids)
+	if urgency(b) < urgency(a) {
+		a = b
+	}
+	a.Observations = slices.Compact(ids)
+	return a
 }
 
 // urgency is lower for a more urgent outcome.

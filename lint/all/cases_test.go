@@ -211,7 +211,7 @@ func run(t testing.TB, checks []lint.Check, c testCase, name string) []lint.Resu
 		if err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, results[0]...)
+		out = slices.AppendSeq(out, results[0])
 	}
 	return out
 }

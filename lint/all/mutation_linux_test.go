@@ -180,6 +180,10 @@ func (j *mutantJudge) judge(ders ...[]byte) (took time.Duration, decoded, negati
 	start := threadTime()
 	corpus := lint.NewCorpus(obs, nil)
 	results, err := lint.Run(corpus, j.jobs, now, j.policy)
+	var found []lint.Result
+	for _, some := range results {
+		found = slices.AppendSeq(found, some)
+	}
 	took = threadTime() - start
 	if err != nil {
 		j.t.Error(err)
@@ -190,7 +194,7 @@ func (j *mutantJudge) judge(ders ...[]byte) (took time.Duration, decoded, negati
 			decoded++
 		}
 	}
-	for _, r := range slices.Concat(results...) {
+	for _, r := range found {
 		if !slices.Contains(evidence.Outcomes(), r.Outcome) || r.Detail == "" || len(r.Detail) > 1<<10 {
 			j.t.Errorf("odd result %+v of %x", r, ders)
 		}

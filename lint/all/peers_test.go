@@ -45,7 +45,7 @@ func TestPeer_publicRoots(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range results[0] {
+		for r := range results[0] {
 			if r.Outcome == evidence.Fail {
 				failures[r.Check]++
 				t.Logf("%s on %s: %s", r.Check, shorten(r.Subject.Locus()), r.Detail)

@@ -120,7 +120,7 @@ func (v vector) judge(t *testing.T, dir string, checks []lint.Check) (evidence.O
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, r := range results[0] {
+		for r := range results[0] {
 			if r.Outcome != evidence.Pass && r.Outcome != evidence.NotApplicable {
 				return r.Outcome, r.Check + ": " + r.Detail
 			}

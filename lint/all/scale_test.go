@@ -32,8 +32,11 @@ func BenchmarkFleet(b *testing.B) {
 	for b.Loop() {
 		c := lint.NewCorpus(obs, assets)
 		for _, check := range checks {
-			if _, err := lint.Run(c, []lint.Job{{Check: check}}, now, w.anchors()); err != nil {
+			results, err := lint.Run(c, []lint.Job{{Check: check}}, now, w.anchors())
+			if err != nil {
 				b.Fatal(err)
+			}
+			for range results[0] { // some are made only now
 			}
 		}
 	}

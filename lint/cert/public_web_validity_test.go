@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,8 +79,8 @@ func TestPublicWebValidity(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := results[0]; len(got) != 1 || got[0].Outcome != tt.want {
-				t.Errorf("got %+v, want %s", results, tt.want)
+			if got := slices.Collect(results[0]); len(got) != 1 || got[0].Outcome != tt.want {
+				t.Errorf("got %+v, want %s", got, tt.want)
 			}
 		})
 	}
@@ -143,7 +144,7 @@ func TestPublicWebValidity_realChains(t *testing.T) {
 			t.Fatal(err)
 		}
 		out := make(map[string]string)
-		for i, r := range results[0] {
+		for i, r := range slices.Collect(results[0]) {
 			if name := corpus.CertificateSubjects()[i].Subject(); r.Outcome != evidence.NotApplicable {
 				out[name[:min(len(name), 32)]] = string(r.Outcome) + ": " + r.Detail
 			}
