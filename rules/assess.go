@@ -164,19 +164,11 @@ func findings(r catalogue.Rule, results iter.Seq[lint.Result], strict bool) iter
 	return func(yield func(evidence.Finding) bool) {
 		var last evidence.Finding
 		for res := range results {
-			f := evidence.Finding{
-				Key:  evidence.FindingKey(r.ID, *res.Subject),
-				Rule: r.ID, Severity: r.Severity, Outcome: res.Outcome, Subject: *res.Subject,
-				Asset: res.Asset, Title: r.Title, Detail: res.Detail, Observations: res.Observations,
-			}
-			if strict && f.Outcome == evidence.Warn {
-				f.Outcome = evidence.Fail
-				f.Detail += " The profile in force raises this warn to a fail."
-			}
+			f := finding(r, res, strict)
 			switch {
 			case last.Rule == "":
 			case last.Key == f.Key:
-				f = moreUrgent(last, f)
+				f = merged(last, f)
 			case !yield(last):
 				return
 			}
@@ -188,9 +180,22 @@ func findings(r catalogue.Rule, results iter.Seq[lint.Result], strict bool) iter
 	}
 }
 
-// moreUrgent is the more urgent of two findings on one subject, else the first, on
-// what both rest on.
-func moreUrgent(a, b evidence.Finding) evidence.Finding {
+// finding is a result as a finding of a rule.
+func finding(r catalogue.Rule, res lint.Result, strict bool) evidence.Finding {
+	f := evidence.Finding{
+		Key:  evidence.FindingKey(r.ID, *res.Subject),
+		Rule: r.ID, Severity: r.Severity, Outcome: res.Outcome, Subject: *res.Subject,
+		Asset: res.Asset, Title: r.Title, Detail: res.Detail, Observations: res.Observations,
+	}
+	if strict && f.Outcome == evidence.Warn {
+		f.Outcome = evidence.Fail
+		f.Detail += " The profile in force raises this warn to a fail."
+	}
+	return f
+}
+
+// merged makes one of two findings of a rule on one subject.
+func merged(a, b evidence.Finding) evidence.Finding {
 	ids := slices.Concat(a.Observations, b.Observations)
 	slices.Sort(ids)
 	if urgency(b) < urgency(a) {
