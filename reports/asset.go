@@ -2,7 +2,6 @@ package reports
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -119,7 +118,7 @@ func NewAssetRecord(a evidence.Asset) AssetRecord {
 func newClaim(c evidence.Claim) Claim {
 	return Claim{
 		Attribute: string(c.Attribute), Value: safetext.Clean(c.Value), Confidence: c.Confidence,
-		Layer: safetext.Clean(c.Layer), Observation: c.Observation,
+		Layer: safetext.Clean(c.Layer), Source: safetext.Clean(c.Source), Observation: c.Observation,
 	}
 }
 
@@ -134,35 +133,17 @@ func AssetsJSON(w io.Writer, v any) error {
 }
 
 // best is the value of the claim with the highest confidence.
-func (a AssetRecord) best(attribute evidence.Attribute) string {
+func (a AssetRecord) best(attribute evidence.Attribute) string { return a.bestClaim(attribute).Value }
+
+// bestClaim is the claim with the highest confidence.
+func (a AssetRecord) bestClaim(attribute evidence.Attribute) Claim {
 	var top Claim
 	for _, c := range a.Claims {
 		if c.Attribute == string(attribute) && c.Confidence > top.Confidence {
 			top = c
 		}
 	}
-	return top.Value
-}
-
-// AssetsTable writes one row for each asset.
-func AssetsTable(w io.Writer, assets []AssetRecord, o TableOptions) error {
-	if len(assets) == 0 {
-		_, err := io.WriteString(w, "No asset was seen.\n")
-		return err
-	}
-	head := []string{"asset", "what", "addresses", "serial", "class", "last seen", "status"}
-	var rows [][]string
-	for _, a := range assets {
-		addresses := strings.Join(a.Addresses[:min(len(a.Addresses), 4)], " ")
-		if more := len(a.Addresses) - 4; more > 0 {
-			addresses += fmt.Sprintf(" +%d", more)
-		}
-		rows = append(rows, []string{
-			a.ID, a.Label, cmp.Or(addresses, "-"), cmp.Or(a.best(evidence.AttrSerial), "-"), cmp.Or(a.best(evidence.AttrClass), "-"),
-			a.LastSeen.Format("2006-01-02 15:04"), cmp.Or(a.Status, "-"),
-		})
-	}
-	return Grid(w, head, rows, o.Width)
+	return top
 }
 
 // AssetTable writes what is known of one asset, and its life with the

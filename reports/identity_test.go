@@ -61,3 +61,51 @@ func TestAssetTable_fits(t *testing.T) {
 		}
 	}
 }
+
+// TestAssetsTable_known holds that a list says of each asset what is known of it,
+// keeps ids in one piece and fits the terminal, whatever a device calls itself.
+func TestAssetsTable_known(t *testing.T) {
+	long := strings.Repeat("very-long-host-name.", 40)
+	claims := func(list ...string) (out []Claim) {
+		for i := 0; i < len(list); i += 3 {
+			out = append(out, Claim{Attribute: list[i], Value: list[i+1], Layer: list[i+2], Confidence: 50})
+		}
+		return out
+	}
+	assets := []AssetRecord{
+		{ID: "asset-0a1b2c3d4e5f", Addresses: []string{"192.0.2.7"}, Endpoints: []string{"tcp/192.0.2.7:104", "tcp/192.0.2.7:443#a", "tcp/192.0.2.7:443#b", "udp/192.0.2.7:0"},
+			Claims: claims("role", "DICOM node", "dicom", "toolkit", "OFFIS DCMTK", "dicom", "class", "medical device", "dicom")},
+		{ID: "asset-1a1b2c3d4e5f", Addresses: []string{"2001:db8::7", "2001:db8::8", "2001:db8::9", "2001:db8::a"}, Status: "retired",
+			Claims: claims("manufacturer", "Acme", "oui", "mac", "00:1b:21:0a:0b:0c", "arp", "identity", "possible", "verdict")},
+		{ID: "asset-2a1b2c3d4e5f", Stays: []AssetStay{{Address: "192.0.2.9"}}, Claims: claims("hostname", long, "x509", "hint", "honeypot", "dicom")},
+	}
+	for _, width := range []int{60, 80, 110, 300} {
+		var b strings.Builder
+		if err := AssetsTable(&b, assets, TableOptions{Width: width}); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(strings.Fields(b.String()), " ")
+		for _, a := range assets {
+			if !strings.Contains(text, a.ID) {
+				t.Errorf("at %d: %s is not in one piece:\n%s", width, a.ID, b.String())
+			}
+		}
+		for line := range strings.Lines(b.String()) {
+			if n := len(strings.TrimRight(line, "\n ")); n > width {
+				t.Errorf("%d columns at %d: %s", n, width, line)
+			}
+		}
+		if width < 300 {
+			continue
+		}
+		for _, want := range []string{
+			"DICOM node, OFFIS DCMTK (unknown) medical device (50) 192.0.2.7 tcp/104 tcp/443 0001",
+			"Acme (possible) - 2001:db8::7 2001:db8::8 2001:db8::9 +1 00:1b:21:0a:0b:0c of Acme - 0001",
+			"retired", "was 192.0.2.9",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("no %q in:\n%s", want, b.String())
+			}
+		}
+	}
+}

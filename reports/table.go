@@ -264,6 +264,12 @@ func Grid(w io.Writer, head []string, rows [][]string, width int) error {
 // grid draws a table without borders that fits a width: while it is too wide the
 // widest column narrows, and cells wrap between words.
 func grid(b *bytes.Buffer, head []string, rows [][]string, width int) error {
+	return gridAfter(b, 0, head, rows, width)
+}
+
+// gridAfter is grid whose first columns keep their width: what they hold is copied
+// whole, or not at all.
+func gridAfter(b *bytes.Buffer, whole int, head []string, rows [][]string, width int) error {
 	const gap, narrowest = 2, 12
 	cells := make([]int, len(head))
 	total := 0
@@ -275,7 +281,7 @@ func grid(b *bytes.Buffer, head []string, rows [][]string, width int) error {
 		total += cells[i] + gap
 	}
 	for total-gap > width {
-		i := slices.Index(cells, slices.Max(cells))
+		i := whole + slices.Index(cells[whole:], slices.Max(cells[whole:]))
 		if cells[i] <= narrowest {
 			break
 		}
