@@ -98,13 +98,24 @@ func (a AssetRecord) device(o TableOptions) string {
 	}
 	if maker == "" {
 		add("%s", cmp.Or(a.best(evidence.AttrDeviceType), a.best(evidence.AttrRole)))
-		add("%s", cmp.Or(a.best(evidence.AttrApplication), a.best(evidence.AttrToolkit)+" "+a.best(evidence.AttrToolkitVersion)))
+		add("%s", cmp.Or(a.best(evidence.AttrApplication), a.library()))
 		add("%s", a.best(evidence.AttrOS))
 	}
 	if hint := a.best(evidence.AttrHint); hint != "" {
 		add("perhaps a %s", hint)
 	}
 	return strings.TrimSpace(strings.Join(parts, ", ") + " (" + a.identity() + ")")
+}
+
+// library is the likeliest library with the version that the same layer tells.
+func (a AssetRecord) library() string {
+	c := a.bestClaim(evidence.AttrToolkit)
+	for _, v := range a.Claims {
+		if v.Attribute == string(evidence.AttrToolkitVersion) && v.Layer == c.Layer && c.Value != "" {
+			return c.Value + " " + v.Value
+		}
+	}
+	return c.Value
 }
 
 // class is the likeliest class with its confidence.

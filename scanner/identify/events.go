@@ -57,8 +57,25 @@ func (r *Resolver) events(a *asset, h *history, out *evidence.Asset) []evidence.
 		return cmp.Or(x.At.Compare(y.At), cmp.Compare(x.Kind, y.Kind), cmp.Compare(x.Subject, y.Subject),
 			cmp.Compare(x.Before, y.Before), cmp.Compare(x.After, y.After), cmp.Compare(x.Detail, y.Detail), slices.Compare(x.Observations, y.Observations))
 	})
-	return slices.CompactFunc(all, func(x, y evidence.Event) bool {
-		return x.At.Equal(y.At) && x.Kind == y.Kind && x.Subject == y.Subject && x.Before == y.Before && x.After == y.After && x.Detail == y.Detail
+	return once(all)
+}
+
+// once drops events that say again, in the same sweep, what one said: a server shows
+// a new certificate under each name that it is asked for.
+func once(all []evidence.Event) []evidence.Event {
+	type change struct {
+		kind                           evidence.EventKind
+		subject, before, after, detail string
+	}
+	said := make(map[change]time.Time, len(all))
+	return slices.DeleteFunc(all, func(e evidence.Event) bool {
+		c := change{e.Kind, e.Subject, e.Before, e.After, e.Detail}
+		at, again := said[c]
+		if again && e.Fact == 0 && e.At.Sub(at).Milliseconds() <= sweepGap {
+			return true
+		}
+		said[c] = e.At
+		return false
 	})
 }
 

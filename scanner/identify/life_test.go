@@ -294,3 +294,20 @@ func TestCompareVersions(t *testing.T) {
 		}
 	}
 }
+
+// TestOnce says a change once that a server shows under several names within a
+// sweep, and twice what came again later; statements are all kept.
+func TestOnce(t *testing.T) {
+	renewed := evidence.Event{At: t0, Kind: evidence.EventRenewed, Subject: "certificate", Before: "a", After: "b"}
+	soon, later, other := renewed, renewed, renewed
+	soon.At, later.At = t0.Add(time.Second), t0.Add(time.Hour)
+	other.After = "c"
+	said := evidence.Event{At: t0, Kind: evidence.EventStated, Subject: "label", After: "status=active", Fact: 1}
+	twice := said
+	twice.Fact = 2
+	want := []evidence.Event{renewed, other, said, twice, later}
+	got := once([]evidence.Event{renewed, other, said, twice, soon, later})
+	if !slices.EqualFunc(want, got, func(x, y evidence.Event) bool { return x.At.Equal(y.At) && x.After == y.After && x.Fact == y.Fact }) {
+		t.Errorf("want %v\n got %v", want, got)
+	}
+}
