@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -116,10 +117,11 @@ const (
 // of a model (MDS2), and about no one device.
 func (f AssetFact) Disclosure() bool { return f.Kind == FactInventory && f.Values[ValueMDS2] != "" }
 
-// Retired reports whether a status says that a device is out of service.
+// Retired reports whether a status, in any spelling, says that a device is out of
+// service or that nobody knows where it is.
 func Retired(status string) bool {
-	switch status {
-	case "retired", "decommissioned", "decommissioning", "disposed":
+	switch strings.ToLower(strings.TrimSpace(status)) {
+	case "retired", "decommissioned", "decommissioning", "disposed", "lost", "stolen":
 		return true
 	}
 	return false

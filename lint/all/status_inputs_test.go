@@ -300,10 +300,13 @@ func (w *world) lifeCycle(leaf []byte) []input {
 		i.obs, i.assets = obs, []evidence.Asset{device(status, seen)}
 		return i
 	}
+	silent := retired("back_silent", "retired", now) // no certificate, but the card answers
+	silent.pem = nil
+	silent.assets[0].Events = []evidence.Event{{At: day(-2), Kind: evidence.EventReturned, Observations: []int64{7}}}
 	unknown := retired("no_status", "", now)
 	unknown.assets[0].Facts = nil
 	in := []input{
-		retired("gone", "retired", day(-40)), retired("back", "Lost", now), retired("active", "active", now), unknown,
+		retired("gone", "retired", day(-40)), retired("back", "Lost", now), retired("active", "active", now), unknown, silent,
 		retired("back_revoked", "retired", now, lists(w.list(w.site, nil, w.revokes(leaf, 5, day(-29))))...),
 	}
 	presented := func(name string, second []byte, obs ...evidence.Observation) input {

@@ -3,6 +3,7 @@ package status
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"probity/evidence"
 	"probity/internal/safetext"
@@ -44,11 +45,34 @@ func retiredNotSeen() lint.Check {
 				v.Observations = revoked
 				return v
 			}
+			if live = append(live, seenSince(s, fact.At)...); len(live) == 0 {
+				return lint.Inconclusivef("The device is %q since %s and was seen at %s, by an observation that is not at hand.", safetext.CleanN(status, 40), lint.Time(fact.At), lint.Time(s.LastSeen))
+			}
+			slices.Sort(live)
 			v := lint.Failf("The device is %q since %s and was seen at %s.", safetext.CleanN(status, 40), lint.Time(fact.At), lint.Time(s.LastSeen))
-			v.Observations = live
+			v.Observations = slices.Compact(live)
 			return v
 		},
 	}
+}
+
+// seenSince are observations of a device after a time that need not show a
+// certificate: those of its return, or what its services said.
+func seenSince(s *lint.AssetSubject, at time.Time) []int64 {
+	var ids []int64
+	for _, e := range s.Events {
+		if e.Kind == evidence.EventReturned && e.At.After(at) {
+			ids = append(ids, e.Observations...)
+		}
+	}
+	for _, e := range s.Endpoints {
+		for _, o := range e.Observations {
+			if o.Result == evidence.ResultData && o.At.After(at) {
+				ids = append(ids, o.ID)
+			}
+		}
+	}
+	return ids
 }
 
 // lastStatus is the newest status that a person or an inventory gave a device, in
