@@ -224,30 +224,38 @@ func stated(a *asset, out *evidence.Asset) []evidence.Event {
 		}
 		all = append(all, evidence.Event{At: f.At, Kind: kind, Subject: string(f.Kind), After: factText(f), Detail: f.Reason, Fact: f.ID})
 		if status, ok := f.Values[evidence.ValueStatus]; ok {
+			all = append(all, returned(a, retired, f.At)...)
 			retired = nil
 			if evidence.Retired(status) {
 				retired = &out.Facts[i]
 			}
 		}
 	}
+	return append(all, returned(a, retired, out.LastSeen)...)
+}
+
+// returned is the first sight of a device that was said to be out of service, up to
+// the time of the next statement about that.
+func returned(a *asset, retired *evidence.AssetFact, until time.Time) []evidence.Event {
 	if retired == nil {
-		return all
+		return nil
 	}
 	var back *sight
 	for _, s := range a.stays {
 		for i := range s.sights() {
-			if x := &s.sights()[i]; x.at > retired.At.UnixMilli() && (back == nil || earlier(*x, *back)) {
+			x := &s.sights()[i]
+			if x.at > retired.At.UnixMilli() && x.at <= until.UnixMilli() && (back == nil || earlier(*x, *back)) {
 				back = x
 			}
 		}
 	}
-	if back != nil {
-		all = append(all, evidence.Event{
-			At: fromMS(back.at), Kind: evidence.EventReturned, Subject: "status", Before: retired.Values[evidence.ValueStatus],
-			Detail: "seen after it was said to be out of service", Fact: retired.ID, Observations: ids(back.id),
-		})
+	if back == nil {
+		return nil
 	}
-	return all
+	return []evidence.Event{{
+		At: fromMS(back.at), Kind: evidence.EventReturned, Subject: "status", Before: retired.Values[evidence.ValueStatus],
+		Detail: "seen after it was said to be out of service", Fact: retired.ID, Observations: ids(back.id),
+	}}
 }
 
 // factText is a statement in one line.

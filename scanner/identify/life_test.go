@@ -153,13 +153,15 @@ func TestEvents(t *testing.T) {
 		14 192.0.2.1 arp 1
 		15 192.0.2.1 arp 1
 		21 192.0.2.7 arp 1
-		21 192.0.2.1 arp 2`)
+		21 192.0.2.1 arp 2
+		28 192.0.2.7 arp 1`)
 	facts := []evidence.AssetFact{
 		{ID: 1, Run: 99, At: t0.AddDate(0, 0, 16), Kind: evidence.FactLabel, Asset: Resolve(obs)[0].ID, Values: map[string]string{"status": "retired"}, Reason: "sold"},
+		{ID: 2, Run: 99, At: t0.AddDate(0, 0, 24), Kind: evidence.FactLabel, Asset: Resolve(obs)[0].ID, Values: map[string]string{"status": "Lost"}},
 	}
 	for _, a := range Resolve(obs) {
 		if a.Addresses[0].String() == "192.0.2.7" {
-			facts[0].Asset = a.ID
+			facts[0].Asset, facts[1].Asset = a.ID, a.ID
 		}
 	}
 	var got []string
@@ -181,6 +183,8 @@ func TestEvents(t *testing.T) {
 		"21 left 192.0.2.1 >* [9 11]",
 		"21 moved 192.0.2.7 > [10]",
 		"21 returned status retired> [10]",
+		"24 stated label >status=Lost []",
+		"28 returned status Lost> [12]",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
