@@ -124,8 +124,10 @@ func (a AssetRecord) class(o TableOptions) string {
 	if c.Value == "" {
 		return "-"
 	}
-	return o.brief(c.Value) + " (" + strconv.Itoa(c.Confidence) + ")"
+	return o.brief(c.Value) + " (" + confidenceText(c) + ")"
 }
+
+func confidenceText(c Claim) string { return strconv.Itoa(c.Confidence) }
 
 // where lists addresses and network cards, these with the maker that the
 // registry of hardware addresses names, if it is one that makes medical devices.

@@ -17,6 +17,7 @@ import (
 	"probity/evidence/store"
 	"probity/internal/safetext"
 	"probity/reports"
+	"probity/scanner/identify"
 )
 
 func (a *app) assetCommand() *cobra.Command {
@@ -31,7 +32,7 @@ func (a *app) assetCommand() *cobra.Command {
 	}
 	for _, c := range []*cobra.Command{
 		a.assetListCommand(), a.assetShowCommand(), a.assetMergeCommand(), a.assetSplitCommand(), a.assetLabelCommand(), a.assetImportCommand(),
-		a.assetResolveCommand(),
+		a.assetExportCommand(), a.assetResolveCommand(),
 	} {
 		c.Args = friendlyArgs(c.Args)
 		cmd.AddCommand(c)
@@ -58,7 +59,7 @@ func (a *app) assetListCommand() *cobra.Command {
 		Example: "  probity asset list --db hospital.db",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withAssets(cmd.Context(), f, func(assets []evidence.Asset) error {
+			return a.withAssets(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) error {
 				records := make([]reports.AssetRecord, 0, len(assets))
 				for _, asset := range assets {
 					records = append(records, reports.NewAssetRecord(asset))
@@ -89,7 +90,7 @@ func (a *app) assetShowCommand() *cobra.Command {
 		Example: "  probity asset show 192.0.2.7 --db hospital.db",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withAssets(cmd.Context(), f, func(assets []evidence.Asset) error {
+			return a.withAssets(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) error {
 				asset, err := findAsset(assets, args[0])
 				if err != nil {
 					return err
@@ -109,8 +110,41 @@ func (a *app) assetShowCommand() *cobra.Command {
 	return cmd
 }
 
-// withAssets calls do with the assets as they were last resolved.
-func (a *app) withAssets(ctx context.Context, f storeFlags, do func([]evidence.Asset) error) error {
+func (a *app) assetExportCommand() *cobra.Command {
+	var f storeFlags
+	var format, output string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write the inventory beside what was seen, as CSV for a CMMS or as JSON",
+		Long: "export writes one line for each device and each row of the inventory, together where the\n" +
+			"row is about the device. The columns of the inventory hold what people stated; those whose\n" +
+			"names begin with probity_ what is known. asset import passes over the latter, so that it\n" +
+			"reads what export wrote without a change. A line without the former is a device that\n" +
+			"the inventory lacks, one without the latter a row of which no device was seen.",
+		Example: "  probity asset export --db hospital.db --output cmms.csv",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			write, ok := map[string]func(io.Writer, []reports.InventoryRow) error{
+				"csv": reports.InventoryCSV, "json": reports.InventoryJSON,
+			}[format]
+			if !ok {
+				return fmt.Errorf("format %q: want csv or json", safetext.Clean(format))
+			}
+			return a.withAssets(cmd.Context(), f, func(assets []evidence.Asset, facts []evidence.AssetFact) error {
+				rows := reports.InventoryRows(assets, identify.Inventory(facts))
+				return a.writeOutput(output, func(w io.Writer) error { return write(w, rows) })
+			})
+		},
+	}
+	f.register(cmd.Flags())
+	cmd.Flags().StringVar(&format, "format", "csv", "csv or json")
+	cmd.Flags().StringVar(&output, "output", "", "write to `FILE` instead of standard output")
+	return cmd
+}
+
+// withAssets calls do with the assets as they were last resolved, and with all that
+// people said of assets.
+func (a *app) withAssets(ctx context.Context, f storeFlags, do func([]evidence.Asset, []evidence.AssetFact) error) error {
 	st, err := a.openReader(ctx, f)
 	if err != nil {
 		return err
@@ -119,14 +153,15 @@ func (a *app) withAssets(ctx context.Context, f storeFlags, do func([]evidence.A
 	if errors.Is(err, store.ErrProjection) {
 		err = fmt.Errorf("%w: run probity asset resolve --anew --db %s", err, f.db)
 	}
+	facts, ferr := st.AssetFacts(ctx)
 	behind, berr := st.Unresolved(ctx)
-	if err = errors.Join(err, berr, st.Close()); err != nil {
+	if err = errors.Join(err, ferr, berr, st.Close()); err != nil {
 		return err
 	}
 	if behind > 0 {
 		a.note("%d newer records are not taken into account yet; probity asset resolve does", behind)
 	}
-	return do(assets)
+	return do(assets, facts)
 }
 
 // findAsset finds an asset by its id, an id that it had, or an address that it

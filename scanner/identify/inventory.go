@@ -229,8 +229,12 @@ func names(row map[string]string, do func(name, k string) bool) {
 		string(evidence.AttrUDI), string(evidence.AttrSerial), evidence.ValueCertificate, string(evidence.AttrMAC),
 		evidence.ValueName, evidence.ValueAddress,
 	} {
-		for text := range strings.FieldsSeq(strings.ReplaceAll(row[k], ",", " ")) {
-			if !do(nameOf(k, text), k) {
+		all := []string{row[k]}
+		if k == evidence.ValueCertificate || k == string(evidence.AttrMAC) || k == evidence.ValueAddress { // may be several
+			all = strings.Fields(row[k])
+		}
+		for _, text := range all {
+			if text != "" && !do(nameOf(k, text), k) {
 				return
 			}
 		}

@@ -60,3 +60,16 @@ func TestResolve_told(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestNames_whole: a serial number and a name are one, blanks or not; addresses may
+// be several.
+func TestNames_whole(t *testing.T) {
+	var got []string
+	names(map[string]string{"serial": "SN 17", "name": "ct 1", "address": "192.0.2.1 2001:db8::1"}, func(name, _ string) bool {
+		got = append(got, name)
+		return true
+	})
+	if diff := cmp.Diff([]string{"serial sn17", "name ct1", "address 192.0.2.1", "address 2001:db8::1"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

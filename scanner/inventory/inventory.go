@@ -55,9 +55,12 @@ const columnID = "id"
 func columns() map[string]string {
 	return map[string]string{
 		"asset tag": evidence.ValueAssetTag, "asset": evidence.ValueAssetTag, "inventory number": evidence.ValueAssetTag,
+		"inventory no": evidence.ValueAssetTag, "asset no": evidence.ValueAssetTag, "asset number": evidence.ValueAssetTag,
 		"name": evidence.ValueName, "hostname": evidence.ValueName, "host name": evidence.ValueName,
+		"asset name": evidence.ValueName, "device name": evidence.ValueName,
 		"serial": string(evidence.AttrSerial), "serial number": string(evidence.AttrSerial),
-		"udi": string(evidence.AttrUDI), "mac": string(evidence.AttrMAC), "mac address": string(evidence.AttrMAC),
+		"serial no": string(evidence.AttrSerial),
+		"udi":       string(evidence.AttrUDI), "mac": string(evidence.AttrMAC), "mac address": string(evidence.AttrMAC),
 		"certificate": evidence.ValueCertificate, "certificate sha256": evidence.ValueCertificate,
 		"address": evidence.ValueAddress, "ip": evidence.ValueAddress, "ip address": evidence.ValueAddress,
 		"ipv4 address": evidence.ValueAddress, "ipv6 address": evidence.ValueAddress,
@@ -89,15 +92,17 @@ func Read(name string, r io.Reader) (List, error) {
 	if err != nil {
 		return List{}, err
 	}
+	comma, data := dialect(data)
 	c := csv.NewReader(bytes.NewReader(data))
-	c.Comma, c.FieldsPerRecord, c.ReuseRecord = separator(data), -1, true
+	c.Comma, c.FieldsPerRecord, c.ReuseRecord = comma, -1, true
 	head, err := c.Read()
 	if err != nil {
 		return List{}, fmt.Errorf("%s: no header: %w; the first line must name the columns", name, err)
 	}
+	line, _ := c.FieldPos(0)
 	at, ignored, err := header(head)
 	if err != nil {
-		return List{}, fmt.Errorf("%s:1: %w", name, err)
+		return List{}, fmt.Errorf("%s:%d: %w", name, line, err)
 	}
 	l := List{Ignored: ignored}
 	errs := l.read(name, c, at)
@@ -121,16 +126,28 @@ func text(name string, r io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-// separator is what the header has between its fields.
-func separator(data []byte) rune {
-	line, _, _ := bytes.Cut(data, []byte("\n"))
+// dialect is what the header has between its fields, and the data to read with it.
+// A first line "sep=;" tells spreadsheets the same; a blank one takes its place, so
+// that lines keep their numbers.
+func dialect(data []byte) (rune, []byte) {
+	line, rest, _ := bytes.Cut(data, []byte("\n"))
+	if comma, ok := bytes.CutPrefix(bytes.TrimRight(line, "\r"), []byte("sep=")); ok && len(comma) == 1 && bytes.Contains([]byte(",;\t"), comma) {
+		return rune(comma[0]), append([]byte("\n"), rest...)
+	}
 	for _, comma := range "\t;" {
 		if bytes.ContainsRune(line, comma) {
-			return comma
+			return comma, data
 		}
 	}
-	return ','
+	return ',', data
 }
+
+// ownPrefix begins the names of columns in which probity says what it knows, as
+// "asset export" writes them. They state nothing, and are passed over.
+const (
+	ownPrefix = "probity "
+	own       = "\x00own"
+)
 
 // header says what each column holds, and which are not read.
 func header(head []string) (at, ignored []string, err error) {
@@ -141,6 +158,11 @@ func header(head []string) (at, ignored []string, err error) {
 	at = make([]string, len(head))
 	for i, h := range head {
 		name := strings.Join(strings.Fields(strings.ReplaceAll(strings.ToLower(h), "_", " ")), " ")
+		name = strings.TrimRight(name, ".")
+		if strings.HasPrefix(name, ownPrefix) {
+			at[i] = own
+			continue
+		}
 		if at[i] = known[name]; at[i] == "" && name != "" {
 			ignored = append(ignored, safetext.CleanN(strings.TrimSpace(h), 80))
 		}
@@ -190,7 +212,10 @@ func readRow(fields, at []string) (Row, error) {
 	row := Row{Values: map[string]string{}}
 	empty := true
 	for i, text := range fields {
-		text = strings.TrimSpace(text)
+		if i < len(at) && at[i] == own {
+			continue
+		}
+		text = plain(strings.TrimSpace(text))
 		empty = empty && text == ""
 		if i >= len(at) {
 			if text != "" {
@@ -205,7 +230,11 @@ func readRow(fields, at []string) (Row, error) {
 		if err != nil {
 			return row, err
 		}
-		if old := row.Values[at[i]]; old != "" && old != value {
+		switch old := row.Values[at[i]]; {
+		case old == "" || old == value:
+		case several(at[i]) && slices.Contains(strings.Fields(old), value):
+			value = old
+		default:
 			value = old + " " + value // several addresses; site, location and rack
 		}
 		row.Values[at[i]] = value
@@ -223,12 +252,46 @@ func readRow(fields, at []string) (Row, error) {
 	return row, nil
 }
 
-// readValue checks one value and brings it to one spelling.
-func readValue(what, text string) (string, error) {
-	shown := safetext.CleanN(text, 60)
-	if len(text) > maxText {
-		return "", fmt.Errorf("%s %q is longer than %d bytes; shorten it", what, shown, maxText)
+// plain takes off what keeps a spreadsheet from making a number or a formula of a
+// text: ="0123" and a leading apostrophe.
+func plain(text string) string {
+	if inner, ok := strings.CutPrefix(text, `="`); ok && strings.HasSuffix(inner, `"`) {
+		return strings.TrimSuffix(inner, `"`)
 	}
+	if len(text) > 1 && text[0] == '\'' && strings.IndexByte("=+-@", text[1]) >= 0 {
+		return text[1:]
+	}
+	return text
+}
+
+// readValue checks one value and brings it to one spelling. Addresses, MAC addresses
+// and certificates may be several, with blanks, commas or semicolons between.
+func readValue(what, text string) (string, error) {
+	if len(text) > maxText {
+		return "", fmt.Errorf("%s %q is longer than %d bytes; shorten it", what, safetext.CleanN(text, 60), maxText)
+	}
+	if !several(what) {
+		return readOne(what, text)
+	}
+	var out []string
+	for piece := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == ',' || r == ';' }) {
+		value, err := readOne(what, piece)
+		if err != nil {
+			return "", err
+		}
+		if !slices.Contains(out, value) {
+			out = append(out, value)
+		}
+	}
+	return strings.Join(out, " "), nil
+}
+
+func several(what string) bool {
+	return what == evidence.ValueAddress || what == string(evidence.AttrMAC) || what == evidence.ValueCertificate
+}
+
+func readOne(what, text string) (string, error) {
+	shown := safetext.CleanN(text, 60)
 	switch what {
 	case evidence.ValueAddress:
 		p, err := netip.ParsePrefix(text)
@@ -261,9 +324,9 @@ func readValue(what, text string) (string, error) {
 	case evidence.ValuePorts:
 		return readPorts(text)
 	case evidence.ValueStatus:
-		return safetext.Clean(strings.ToLower(text)), nil
+		return safetext.CleanN(strings.ToLower(text), maxText), nil
 	}
-	return safetext.Clean(text), nil
+	return safetext.CleanN(text, maxText), nil
 }
 
 // readPorts reads a list such as "tcp/104, udp/161, 443".

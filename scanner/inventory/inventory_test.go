@@ -35,6 +35,31 @@ func TestRead(t *testing.T) {
 			"semicolons and a byte order mark", "\xef\xbb\xbfname;address\nx;192.0.2.1\n",
 			List{Rows: []Row{{Line: 2, Key: "address=192.0.2.1", Values: map[string]string{"name": "x", "address": "192.0.2.1"}}}},
 		},
+		{
+			// The columns of DeviceTable in netbox/dcim/tables/devices.py of NetBox, all shown.
+			"NetBox with all columns",
+			"ID,Name,Status,Tenant,Role,Manufacturer,Type,Platform,Serial number,Asset tag,Site,Location,Rack,Position,Face,IP Address,IPv4 Address,IPv6 Address,Cluster,Virtual Chassis,VC Position,VC Priority,Comments,Tags\n" +
+				"8,ct-1,Decommissioning,,CT,Acme,Scan 9,,SN9,A-9,Main,,,,,2001:db8::9/64,192.0.2.9/24,2001:db8::9/64,,,,,\"two\nlines, \"\"quoted\"\"\",\n",
+			List{
+				Ignored: []string{"Role", "Position", "Face", "Cluster", "Virtual Chassis", "VC Position", "VC Priority", "Comments", "Tags"},
+				Rows: []Row{{Line: 2, Key: "asset_tag=a-9", Values: map[string]string{
+					"name": "ct-1", "status": "decommissioning", "manufacturer": "Acme", "model": "Scan 9", "serial": "SN9", "asset_tag": "A-9",
+					"location": "Main", "address": "2001:db8::9 192.0.2.9",
+				}}},
+			},
+		},
+		{
+			"what a spreadsheet makes of it",
+			"\xef\xbb\xbfsep=;\r\nInventory No.;Serial No;IP;MAC Address;Model\r\n\"=\"\"00123\"\"\";'=SN;192.0.2.7, 2001:db8::7;001a.2b3c.4d5e 00-1A-2B-3C-4D-5F;Größe 3\r\n;;;;\r\n",
+			List{Rows: []Row{{Line: 3, Key: "asset_tag=00123", Values: map[string]string{
+				"asset_tag": "00123", "serial": "=SN", "address": "192.0.2.7 2001:db8::7", "mac": "00:1a:2b:3c:4d:5e 00:1a:2b:3c:4d:5f", "model": "Größe 3",
+			}}}},
+		},
+		{
+			"what probity says itself states nothing",
+			"asset_tag,probity_asset,probity_mac\nA-1,asset-0a1b2c3d4e5f,\n,asset-1a1b2c3d4e5f,00:1a:2b:3c:4d:5e\n",
+			List{Rows: []Row{{Line: 2, Key: "asset_tag=a-1", Values: map[string]string{"asset_tag": "A-1"}}}},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Read("list.csv", strings.NewReader(tt.in))
