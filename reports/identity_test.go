@@ -73,10 +73,14 @@ func TestAssetsTable_known(t *testing.T) {
 		return out
 	}
 	assets := []AssetRecord{
-		{ID: "asset-0a1b2c3d4e5f", Addresses: []string{"192.0.2.7"}, Endpoints: []string{"tcp/192.0.2.7:104", "tcp/192.0.2.7:443#a", "tcp/192.0.2.7:443#b", "udp/192.0.2.7:0"},
-			Claims: claims("role", "DICOM node", "dicom", "toolkit", "OFFIS DCMTK", "dicom", "class", "medical device", "dicom")},
-		{ID: "asset-1a1b2c3d4e5f", Addresses: []string{"2001:db8::7", "2001:db8::8", "2001:db8::9", "2001:db8::a"}, Status: "retired",
-			Claims: claims("manufacturer", "Acme", "oui", "mac", "00:1b:21:0a:0b:0c", "arp", "identity", "possible", "verdict")},
+		{
+			ID: "asset-0a1b2c3d4e5f", Addresses: []string{"192.0.2.7"}, Endpoints: []string{"tcp/192.0.2.7:104", "tcp/192.0.2.7:443#a", "tcp/192.0.2.7:443#b", "udp/192.0.2.7:0"},
+			Claims: claims("role", "DICOM node", "dicom", "toolkit", "OFFIS DCMTK", "dicom", "class", "medical device", "dicom"),
+		},
+		{
+			ID: "asset-1a1b2c3d4e5f", Addresses: []string{"2001:db8::7", "2001:db8::8", "2001:db8::9", "2001:db8::a"}, Status: "retired",
+			Claims: claims("manufacturer", "Acme", "oui", "mac", "00:1b:21:0a:0b:0c", "arp", "identity", "possible", "verdict"),
+		},
 		{ID: "asset-2a1b2c3d4e5f", Stays: []AssetStay{{Address: "192.0.2.9"}}, Claims: claims("hostname", long, "x509", "hint", "honeypot", "dicom")},
 	}
 	for _, width := range []int{60, 80, 110, 300} {

@@ -48,7 +48,9 @@ func (a *app) assetMergeCommand() *cobra.Command {
 				if x.ID == y.ID {
 					return nil, fmt.Errorf("%s and %s are one asset already: %s", args[0], args[1], x.ID)
 				}
-				return []evidence.AssetFact{{Kind: evidence.FactMerge, Asset: x.ID, Other: y.ID}}, nil
+				return []evidence.AssetFact{{Kind: evidence.FactMerge, Asset: x.ID, Other: y.ID, Values: map[string]string{
+					identify.MergeKept: stayIDs(x.Stays), identify.MergeEnded: stayIDs(y.Stays),
+				}}}, nil
 			})
 			return err
 		},
@@ -57,24 +59,30 @@ func (a *app) assetMergeCommand() *cobra.Command {
 	return cmd
 }
 
+func stayIDs(stays []evidence.Stay) string {
+	ids := make([]string, len(stays))
+	for i, s := range stays {
+		ids[i] = s.ID
+	}
+	return strings.Join(ids, " ")
+}
+
 func (a *app) assetSplitCommand() *cobra.Command {
 	var f factFlags
 	cmd := &cobra.Command{
-		Use:     "split ASSET ADDRESS",
-		Short:   "State that what is at an address is another device than the rest of an asset",
+		Use:   "split ASSET ADDRESS|ID",
+		Short: "State that what is at an address is another device than the rest of an asset",
+		Long: "split takes what is at an address out of an asset, or what was there at the time that\n" +
+			"has an id of its own; asset show lists these ids as what the asset is also known as.",
 		Example: "  probity asset split asset-0a1b2c3d4e5f 192.0.2.8 --reason \"seen on site\" --db hospital.db",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			addr, err := netip.ParseAddr(args[1])
-			if err != nil {
-				return fmt.Errorf("address %q: want an IPv4 or IPv6 address", args[1])
-			}
-			_, err = a.state(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
+			_, err := a.state(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
 				x, err := findAsset(assets, args[0])
 				if err != nil {
 					return nil, err
 				}
-				return splitFact(x, addr.Unmap())
+				return splitFact(x, args[1])
 			})
 			return err
 		},
@@ -85,20 +93,32 @@ func (a *app) assetSplitCommand() *cobra.Command {
 
 // splitFact names the stays on both sides, so that the statement stays clear
 // whatever is seen later.
-func splitFact(x evidence.Asset, addr netip.Addr) ([]evidence.AssetFact, error) {
-	var apart, from []string
+func splitFact(x evidence.Asset, what string) ([]evidence.AssetFact, error) {
+	addr, err := netip.ParseAddr(what)
+	addr = addr.Unmap()
+	at := func(s evidence.Stay) bool { return err == nil && s.Addr == addr }
+	now := func(s evidence.Stay) bool { return at(s) && !s.Ended && !s.Left }
+	there := func(s evidence.Stay) bool { return s.ID == what || at(s) }
+	if slices.ContainsFunc(x.Stays, now) {
+		there = now
+	}
+	var apart, from []evidence.Stay
 	for _, s := range x.Stays {
-		if s.Addr == addr {
-			apart = append(apart, s.ID)
+		if there(s) {
+			apart = append(apart, s)
+			addr = s.Addr
 		} else {
-			from = append(from, s.ID)
+			from = append(from, s)
 		}
 	}
-	if len(apart) == 0 || len(from) == 0 {
-		return nil, fmt.Errorf("%s was seen at %d addresses, and %s is not one of several; nothing to split", x.ID, len(x.Stays), addr)
+	switch {
+	case len(apart) == 0:
+		return nil, fmt.Errorf("%s was not seen at %q; name one of the addresses or ids that probity asset show %s prints", x.ID, safetext.Clean(what), x.ID)
+	case len(from) == 0:
+		return nil, fmt.Errorf("%s was seen at %s only; nothing to split", x.ID, addr)
 	}
 	return []evidence.AssetFact{{Kind: evidence.FactSplit, Asset: x.ID, Address: addr, Values: map[string]string{
-		identify.SplitApart: strings.Join(apart, " "), identify.SplitFrom: strings.Join(from, " "),
+		identify.SplitApart: stayIDs(apart), identify.SplitFrom: stayIDs(from),
 	}}}, nil
 }
 

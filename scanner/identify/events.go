@@ -269,7 +269,7 @@ func factText(f evidence.AssetFact) string {
 	}
 	keys := make([]string, 0, len(f.Values))
 	for k := range f.Values {
-		if k != SplitApart && k != SplitFrom {
+		if !slices.Contains([]string{SplitApart, SplitFrom, MergeKept, MergeEnded}, k) {
 			keys = append(keys, k)
 		}
 	}

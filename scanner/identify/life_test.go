@@ -248,6 +248,53 @@ func TestStatements(t *testing.T) {
 	}
 }
 
+// TestStatements_mergeOfAll: a merge of two assets is one of all their stays, though
+// they differ at once in a key, and a later split undoes it for the stays it names.
+func TestStatements_mergeOfAll(t *testing.T) {
+	obs := told(t, `
+		0 192.0.2.1 arp 1
+		0 192.0.2.1 ssh k
+		7 192.0.2.2 arp 1
+		7 192.0.2.2 ssh k
+		7 192.0.2.1 arp 2
+		7 192.0.2.1 ssh m`)
+	var mover, other evidence.Asset
+	for _, a := range Resolve(obs) {
+		if len(a.Stays) == 2 {
+			mover = a
+		} else {
+			other = a
+		}
+	}
+	merge := evidence.AssetFact{ID: 1, Kind: evidence.FactMerge, Asset: other.ID, Other: mover.ID, Values: map[string]string{
+		MergeKept: other.ID, MergeEnded: mover.Stays[0].ID + " " + mover.Stays[1].ID,
+	}}
+	split := evidence.AssetFact{ID: 2, Kind: evidence.FactSplit, Asset: other.ID, Values: map[string]string{
+		SplitApart: other.ID, SplitFrom: mover.Stays[0].ID + " " + mover.Stays[1].ID,
+	}}
+	for _, tt := range []struct {
+		facts []evidence.AssetFact
+		want  []string
+	}{
+		{nil, []string{"192.0.2.1@0-0 192.0.2.2@7-7", "192.0.2.1@7-7"}},
+		{[]evidence.AssetFact{merge}, []string{"192.0.2.1@0-0 192.0.2.1@7-7 192.0.2.2@7-7"}},
+		{[]evidence.AssetFact{merge, split}, []string{"192.0.2.1@0-0 192.0.2.2@7-7", "192.0.2.1@7-7"}},
+	} {
+		if diff := cmp.Diff(tt.want, cast(Resolve(obs, tt.facts...))); diff != "" {
+			t.Errorf("%d statements (-want +got)\n%s", len(tt.facts), diff)
+		}
+		later, want := newShelf(), newShelf()
+		later.take(t, obs, nil)
+		for n := range tt.facts {
+			later.take(t, nil, tt.facts[:n+1])
+		}
+		want.take(t, obs, tt.facts)
+		if diff := want.differ(later); diff != "" {
+			t.Errorf("%d statements, said later: %s", len(tt.facts), diff)
+		}
+	}
+}
+
 // TestInventory matches rows by what names one device only.
 func TestInventory(t *testing.T) {
 	obs := told(t, "0 192.0.2.1 sdc S1/1\n0 192.0.2.2 arp 2\n0 192.0.2.3 name twin\n0 192.0.2.4 name twin")

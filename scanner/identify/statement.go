@@ -7,11 +7,13 @@ import (
 	"probity/evidence"
 )
 
-// The values of a statement that splits an asset: ids of stays, with blanks
-// between them.
+// The values of a statement that splits an asset, or merges two: ids of stays, with
+// blanks between them. They keep it clear whatever is seen later.
 const (
 	SplitApart = "apart" // those that are another device
 	SplitFrom  = "from"  // those that stay
+	MergeKept  = "kept"  // those of the asset
+	MergeEnded = "ended" // those of the other
 )
 
 // statements are what people said about which stays are one device.
@@ -43,25 +45,60 @@ func (st statements) split(a, b *stay) bool {
 	return false
 }
 
+// merged are the stays on both sides of a merge.
+func merged(f evidence.AssetFact) (kept, ended []string) {
+	return sides(f.Values[MergeKept], f.Asset), sides(f.Values[MergeEnded], f.Other)
+}
+
+func sides(stays, asset string) []string {
+	if ids := strings.Fields(stays); len(ids) > 0 {
+		return ids
+	}
+	return []string{asset}
+}
+
+// mostPairs bounds the pairs of stays that one merge joins; of more, one of each side
+// is joined with all of the other.
+const mostPairs = 4096
+
 // merges are the joins that people ordered, as far as both stays are there and
-// nobody said the contrary later.
+// nobody said the contrary later. All stays of both assets are joined, so that what
+// contradicts the merge does not take them apart.
 func (st statements) merges(find func(string) *stay) []edge {
 	var out []edge
 	for i, f := range st.facts {
 		if f.Kind != evidence.FactMerge {
 			continue
 		}
-		a, b := find(f.Asset), find(f.Other)
-		if a == nil || b == nil || newStatements(st.facts[i:]).split(a, b) {
-			continue
-		}
 		reason := "a person said so"
 		if f.Reason != "" {
 			reason += ": " + f.Reason
 		}
-		out = append(out, edge{a, b, 0, reason, shownIn{}})
+		later := newStatements(st.facts[i:])
+		pairs(f, find, func(a, b *stay) {
+			if !later.split(a, b) {
+				out = append(out, edge{a, b, 0, reason, shownIn{}})
+			}
+		})
 	}
 	return out
+}
+
+// pairs calls do with the stays that a merge joins, that of the ids of the assets
+// first.
+func pairs(f evidence.AssetFact, find func(string) *stay, do func(a, b *stay)) {
+	kept, ended := merged(f)
+	for i, x := range kept {
+		a := find(x)
+		for j, y := range ended {
+			if len(kept)*len(ended) > mostPairs && i > 0 && j > 0 {
+				break
+			}
+			if b := find(y); a != nil && b != nil {
+				do(a, b)
+			}
+		}
+	}
 }
 
 // inForce leaves out the splits that a later merge undoes.
@@ -75,8 +112,11 @@ func (st statements) inForce(find func(string) *stay) statements {
 		s := st.splits[n]
 		n++
 		undone := slices.ContainsFunc(st.facts[i:], func(m evidence.AssetFact) bool {
-			a, b := find(m.Asset), find(m.Other)
-			return m.Kind == evidence.FactMerge && a != nil && b != nil && statements{splits: []splitFact{s}}.split(a, b)
+			found := false
+			if m.Kind == evidence.FactMerge {
+				pairs(m, find, func(a, b *stay) { found = found || statements{splits: []splitFact{s}}.split(a, b) })
+			}
+			return found
 		})
 		if !undone {
 			kept = append(kept, s)
@@ -88,5 +128,9 @@ func (st statements) inForce(find func(string) *stay) statements {
 
 // named lists the stays that a statement names besides its assets.
 func named(f evidence.AssetFact) []string {
-	return append(strings.Fields(f.Values[SplitApart]), strings.Fields(f.Values[SplitFrom])...)
+	var out []string
+	for _, k := range []string{SplitApart, SplitFrom, MergeKept, MergeEnded} {
+		out = append(out, strings.Fields(f.Values[k])...)
+	}
+	return out
 }
