@@ -204,6 +204,36 @@ func TestGolden_captures(t *testing.T) {
 	}
 }
 
+// TestGolden_tunnels reads a handshake out of every encapsulation that Open vSwitch
+// makes: the one certificate of it, at the inner address.
+func TestGolden_tunnels(t *testing.T) {
+	const certificate = "1b301554e0e83617bdf5583747b5ff9295b2881227c1279a08400c5e91e18a26"
+	files, err := filepath.Glob(ours("ovs_*.pcap"))
+	if err != nil || len(files) < 13 {
+		t.Fatalf("captures %q, error %v", files, err)
+	}
+	for _, path := range files {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			list, stats := readFile(t, path)
+			var at []string
+			for _, o := range list {
+				if o.Kind == evidence.KindTLS {
+					at = append(at, o.Endpoint.String()+" "+string(o.Facts.TLS.Possession))
+				}
+			}
+			if diff := cmp.Diff([]string{"tcp/10.50.0.2:8443 " + string(evidence.PossessionVerified)}, at); diff != "" {
+				t.Errorf("handshakes (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([]string{certificate}, certificates(list)); diff != "" {
+				t.Errorf("certificates (-want +got):\n%s", diff)
+			}
+			if reasons := stats.Incomplete(); reasons != nil {
+				t.Errorf("incomplete: %q", reasons)
+			}
+		})
+	}
+}
+
 // certificates returns the SHA-256 of all certificates, sorted and each once.
 func certificates(list []evidence.Observation) []string {
 	var out []string
