@@ -172,6 +172,12 @@ func TestGolden_captures(t *testing.T) {
 		{"live_dicom_tls_orthanc_mtls.pcap", []string{ // two connections; TLS 1.3 does not show that one was refused
 			"tls tcp/127.0.0.1:24243 0x0304 suite 0x1302 group 0x0017 dh 0 scheme 0x0000 server-hello hidden certs 0+0",
 		}},
+		{"live_bacnet_node.pcap", []string{
+			`identity udp/127.0.0.32:47808 {"protocol":"bacnet"}`,
+			`identity udp/127.0.0.31:47808 {"protocol":"bacnet"}`,
+		}},
+		{"live_ftp_vsftpd.pcap", []string{"banner tcp/127.0.0.34:21"}},
+		{"live_tftp_atftp.pcap", []string{`identity udp/127.0.0.33:69 {"protocol":"tftp"}`}},
 		{"live_hl7_mllp_simplehl7.pcap", []string{
 			"hl7 tcp/127.0.0.1:22575 client MONITOR|ICU > EHR|HOSP ORU^R01^ORU_R01 P 2.6 [PID OBR OBX]",
 			"hl7 tcp/127.0.0.1:22575 server EHR|HOSP > MONITOR|ICU ACK P 2.3 [MSA]",
