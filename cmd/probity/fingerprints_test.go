@@ -35,3 +35,21 @@ func TestDocs_fingerprints(t *testing.T) {
 		t.Error("the list has no summary")
 	}
 }
+
+// TestDocs_newFingerprint: the entry that contributors are shown passes as it stands.
+func TestDocs_newFingerprint(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "new-fingerprint.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
+	entry, _, ok := strings.Cut(rest, "```")
+	n, failures, err := fingerprint.CheckFile("acme.yaml", []byte(entry))
+	if !ok || err != nil || len(failures) > 0 || n.Entries == 0 {
+		t.Errorf("%+v checked: %v %v", n, err, failures)
+	}
+	_, _, err = fingerprint.CheckFile("acme.yaml", []byte(strings.Replace(entry, "- name: Acme", "- name: Somebody Else", 1)))
+	if err == nil || !strings.Contains(err.Error(), `add it there, or under "manufacturers:" of this file`) {
+		t.Errorf("an unknown manufacturer: %v", err)
+	}
+}

@@ -121,7 +121,7 @@ func describe(name string, err error, out any) error {
 	if !errors.As(err, &ye) {
 		return &Error{File: name, Msg: err.Error()}
 	}
-	msg := ye.GetMessage()
+	msg := strings.ReplaceAll(ye.GetMessage(), "character '\t' that cannot start any token", "a tab where only blanks indent")
 	var unknown *yaml.UnknownFieldError
 	var mismatch *yaml.TypeError
 	switch {

@@ -35,14 +35,23 @@ func CheckFile(name string, data []byte) (n Count, failures []error, err error) 
 		return Count{}, nil, err
 	}
 	l := &loader{set: empty(), ids: map[string]bool{}}
-	l.set.makers = base.makers
+	l.set.makers = base.makers.clone()
 	family := strings.TrimSuffix(filepath.Base(name), ".yaml")
 	for _, e := range base.entries {
 		if e.Family != family { // an edited copy of a built-in file is no clash
 			l.ids[e.ID] = true
 		}
 	}
-	l.decodeFile(name, data)
+	if y, ok := l.decodeFamily(name, data); ok {
+		if base.titles[family] != "" {
+			l.again = map[string]bool{}
+			for _, v := range y.Makers {
+				l.again[v.V.Name] = true
+			}
+		}
+		l.makers(name, y.Makers)
+		l.family(name, y)
+	}
 	if err := errors.Join(l.errs...); err != nil {
 		return Count{}, nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"probity/evidence"
 )
 
 func builtinSet(t testing.TB) *Set {
@@ -28,9 +30,32 @@ func TestBuiltin(t *testing.T) {
 	if n.Entries < 100 || n.Examples < 200 {
 		t.Errorf("only %+v were checked", n)
 	}
-	if len(s.makers.list) < 40 || len(s.families()) < 25 {
-		t.Errorf("%d manufacturers and %d product families are too few", len(s.makers.list), len(s.families()))
+	makers := map[string]bool{} // of which a fingerprint or a row of a table tells
+	clinical := map[string]bool{}
+	for _, f := range s.families() {
+		if f.class != "" && f.class != "infrastructure" && f.class != "workstation" && f.class != "gateway" {
+			clinical[f.name] = true
+		}
 	}
+	for _, e := range s.entries {
+		for _, c := range e.claims {
+			if c.attribute == evidence.AttrManufacturer {
+				makers[c.value] = true
+			}
+		}
+	}
+	own := len(makers)
+	for _, table := range []map[string]row{s.tables.uid, s.tables.pen} {
+		for _, r := range table {
+			if r.attribute == evidence.AttrManufacturer && r.confidence >= 50 { // what registries are sure of
+				makers[r.value] = true
+			}
+		}
+	}
+	if len(makers) < 40 || len(clinical) < 25 {
+		t.Errorf("%d manufacturers with a fingerprint or a registered number and %d clinical or laboratory product families are too few", len(makers), len(clinical))
+	}
+	t.Logf("%d manufacturers, %d of them with a fingerprint of their own; %d clinical or laboratory product families", len(makers), own, len(clinical))
 }
 
 // TestSet_Claims: what entries and tables say of a value.

@@ -22,6 +22,7 @@ type (
 	fileYAML struct {
 		Family  strictyaml.Value[string]      `yaml:"family"`
 		Title   string                        `yaml:"title"`
+		Makers  []strictyaml.Value[makerYAML] `yaml:"manufacturers"`
 		Entries []strictyaml.Value[entryYAML] `yaml:"entries"`
 	}
 	entryYAML struct {
@@ -86,13 +87,21 @@ func load(dir fs.FS) (*Set, error) {
 		all = append(all, contents[name]...)
 	}
 	l.decodeMakers(makersFile, contents[makersFile])
+	families := map[string]fileYAML{}
 	for _, name := range names {
-		switch {
-		case name == makersFile:
-		case strings.HasSuffix(name, ".tsv"):
+		if name == makersFile || !strings.HasSuffix(name, ".yaml") {
+			continue
+		}
+		if y, ok := l.decodeFamily(name, contents[name]); ok {
+			families[name] = y
+			l.makers(name, y.Makers)
+		}
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, ".tsv") {
 			l.decodeTable(name, contents[name])
-		default:
-			l.decodeFile(name, contents[name])
+		} else if y, ok := families[name]; ok {
+			l.family(name, y)
 		}
 	}
 	l.set.digest = evidence.DigestOf(all)
@@ -105,9 +114,10 @@ func load(dir fs.FS) (*Set, error) {
 
 // loader collects a set and all that is wrong with it.
 type loader struct {
-	set  *Set
-	ids  map[string]bool
-	errs []error
+	set   *Set
+	ids   map[string]bool
+	again map[string]bool // manufacturers that may be listed again: a file is checked beside its built-in copy
+	errs  []error
 }
 
 func (l *loader) failf(file string, at strictyaml.Pos, format string, args ...any) {
@@ -132,12 +142,16 @@ func (l *loader) index() {
 	}
 }
 
-func (l *loader) decodeFile(file string, data []byte) {
-	var y fileYAML
+func (l *loader) decodeFamily(file string, data []byte) (y fileYAML, ok bool) {
 	if err := strictyaml.Decode(file, data, &y); err != nil {
 		l.errs = append(l.errs, err)
-		return
+		return y, false
 	}
+	return y, true
+}
+
+// family takes the entries of a file, whose manufacturers are known by then.
+func (l *loader) family(file string, y fileYAML) {
 	if want := strings.TrimSuffix(path.Base(file), ".yaml"); y.Family.V != want {
 		l.failf(file, y.Family.Pos, "family %q: want %q, the name of the file", y.Family.V, want)
 	}
@@ -163,8 +177,8 @@ func (l *loader) entry(file string, at strictyaml.Pos, family string, y entryYAM
 	l.ids[id] = true
 	l.text(file, at, id, "source", y.Source)
 	l.entryFields(file, at, e, y)
-	l.entryMatch(file, y.Match.Pos, e, y.Match.V)
-	l.entryClaims(file, at, e, y.Claims)
+	whole := l.entryMatch(file, y.Match.Pos, e, y.Match.V)
+	l.entryClaims(file, at, e, y.Claims, whole)
 	l.entryExamples(file, at, e, y.Examples)
 	l.set.entries = append(l.set.entries, e)
 }
@@ -197,7 +211,8 @@ func (l *loader) entryFields(file string, at strictyaml.Pos, e *Entry, y entryYA
 	}
 }
 
-func (l *loader) entryMatch(file string, at strictyaml.Pos, e *Entry, y matchYAML) {
+// entryMatch reads what is matched and reports whether it could be read.
+func (l *loader) entryMatch(file string, at strictyaml.Pos, e *Entry, y matchYAML) bool {
 	given := 0
 	for _, s := range []string{y.Exact, y.Prefix, y.OID, y.Re} {
 		if s != "" {
@@ -206,21 +221,22 @@ func (l *loader) entryMatch(file string, at strictyaml.Pos, e *Entry, y matchYAM
 	}
 	if given != 1 {
 		l.failf(file, at, "%s: want exactly one of exact, prefix, oid and re", e.ID)
-		return
+		return false
 	}
 	e.match = matcher{exact: y.Exact, prefix: y.Prefix, oid: y.OID}
 	if y.OID != "" && !isOID(y.OID) {
 		l.failf(file, at, "%s: %q is no object identifier: want numbers with dots", e.ID, y.OID)
 	}
 	if y.Re == "" {
-		return
+		return true
 	}
 	p, err := compile(y.Re)
 	if err != nil {
 		l.failf(file, at, "%s: pattern %q: %v", e.ID, y.Re, err)
-		return
+		return false
 	}
 	e.match.pattern = p
+	return true
 }
 
 func isOID(s string) bool {
@@ -230,7 +246,9 @@ func isOID(s string) bool {
 	})
 }
 
-func (l *loader) entryClaims(file string, at strictyaml.Pos, e *Entry, y map[string]string) {
+// entryClaims reads claims. Which groups they name is checked against a pattern that
+// could be read.
+func (l *loader) entryClaims(file string, at strictyaml.Pos, e *Entry, y map[string]string, matched bool) {
 	if len(y) == 0 {
 		l.failf(file, at, "%s: want at least one claim", e.ID)
 	}
@@ -249,7 +267,7 @@ func (l *loader) entryClaims(file string, at strictyaml.Pos, e *Entry, y map[str
 			}
 		}
 		for _, ref := range groupName.FindAllStringSubmatch(value, -1) {
-			if e.match.pattern.group(ref[1]) < 0 {
+			if matched && e.match.pattern.group(ref[1]) < 0 {
 				l.failf(file, at, "%s: the claim %q names a group that the pattern does not have: write (?P<%s>...)", e.ID, name, ref[1])
 			}
 		}

@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -84,18 +85,30 @@ func (l *loader) decodeMakers(file string, data []byte) {
 		l.errs = append(l.errs, err)
 		return
 	}
+	l.makers(file, y.Manufacturers)
+}
+
+// makers takes manufacturers of a file, each part of one that is known by then or of
+// the same file.
+func (l *loader) makers(file string, list []strictyaml.Value[makerYAML]) {
 	m := l.set.makers
 	known := map[string]bool{}
-	for _, v := range y.Manufacturers {
+	for _, k := range m.list {
+		known[k.Name] = true
+	}
+	for _, v := range list {
+		if known[v.V.Name] && !l.again[v.V.Name] {
+			l.failf(file, v.Pos, "manufacturer %q is listed already: leave one, with all names", v.V.Name)
+		}
 		known[v.V.Name] = true
 	}
-	for _, v := range y.Manufacturers {
+	for _, v := range list {
 		k := v.V
 		l.text(file, v.Pos, "manufacturer", "name", k.Name)
 		l.text(file, v.Pos, "manufacturer "+k.Name, "source", k.Source)
 		if k.PartOf != "" {
 			if !known[k.PartOf] {
-				l.failf(file, v.Pos, "manufacturer %q: part_of %q is no manufacturer of this file", k.Name, k.PartOf)
+				l.failf(file, v.Pos, "manufacturer %q: part_of %q is no manufacturer of %s or this file", k.Name, k.PartOf, makersFile)
 			}
 			m.groups[k.Name] = k.PartOf
 		}
@@ -119,6 +132,11 @@ func (l *loader) alias(file string, at strictyaml.Pos, table map[string]string, 
 	}
 }
 
+// clone is a copy to which manufacturers can be added.
+func (m *makers) clone() *makers {
+	return &makers{maps.Clone(m.names), maps.Clone(m.begins), maps.Clone(m.told), maps.Clone(m.groups), slices.Clone(m.list)}
+}
+
 // canonical checks that an entry claims a manufacturer by its one name.
 func (m *makers) canonical(name string) error {
 	if slices.ContainsFunc(m.list, func(k makerYAML) bool { return k.Name == name }) {
@@ -131,5 +149,5 @@ func (m *makers) canonical(name string) error {
 	if near := strictyaml.Nearest(name, names); near != "" {
 		return fmt.Errorf("manufacturer %q is not in %s: did you mean %q?", name, makersFile, near)
 	}
-	return fmt.Errorf("manufacturer %q is not in %s: add it there", name, makersFile)
+	return fmt.Errorf("manufacturer %q is not in %s: add it there, or under \"manufacturers:\" of this file", name, makersFile)
 }
