@@ -113,6 +113,11 @@ func (l *loader) makers(file string, list []strictyaml.Value[makerYAML]) {
 			m.groups[k.Name] = k.PartOf
 		}
 		l.alias(file, v.Pos, m.names, k.Name, append(slices.Clone(k.Names), k.Name))
+		for _, text := range k.Begins {
+			if w := words(text); len(w) > 0 && !strings.HasSuffix(strings.ToLower(strings.TrimRight(text, ". ")), w[len(w)-1]) {
+				l.failf(file, v.Pos, "manufacturer %q: the legal form in %q does not count, so that it begins more names than it says: make it one of names", k.Name, text)
+			}
+		}
 		l.alias(file, v.Pos, m.begins, k.Name, k.Begins)
 		l.alias(file, v.Pos, m.told, k.Name, k.Told)
 		m.list = append(m.list, k)

@@ -67,10 +67,11 @@ func TestRegistry_merge(t *testing.T) {
 		"00AA01\t-\tMA-L\tMindray Old\tMindray\tmonitoring\thigh\told\tverified\n"+
 		"00AA02\t-\tMA-L\tDrager\tDräger\tventilation\thigh\told\tverified\n"+
 		"00AA03\t-\tMA-L\tSold Medical\tSold Medical\tmonitoring\thigh\told\tverified\n"+
+		"00AA0A\t-\tMA-L\tToray\u3000Medical\u3000Co\tToray Medical\tmonitoring\thigh\told\tverified\n"+
 		"00AA09\t-\tMA-L\tMasimo Corp\tMasimo\tmonitoring\thigh\told\tverified\n"+
 		"00AA04\t-\tMA-L\tMemory\tMemory\tmonitoring\thigh\told\trecalled\n")
 	head := "Registry,Assignment,Organization Name,Organization Address\n"
-	write("oui.csv", head+"MA-L,00AA01,\"Mindray Co., Ltd.\",x\nMA-L,00AA03,Other Toys,x\nMA-L,00AA05,Masimo Corporation,x\nMA-L,00AA06,Toys,x\nMA-L,00AA08,Dell Inc.,x\n")
+	write("oui.csv", head+"MA-L,00AA01,\"Mindray Co., Ltd.\",x\nMA-L,00AA03,Other Toys,x\nMA-L,00AA05,Masimo Corporation,x\nMA-L,00AA06,Toys,x\nMA-L,00AA08,Dell Inc.,x\nMA-L,00AA0A,Toray Medical Co,x\nMA-L,00AA0B,AGFA NDT INC.,x\n")
 	write("mam.csv", head+"MA-M,00AA071,Masimo Corporation,x\n")
 	write("oui36.csv", head)
 	npm := write("index.json", `{"00AA02":"Mindray Medical\nsome street"}`)
@@ -88,11 +89,25 @@ func TestRegistry_merge(t *testing.T) {
 		"00aa05 Masimo Corporation Masimo Debian ieee-data",
 		"00aa071 Masimo Corporation Masimo Debian ieee-data",
 		"00aa09 Masimo Corp Masimo old",
+		"00aa0a Toray\u3000Medical\u3000Co Toray Medical old", // a wide blank changes no owner
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
 	}
 	if len(report) != 4 {
 		t.Errorf("report of %d lines, want 4: %q", len(report), report)
+	}
+
+	// What was made can be joined again, without the research tables, and stays.
+	made := t.TempDir()
+	if err := os.WriteFile(filepath.Join(made, ouiFile), table(ouiHeader, rows), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if report, err := run("", dir, npm, made); err != nil || len(report) > 0 {
+		t.Errorf("joined again: %v %q", err, report)
+	}
+	again, err := os.ReadFile(filepath.Join(made, ouiFile))
+	if diff := cmp.Diff(string(table(ouiHeader, rows)), string(again)); err != nil || diff != "" {
+		t.Errorf("joined again: %v (-want +got):\n%s", err, diff)
 	}
 }

@@ -3,9 +3,9 @@
 // the project and, if given, newer registries. It keeps the source of every row
 // and drops rows that rest on memory. The output depends on the inputs only.
 //
-// Run it with go generate, or with registries:
+// Run it with go generate, or with registries, which needs no research tables:
 //
-//	go run ./gen -data ../../../../shared/data -ieee /usr/share/ieee-data -npm index.json
+//	go run ./gen -ieee /usr/share/ieee-data -npm index.json
 //
 // -ieee takes the folder of Debian's package ieee-data (oui.csv, mam.csv,
 // oui36.csv), -npm the file index.json of the npm package oui-data. Of both, an
@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	data := flag.String("data", "../../../../shared/data", "folder of the research tables")
+	data := flag.String("data", "", "folder of the research tables; without it the table of hardware addresses is joined as it stands")
 	ieee := flag.String("ieee", "", "folder of Debian's ieee-data")
 	npm := flag.String("npm", "", "index.json of the npm package oui-data")
 	out := flag.String("out", "data", "folder to write to")
@@ -39,6 +39,9 @@ func main() {
 
 // run writes all tables and returns what an editor should look at.
 func run(data, ieee, npm, out string) (report []string, err error) {
+	if data == "" {
+		data = out
+	}
 	files, report, err := generate(data, ieee, npm)
 	if err != nil {
 		return report, err

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"probity/scanner/identify/fingerprint"
 )
@@ -22,8 +23,26 @@ type file struct {
 	data []byte
 }
 
-// generate makes all tables.
+const (
+	ouiFile   = "oui.tsv"
+	ouiHeader = "prefix\torganisation\tmanufacturer\tclass\tconfidence\tsource"
+)
+
+// generate makes all tables of the folder of the research tables. Of a folder that
+// holds tables that were made, it joins that of hardware addresses with the registries.
 func generate(data, ieee, npm string) ([]file, []string, error) {
+	if _, err := os.Stat(filepath.Join(data, ouiFile)); err == nil {
+		rows, err := read(data, ouiFile)
+		if err != nil {
+			return nil, nil, err
+		}
+		known := map[string][]string{}
+		for _, r := range rows {
+			known[r["prefix"]] = []string{r["prefix"], r["organisation"], r["manufacturer"], r["class"], r["confidence"], r["source"]}
+		}
+		oui, report, err := join(known, ieee, npm)
+		return []file{{ouiFile, table(ouiHeader, oui)}}, report, err
+	}
 	uid, err := uidTable(data)
 	if err != nil {
 		return nil, nil, err
@@ -43,7 +62,7 @@ func generate(data, ieee, npm string) ([]file, []string, error) {
 	return []file{
 		{"dicom_uid.tsv", table("root\tattribute\tvalue\tclass\tconfidence\tsource", uid)},
 		{"pen.tsv", table("number\torganisation\tmanufacturer\tclass\tconfidence\tsource", pen)},
-		{"oui.tsv", table("prefix\torganisation\tmanufacturer\tclass\tconfidence\tsource", oui)},
+		{ouiFile, table(ouiHeader, oui)},
 		{"ports.tsv", table("port\ttransport\tservice\tsource", ports)},
 	}, report, nil
 }
@@ -224,7 +243,7 @@ func clinical(service string) bool {
 	})
 }
 
-// ouiTable joins the research table with newer registries.
+// ouiTable is the research table joined with newer registries.
 func ouiTable(data, ieee, npm string) (out [][]string, report []string, err error) {
 	rows, err := read(data, "medical_oui_vendors.tsv")
 	if err != nil {
@@ -241,6 +260,11 @@ func ouiTable(data, ieee, npm string) (out [][]string, report []string, err erro
 			confidenceOf(r, "30", "25", "10", "15"), r["source"],
 		}
 	}
+	return join(known, ieee, npm)
+}
+
+// join joins assignments, by prefix, with newer registries.
+func join(known map[string][]string, ieee, npm string) (out [][]string, report []string, err error) {
 	registries, err := registries(ieee, npm)
 	if err != nil {
 		return nil, nil, err
@@ -255,14 +279,21 @@ func ouiTable(data, ieee, npm string) (out [][]string, report []string, err erro
 			makers[name] = true
 		}
 	}
-	for _, reg := range registries {
-		report = append(report, reg.merge(known, makers, set)...)
+	newest := map[string]assignment{}
+	for _, reg := range registries { // of two, the later one counts
+		for prefix, owner := range reg.owners {
+			newest[prefix] = assignment{owner, reg.source}
+		}
 	}
+	report = merge(newest, known, makers, set)
 	for _, prefix := range slices.Sorted(maps.Keys(known)) {
 		out = append(out, known[prefix])
 	}
 	return out, report, nil
 }
+
+// assignment is the owner of a prefix, and the registry that says so.
+type assignment struct{ owner, source string }
 
 // registry is a list of assignments.
 type registry struct {
@@ -272,23 +303,23 @@ type registry struct {
 
 // merge adds the assignments of known makers of medical devices, and follows those
 // that changed hands.
-func (g registry) merge(known map[string][]string, makers map[string]bool, set *fingerprint.Set) (report []string) {
-	for _, prefix := range slices.Sorted(maps.Keys(g.owners)) {
-		owner := g.owners[prefix]
+func merge(newest map[string]assignment, known map[string][]string, makers map[string]bool, set *fingerprint.Set) (report []string) {
+	for _, prefix := range slices.Sorted(maps.Keys(newest)) {
+		owner, source := newest[prefix].owner, newest[prefix].source
 		name, medical := set.Manufacturer(owner)
 		medical = medical && makers[name]
 		row, have := known[prefix]
 		switch {
 		case have && sameOwner(row[1], owner):
 		case have && medical:
-			report = append(report, fmt.Sprintf("%s: %q is %q in %s", prefix, row[1], owner, g.source))
-			row[1], row[2], row[5] = owner, name, g.source
+			report = append(report, fmt.Sprintf("%s: %q is %q in %s", prefix, row[1], owner, source))
+			row[1], row[2], row[5] = owner, name, source
 		case have:
-			report = append(report, fmt.Sprintf("%s: %q is %q in %s, which is no known manufacturer: dropped", prefix, row[1], owner, g.source))
+			report = append(report, fmt.Sprintf("%s: %q is %q in %s, which is no known manufacturer: dropped", prefix, row[1], owner, source))
 			delete(known, prefix)
 		case medical:
 			report = append(report, fmt.Sprintf("%s: new: %q", prefix, owner))
-			known[prefix] = []string{prefix, owner, name, fingerprint.ClassMedical, "25", g.source}
+			known[prefix] = []string{prefix, owner, name, fingerprint.ClassMedical, "25", source}
 		}
 	}
 	return report
@@ -297,7 +328,7 @@ func (g registry) merge(known map[string][]string, makers map[string]bool, set *
 // sameOwner compares names by their first word: registries cut and respell them.
 func sameOwner(a, b string) bool {
 	first := func(s string) string {
-		words := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return r == ' ' || r == ',' || r == '.' || r == '-' })
+		words := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == '.' || r == '-' })
 		if len(words) == 0 {
 			return ""
 		}
