@@ -275,8 +275,8 @@ func (b *builder) observationList() []Observation {
 			ID: o.ID, Run: o.Run, Method: o.Method, Kind: o.Kind, Endpoint: safetext.Clean(o.Endpoint.String()),
 			At: o.At.UTC(), Result: o.Result, Detail: safetext.Clean(o.Detail), Raw: []string{},
 		}
-		for _, raw := range o.Raw {
-			x.Raw = append(x.Raw, evidence.DigestOf(raw.Data).String())
+		for _, sum := range b.in.Raw[o.ID] {
+			x.Raw = append(x.Raw, sum.String())
 		}
 		out = append(out, x)
 	}

@@ -28,8 +28,9 @@ type Input struct {
 	// Observations are all observations of the runs: coverage counts them, and
 	// those that findings name are listed.
 	Observations []evidence.Observation
-	Certificates []Certificate // those that findings name; may be empty
-	Checkpoint   *Checkpoint   // nil: the evidence is not sealed
+	Raw          map[int64][]evidence.Digest // of the raw bytes of observations; may be nil where they are not listed
+	Certificates []Certificate               // those that findings name; may be empty
+	Checkpoint   *Checkpoint                 // nil: the evidence is not sealed
 	// Verify are the steps by which a reader checks the evidence without this
 	// program, one command or sentence each.
 	Verify []string

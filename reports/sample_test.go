@@ -70,10 +70,11 @@ func sample(t testing.TB) Input {
 	add("MD-TLS-004", evidence.Warn, evidence.Subject{Endpoint: pump}, "asset-3", "TLS 1.3 was offered and TLS 1.2 chosen.", 3)
 	add("MD-CERT-016", evidence.Warn, on(pump, evidence.DigestOf([]byte("c"))), "asset-3", "The subject is "+hostile+".", 3)
 	add("MD-AUTH-001", evidence.NotApplicable, evidence.Subject{Endpoint: monitor}, "asset-1", "The endpoint is a web interface.", 1)
+	raw := map[int64][]evidence.Digest{}
 	observation := func(id int64, e evidence.Endpoint, r evidence.Result) evidence.Observation {
 		o := evidence.Observation{ID: id, Run: 1, Method: evidence.Active, Kind: evidence.KindTLS, Endpoint: e, At: sampleTime, Result: r}
 		if r == evidence.ResultData {
-			o.Raw = []evidence.Blob{{Media: "application/x-probity-tls", Data: fmt.Append(nil, id)}}
+			raw[id] = []evidence.Digest{evidence.DigestOf(fmt.Append(nil, id))}
 		}
 		return o
 	}
@@ -102,6 +103,7 @@ func sample(t testing.TB) Input {
 			observation(1, monitor, evidence.ResultData), observation(2, archive, evidence.ResultData),
 			observation(3, pump, evidence.ResultData), observation(4, silent, evidence.ResultTimeout),
 		},
+		Raw: raw,
 		Certificates: []Certificate{{
 			SHA256: certA.String(), Subject: "CN=monitor-10,O=Hospital", Issuer: "CN=Site CA", Serial: "0a1b",
 			NotBefore: sampleTime.AddDate(-2, 0, 0), NotAfter: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), KeyAlgorithm: "ECDSA", KeyBits: 256,
@@ -116,6 +118,7 @@ func sample(t testing.TB) Input {
 func large(t testing.TB, n int) Input {
 	in := sample(t)
 	in.Findings, in.Assets, in.Observations, in.Certificates = nil, nil, nil, nil
+	in.Raw = map[int64][]evidence.Digest{}
 	var decided []catalogue.Rule
 	for _, r := range in.Catalogue.Rules() {
 		if r.Lint != "" {
@@ -138,8 +141,9 @@ func large(t testing.TB, n int) Input {
 			})
 			in.Observations = append(in.Observations, evidence.Observation{
 				ID: int64(a + 1), Run: 1, Method: evidence.Active, Kind: evidence.KindTLS, Endpoint: e, At: sampleTime,
-				Result: evidence.ResultData, Raw: []evidence.Blob{{Data: fmt.Append(nil, a)}},
+				Result: evidence.ResultData,
 			})
+			in.Raw[int64(a+1)] = []evidence.Digest{evidence.DigestOf(fmt.Append(nil, a))}
 		}
 		r := decided[(i*7+i/12)%len(decided)]
 		s := evidence.Subject{Endpoint: e, Certificate: evidence.DigestOf(fmt.Append(nil, i/12))}

@@ -17,8 +17,8 @@ import (
 const noteProfile = "profile "
 
 // document collects what a report shows of the newest finished assessment, with or
-// without a list of certificates.
-func (a *app) document(ctx context.Context, st *store.Store, db string, cat *catalogue.Catalogue, certificates bool) (reports.Document, error) {
+// without what only some formats list: certificates, and the digests of raw bytes.
+func (a *app) document(ctx context.Context, st *store.Store, db string, cat *catalogue.Catalogue, lists bool) (reports.Document, error) {
 	var none reports.Document
 	in, assessment, err := a.runs(ctx, st)
 	if err != nil {
@@ -40,8 +40,11 @@ func (a *app) document(ctx context.Context, st *store.Store, db string, cat *cat
 	if in.Observations, err = observations(ctx, st); err != nil {
 		return none, err
 	}
-	if certificates {
+	if lists {
 		in.Certificates = certificatesOf(in.Observations)
+		if in.Raw, err = st.RawDigests(ctx); err != nil {
+			return none, err
+		}
 	}
 	ckpt, err := st.LastCheckpoint(ctx)
 	if err != nil {

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"probity/evidence"
 	"probity/evidence/store"
 	"probity/fixtures/lab"
+	"probity/reports"
 )
 
 // labAt is the instant at which the labs of the tests are judged.
@@ -181,5 +183,43 @@ func TestLab_sameEvidenceSameFindings(t *testing.T) {
 	}
 	if second := probity(t, exitOK, "report", "--db", db, "--max", "0"); first != second {
 		t.Errorf("two reports differ:\n%s", cmp.Diff(first, second))
+	}
+	holdRawDigests(t, db)
+}
+
+// holdRawDigests holds the digests that a report has of raw bytes against the bytes in
+// the database, and what a page shows of them against both.
+func holdRawDigests(t *testing.T, path string) {
+	t.Helper()
+	var doc struct{ Observations []reports.Observation }
+	if err := json.Unmarshal([]byte(probity(t, exitOK, "report", "--db", path, "--format", "json")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	page := probity(t, exitOK, "report", "--db", path, "--format", "html")
+	st, err := store.Open(t.Context(), path, store.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	digests, shown := 0, 0
+	for _, o := range doc.Observations {
+		blobs, err := st.Raw(t.Context(), o.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{}
+		for _, b := range blobs {
+			want = append(want, evidence.DigestOf(b.Data).String())
+		}
+		if !slices.Equal(o.Raw, want) {
+			t.Errorf("observation %d: raw bytes %q, want %q", o.ID, o.Raw, want)
+		}
+		digests += len(want)
+		for _, sum := range want {
+			shown += min(1, strings.Count(page, sum))
+		}
+	}
+	if digests < 100 || shown < 100 {
+		t.Errorf("%d digests of raw bytes, %d of them on the page", digests, shown)
 	}
 }

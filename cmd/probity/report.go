@@ -26,7 +26,7 @@ func (a *app) reportCommand() *cobra.Command {
 			if err := view.check(); err != nil {
 				return err
 			}
-			return a.withDocument(cmd.Context(), f, view.certificates(), func(doc reports.Document) error { return a.show(doc, view) })
+			return a.withDocument(cmd.Context(), f, view.lists(), func(doc reports.Document) error { return a.show(doc, view) })
 		},
 	}
 	f.register(cmd.Flags())
@@ -64,7 +64,7 @@ func (a *app) duplicatesCommand() *cobra.Command {
 }
 
 // withDocument calls do with what the database holds of the newest assessment.
-func (a *app) withDocument(ctx context.Context, f storeFlags, certificates bool, do func(reports.Document) error) error {
+func (a *app) withDocument(ctx context.Context, f storeFlags, lists bool, do func(reports.Document) error) error {
 	st, err := a.openReader(ctx, f)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (a *app) withDocument(ctx context.Context, f storeFlags, certificates bool,
 	var doc reports.Document
 	cat, err := catalogue.Load()
 	if err == nil {
-		doc, err = a.document(ctx, st, f.db, cat, certificates)
+		doc, err = a.document(ctx, st, f.db, cat, lists)
 	}
 	if cerr := st.Close(); err == nil {
 		err = cerr

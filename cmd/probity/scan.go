@@ -325,7 +325,7 @@ func (a *app) conclude(ctx context.Context, st *store.Store, f storeFlags, j *ju
 	if quiet {
 		return nil
 	}
-	doc, err := a.document(ctx, st, f.db, j.catalogue, view.certificates())
+	doc, err := a.document(ctx, st, f.db, j.catalogue, view.lists())
 	if err != nil {
 		return err
 	}

@@ -47,8 +47,8 @@ func (f *viewFlags) check() error {
 	return nil
 }
 
-// certificates reports whether the format describes certificates.
-func (f *viewFlags) certificates() bool { return f.format == "json" || f.format == "html" }
+// lists reports whether the format lists certificates and raw bytes.
+func (f *viewFlags) lists() bool { return f.format == "json" || f.format == "html" }
 
 // show writes the document in the format asked for.
 func (a *app) show(doc reports.Document, f viewFlags) error {

@@ -251,6 +251,24 @@ func (s *Store) Raw(ctx context.Context, observation int64) ([]evidence.Blob, er
 	return all, explain(s.path, err)
 }
 
+// RawDigests returns what [Store.Raw] has, as SHA-256, of every observation.
+func (s *Store) RawDigests(ctx context.Context) (map[int64][]evidence.Digest, error) {
+	all := make(map[int64][]evidence.Digest)
+	err := each(ctx, s.r, "SELECT r.observation, b.sha256 FROM raw r JOIN blob b ON b.id=r.blob ORDER BY r.id", func(scan scanFunc) error {
+		var observation int64
+		var sum sql.RawBytes
+		if err := scan(&observation, &sum); err != nil {
+			return err
+		}
+		if len(sum) != len(evidence.Digest{}) {
+			return fmt.Errorf("observation %d: a SHA-256 of %d bytes", observation, len(sum))
+		}
+		all[observation] = append(all[observation], evidence.Digest(sum))
+		return nil
+	})
+	return all, explain(s.path, err)
+}
+
 // Probes returns the probe ledger of a run in the order in which it was written.
 func (s *Store) Probes(ctx context.Context, run int64) ([]evidence.ProbeRecord, error) {
 	var all []evidence.ProbeRecord
