@@ -128,8 +128,8 @@ func (b *builder) assets() []Asset {
 	return out
 }
 
-// label is what to call an asset: maker and model where claimed, else a host
-// name, else its first address.
+// label is what to call an asset: maker and model or product family where claimed,
+// else a host name, else its first address.
 func label(a evidence.Asset) string {
 	best := map[evidence.Attribute]evidence.Claim{}
 	for _, c := range a.Claims {
@@ -137,7 +137,7 @@ func label(a evidence.Asset) string {
 			best[c.Attribute] = c
 		}
 	}
-	name := strings.TrimSpace(best[evidence.AttrManufacturer].Value + " " + best[evidence.AttrModel].Value)
+	name := strings.TrimSpace(best[evidence.AttrManufacturer].Value + " " + cmp.Or(best[evidence.AttrModel].Value, best[evidence.AttrFamily].Value))
 	if name == "" {
 		name = best[evidence.AttrHostname].Value
 	}
