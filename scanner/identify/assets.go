@@ -120,9 +120,38 @@ type historyKey struct {
 type historyTrack struct {
 	key    historyKey
 	values []historyValue
-	index  map[shownValue]int // of values, while they are collected
+	index  map[shownValue]int // of values, where there are many
 	last   sight
 }
+
+// fewValues is how many values of a track are searched one by one.
+const fewValues = 8
+
+// find returns the place of a value.
+func (t *historyTrack) find(v shownValue) (int, bool) {
+	if t.index != nil {
+		i, known := t.index[v]
+		return i, known
+	}
+	i := slices.IndexFunc(t.values, func(o historyValue) bool { return o.shown() == v })
+	return i, i >= 0
+}
+
+// append adds a value that the track does not have.
+func (t *historyTrack) append(v historyValue) {
+	t.values = append(t.values, v)
+	switch {
+	case t.index != nil:
+		t.index[v.shown()] = len(t.values) - 1
+	case len(t.values) > fewValues:
+		t.index = make(map[shownValue]int, 2*len(t.values))
+		for i := range t.values {
+			t.index[t.values[i].shown()] = i
+		}
+	}
+}
+
+func (v *historyValue) shown() shownValue { return shownValue{v.number, v.claim} }
 
 // shownValue tells one value of a track from another.
 type shownValue struct {
@@ -204,17 +233,16 @@ func (h *history) show(s *stay) {
 func (h *history) add(k historyKey, v historyValue) {
 	t := h.tracks[k]
 	if t == nil {
-		t = &historyTrack{key: k, last: v.last, index: map[shownValue]int{}}
+		t = &historyTrack{key: k, last: v.last}
 		h.tracks[k] = t
 	}
 	if earlier(t.last, v.last) {
 		t.last = v.last
 	}
-	i, known := t.index[shownValue{v.number, v.claim}]
+	i, known := t.find(v.shown())
 	if !known {
-		t.index[shownValue{v.number, v.claim}] = len(t.values)
 		v.text = h.r.texts.of(v.number)
-		t.values = append(t.values, v)
+		t.append(v)
 		return
 	}
 	o := &t.values[i]
