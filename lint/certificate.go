@@ -171,7 +171,7 @@ func plainError(s string) string {
 type span struct{ start, end int }
 
 // outline holds the places of a certificate's parts.
-type outline struct{ tbs, spki, oid span }
+type outline struct{ tbs, issuer, subject, spki, oid span }
 
 // outlineOf finds the parts of a certificate (RFC 5280 section 4.1) by walking
 // over its DER elements without looking into them.
@@ -193,10 +193,16 @@ func outlineOf(der []byte) (outline, error) {
 	if at < fields.end && der[at] == 0xa0 {
 		skip++ // version
 	}
-	for range skip {
+	for left := skip; left > 0; left-- {
 		field, _, ok := element(der, at, fields.end)
 		if !ok {
 			return o, errors.New("TBSCertificate ends before the subject key")
+		}
+		switch left {
+		case 3:
+			o.issuer = field
+		case 1:
+			o.subject = field
 		}
 		at = field.end
 	}

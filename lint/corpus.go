@@ -46,6 +46,11 @@ type Corpus struct {
 	fleetOnce     sync.Once
 	fleet         *Fleet
 
+	// Of a corpus that stands for a [Stream]: what is below its authorities, and what
+	// reads one of the certificates that it does not hold.
+	below map[evidence.Digest][]Below
+	load  func(evidence.Digest) *Certificate
+
 	// Memo is for what checks compute of the whole.
 	Memo Memo
 

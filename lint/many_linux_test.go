@@ -11,18 +11,15 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"math/big"
 	"math/rand/v2"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +28,7 @@ import (
 	"probity/evidence"
 	"probity/fixtures/measure"
 	"probity/fixtures/pki"
+	"probity/internal/inorder"
 	"probity/lint"
 	"probity/lint/fleet"
 )
@@ -41,10 +39,10 @@ import (
 // kind are planted, and have to be found, and nothing else. Of those that are "alike"
 // all have one key, serial number, number R, ephemeral key and ticket key.
 //
-// Metrics: "wall-s" and "cpu-s" of parsing and comparing, "parse-cpu-s" of parsing
-// alone, and "peak-MiB" of the whole process, in which nothing else should run.
-// Parsing and memory are those of [lint.FleetBuilder]; the commands judge out of a
-// corpus, which keeps the decoded certificates besides.
+// They go through a [lint.Stream], as those that commands read from files.
+//
+// Metrics: "wall-s" and "cpu-s" of parsing and comparing, and "peak-MiB" of the whole
+// process, in which nothing else should run.
 func BenchmarkFleet_many(b *testing.B) {
 	n := 100_000
 	if text := os.Getenv("PROBITY_TEST_MANY"); text != "" {
@@ -65,49 +63,58 @@ func BenchmarkFleet_many(b *testing.B) {
 func benchmarkMany(b *testing.B, m *many) {
 	for b.Loop() {
 		cpu, start := measure.ProcessorTime(b), time.Now()
-		f := m.fleet(b)
-		parsed := measure.ProcessorTime(b) - cpu
-		got := m.judged(b, lint.NewFleetCorpus(nil, m.assets, f))
+		spill := must[*os.File](b)(os.Create(filepath.Join(b.TempDir(), "spill")))
+		stream := m.stream(b, spill)
+		got := make(map[string][]string)
+		jobs := m.jobs()
+		_ = must[int](b)(stream.Run(jobs, now, nil, func(i int, r lint.Result) error {
+			m.note(got, jobs[i].Check.Name, r)
+			return nil
+		}))
+		sortFound(got)
 		if diff := cmp.Diff(m.planted, got); diff != "" {
 			b.Fatalf("findings (-planted +found):\n%s", diff)
 		}
-		b.ReportMetric(parsed.Seconds(), "parse-cpu-s")
 		b.ReportMetric((measure.ProcessorTime(b) - cpu).Seconds(), "cpu-s")
 		b.ReportMetric(time.Since(start).Seconds(), "wall-s")
+		_ = spill.Close()
 	}
 	b.ReportMetric(peakMemory(b), "peak-MiB")
 	b.ReportMetric(0, "ns/op")
 }
 
-// judged runs the checks of the fleet on c, and returns what they find, by check.
-func (m *many) judged(b testing.TB, c *lint.Corpus) map[string][]string {
-	got := make(map[string][]string)
+// jobs are the checks of the fleet but that of shared primes.
+func (m *many) jobs() []lint.Job {
+	var jobs []lint.Job
 	for _, check := range fleet.Checks() {
-		if check.Name == "fleet/no_shared_prime" {
-			continue
-		}
-		results, err := lint.Run(c, []lint.Job{{Check: check}}, now, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		for r := range results[0] {
-			if g := r.Subject.Group; g != nil {
-				text := fmt.Sprint(r.Outcome, " ", g.Endpoints)
-				if m.alike {
-					text = fmt.Sprint(r.Outcome, " ", len(g.Endpoints), " places")
-				}
-				got[check.Name] = append(got[check.Name], text)
-			}
+		if check.Name != "fleet/no_shared_prime" {
+			jobs = append(jobs, lint.Job{Check: check})
 		}
 	}
+	return jobs
+}
+
+// note adds a finding on a group.
+func (m *many) note(got map[string][]string, check string, r lint.Result) {
+	g := r.Subject.Group
+	if g == nil {
+		return
+	}
+	text := fmt.Sprint(r.Outcome, " ", g.Endpoints)
+	if m.alike {
+		text = fmt.Sprint(r.Outcome, " ", len(g.Endpoints), " places")
+	}
+	got[check] = append(got[check], text)
+}
+
+func sortFound(got map[string][]string) {
 	for _, found := range got {
 		slices.Sort(found)
 	}
-	return got
 }
 
-// TestFleet_many holds that a corpus, and the fleet that the benchmark builds without
-// one, give the same findings: those that were planted.
+// TestFleet_many holds that a corpus and a stream give the same findings: those that
+// were planted.
 func TestFleet_many(t *testing.T) {
 	for _, alike := range []bool{false, true} {
 		m := newMany(t, 100, alike)
@@ -115,10 +122,28 @@ func TestFleet_many(t *testing.T) {
 		for i := range m.n {
 			obs = append(obs, m.observations(i, m.der(i))...)
 		}
-		for name, c := range map[string]*lint.Corpus{
-			"corpus": lint.NewCorpus(obs, m.assets), "builder": lint.NewFleetCorpus(nil, m.assets, m.fleet(t)),
-		} {
-			if diff := cmp.Diff(m.planted, m.judged(t, c)); diff != "" {
+		jobs := m.jobs()
+		results, err := lint.Run(lint.NewCorpus(obs, m.assets), jobs, now, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		corpus := make(map[string][]string)
+		for i, of := range results {
+			for r := range of {
+				m.note(corpus, jobs[i].Check.Name, r)
+			}
+		}
+		streamed := make(map[string][]string)
+		stream := m.stream(t, must[*os.File](t)(os.Create(filepath.Join(t.TempDir(), "spill"))))
+		if _, err := stream.Run(jobs, now, nil, func(i int, r lint.Result) error {
+			m.note(streamed, jobs[i].Check.Name, r)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for name, got := range map[string]map[string][]string{"corpus": corpus, "stream": streamed} {
+			sortFound(got)
+			if diff := cmp.Diff(m.planted, got); diff != "" {
 				t.Errorf("%s, alike %t: findings (-planted +found):\n%s", name, alike, diff)
 			}
 		}
@@ -288,56 +313,30 @@ func (m *many) der(i int) []byte {
 	return der
 }
 
-// fleet reads the file, as one handshake with each device, and an exchange with SSH
+// stream reads the file, as one handshake with each device, and an exchange with SSH
 // where there is one.
-func (m *many) fleet(b testing.TB) *lint.Fleet {
+func (m *many) stream(b testing.TB, spill lint.Spill) *lint.Stream {
 	const together = 256
-	builder := lint.NewFleetBuilder()
-	type chunk chan []lint.Parsed
-	order, work := make(chan chunk, 8), make(chan func(), 8)
-	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(func() {
-			for do := range work {
-				do()
-			}
-		})
-	}
-	workers.Go(func() {
-		in := bufio.NewReaderSize(io.NewSectionReader(m.file, 0, m.ends[len(m.ends)-1]), 1<<20)
-		start := int64(0)
-		for from := 0; from < m.n; from += together {
-			to := min(from+together, m.n)
-			data := make([]byte, m.ends[to-1]-start)
-			if _, err := io.ReadFull(in, data); err != nil {
-				b.Error(err)
-				break
-			}
-			done, at := make(chunk, 1), start
-			order <- done
-			work <- func() {
-				var out []lint.Parsed
-				for i := from; i < to; i++ {
-					der := data[:m.ends[i]-at]
-					data, at = data[len(der):], m.ends[i]
-					for _, o := range m.observations(i, der) {
-						out = append(out, lint.Parse(o))
-					}
-				}
-				done <- out
-			}
-			start = m.ends[to-1]
-		}
-		close(order)
-		close(work)
-	})
-	for done := range order {
-		for _, p := range <-done {
-			builder.Add(p)
+	stream := lint.NewStream(spill, m.assets)
+	chunks := func(yield func(int) bool) {
+		for from := 0; from < m.n && yield(from); from += together {
 		}
 	}
-	workers.Wait()
-	return builder.Fleet(func(observation int64, _ evidence.Digest) []byte { return m.der(int(observation / 2)) })
+	for some := range inorder.Map(chunks, func(from int) (some []lint.Items) {
+		for i := from; i < min(from+together, m.n); i++ {
+			for _, o := range m.observations(i, m.der(i)) {
+				some = append(some, lint.ItemsOf(o))
+			}
+		}
+		return some
+	}) {
+		for _, items := range some {
+			if err := stream.Add(items); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	return stream
 }
 
 func (m *many) observations(i int, der []byte) []evidence.Observation {

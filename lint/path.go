@@ -398,3 +398,52 @@ func (c *Corpus) IssuedBy(ca *Certificate) []*Certificate {
 	}
 	return out
 }
+
+// Below is what a check of an authority wants to know of a certificate below it.
+type Below struct {
+	Digest   evidence.Digest
+	Strength int   // of its key; 0 where that is not known
+	end      int64 // of the validity, in seconds since 1970
+	CA       bool
+	IDevID   bool // see [Env.IsIDevID]
+}
+
+// NotAfter is the end of the validity.
+func (b *Below) NotAfter() time.Time { return time.Unix(b.end, 0) }
+
+func (e *Env) belowOf(c *Certificate) Below {
+	b := Below{Digest: c.Digest, end: c.X509.NotAfter.Unix(), CA: c.IsCA(), IDevID: e.IsIDevID(c)}
+	if c.Key != nil {
+		b.Strength = c.Key.Strength
+	}
+	return b
+}
+
+// Below returns the certificates that an authority, by the digest of its certificate,
+// has issued, see [Corpus.IssuedBy]; by digest.
+func (e *Env) Below(ca evidence.Digest) []Below {
+	if e.Corpus.below != nil {
+		return e.Corpus.below[ca]
+	}
+	c := e.Corpus.certs[ca]
+	if c == nil {
+		return nil
+	}
+	var out []Below
+	for _, issued := range e.Corpus.IssuedBy(c) {
+		out = append(out, e.belowOf(issued))
+	}
+	return out
+}
+
+// SubjectOf is the subject name of a certificate of the corpus as safe text.
+func (c *Corpus) SubjectOf(sum evidence.Digest) string {
+	cert := c.certs[sum]
+	if cert == nil && c.load != nil {
+		cert = c.load(sum)
+	}
+	if cert == nil {
+		return ""
+	}
+	return cert.Subject()
+}

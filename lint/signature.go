@@ -34,11 +34,18 @@ func (c *Corpus) Verify(s Signed, signer *Certificate) error {
 	})
 }
 
-// remember computes an answer about two digests once.
+// mostRemembered bounds the answers that a corpus remembers.
+const mostRemembered = 1 << 16
+
+// remember computes an answer about two digests once, or again where many others were
+// asked for since.
 func (c *Corpus) remember(k [2]evidence.Digest, compute func() error) error {
 	c.mu.Lock()
 	answer := c.signatures[k]
 	if answer == nil {
+		if len(c.signatures) >= mostRemembered {
+			clear(c.signatures)
+		}
 		answer = sync.OnceValue(compute)
 		c.signatures[k] = answer
 	}

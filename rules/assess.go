@@ -61,11 +61,7 @@ func Check(cat *catalogue.Catalogue, checks []lint.Check) error {
 // error is the last that is yielded; it is that of [Check] or [Policy.Validate].
 func Assess(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, policy Policy, at time.Time) iter.Seq2[evidence.Finding, error] {
 	return func(yield func(evidence.Finding, error) bool) {
-		if err := Check(cat, checks); err != nil {
-			yield(evidence.Finding{}, fmt.Errorf("catalogue and checks disagree: %w", err))
-			return
-		}
-		if err := policy.Validate(cat, checks); err != nil {
+		if err := agree(cat, checks, policy); err != nil {
 			yield(evidence.Finding{}, err)
 			return
 		}
@@ -83,6 +79,58 @@ func Assess(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, 
 			}
 		}
 	}
+}
+
+// AssessStream calls take with the findings that [Assess] has of what a stream took,
+// in another order. See [lint.Stream.Run] for what is left.
+func AssessStream(cat *catalogue.Catalogue, checks []lint.Check, s *lint.Stream, policy Policy, at time.Time, take func(evidence.Finding) error) (left int, err error) {
+	if err := agree(cat, checks, policy); err != nil {
+		return 0, err
+	}
+	var jobs []lint.Job
+	decided, byName := decided(cat), named(checks)
+	for _, r := range decided {
+		jobs = append(jobs, lint.Job{Check: byName[r.Lint], Params: policy.params(r)})
+	}
+	// The results of a check on one subject come one after the other.
+	last, lastJob := evidence.Finding{}, -1
+	left, err = s.Run(jobs, at, &policy.Site, func(job int, res lint.Result) error {
+		f := finding(decided[job], res, policy.strict(decided[job]))
+		switch {
+		case lastJob < 0:
+		case lastJob == job && last.Key == f.Key:
+			f = merged(last, f)
+		default:
+			err = take(last)
+		}
+		last, lastJob = f, job
+		return err
+	})
+	if err == nil && lastJob >= 0 {
+		err = take(last)
+	}
+	return left, err
+}
+
+// agree reports what keeps rules from being judged by checks.
+func agree(cat *catalogue.Catalogue, checks []lint.Check, policy Policy) error {
+	if err := Check(cat, checks); err != nil {
+		return fmt.Errorf("catalogue and checks disagree: %w", err)
+	}
+	return policy.Validate(cat, checks)
+}
+
+// decided are the rules that have a check.
+func decided(cat *catalogue.Catalogue) []catalogue.Rule {
+	return slices.DeleteFunc(slices.Clone(cat.Rules()), func(r catalogue.Rule) bool { return r.Lint == "" })
+}
+
+func named(checks []lint.Check) map[string]lint.Check {
+	out := make(map[string]lint.Check, len(checks))
+	for _, c := range checks {
+		out[c.Name] = c
+	}
+	return out
 }
 
 const (
@@ -104,10 +152,7 @@ type judged struct {
 // received. The caller is done with some findings when it receives the next, and
 // calls stop when it takes no more.
 func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, policy Policy, at time.Time) (all <-chan judged, stop func()) {
-	byName := make(map[string]lint.Check, len(checks))
-	for _, c := range checks {
-		byName[c.Name] = c
-	}
+	byName := named(checks)
 	out, enough := make(chan judged), make(chan struct{})
 	send := func(j judged) bool {
 		select {
@@ -120,14 +165,8 @@ func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, p
 	var worker sync.WaitGroup
 	worker.Go(func() {
 		defer close(out)
-		var rules []catalogue.Rule
-		for _, r := range cat.Rules() {
-			if r.Lint != "" {
-				rules = append(rules, r)
-			}
-		}
 		spare, used := make([]evidence.Finding, 0, findingsAtOnce), make([]evidence.Finding, 0, findingsAtOnce) // one is filled while the other is read
-		for some := range slices.Chunk(rules, max(1, answersAtOnce/(1+len(corpus.CertificateSubjects())))) {
+		for some := range slices.Chunk(decided(cat), max(1, answersAtOnce/(1+len(corpus.CertificateSubjects())))) {
 			var jobs []lint.Job
 			for _, r := range some {
 				jobs = append(jobs, lint.Job{Check: byName[r.Lint], Params: policy.params(r)})

@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/strictyaml": {},
 	"internal/archtest":   {},
 	"internal/ntt":        {},
+	"internal/inorder":    {},
 	"internal/batchgcd":   {"internal/ntt"},
 	"internal/wire":       {"evidence", "internal/wire", "internal/safetext"},
 	"scanner":             {"evidence", "internal/safetext"},
@@ -45,7 +46,7 @@ var allowed = map[string][]string{
 
 	"scanner/identify/fingerprint": {"evidence", "internal/strictyaml"},
 
-	"lint":            {"evidence", "lint", "internal/batchgcd", "internal/safetext", "internal/wire"},
+	"lint":            {"evidence", "lint", "internal/batchgcd", "internal/inorder", "internal/safetext", "internal/wire"},
 	"rules/catalogue": {"evidence", "internal/safetext", "internal/strictyaml"},
 	"rules":           {"evidence", "lint", "rules", "rules/catalogue", "internal/safetext", "internal/strictyaml"},
 	"reports":         {"evidence", "reports", "rules/catalogue", "internal/safetext"},

@@ -1,6 +1,9 @@
 package cert
 
-import "probity/lint"
+import (
+	"probity/evidence"
+	"probity/lint"
+)
 
 // maxTierCount bounds the walk from a CA down to the leafs below it.
 const maxTierCount = 8
@@ -28,20 +31,20 @@ func indefiniteValidityRole() lint.Check {
 // indefiniteCA judges a CA without end by the leafs seen below it.
 func indefiniteCA(env *lint.Env, ca *lint.Certificate) lint.Verdict {
 	initial, other := 0, 0
-	level := []*lint.Certificate{ca}
-	seen := map[*lint.Certificate]bool{ca: true}
+	level := []evidence.Digest{ca.Digest}
+	seen := map[evidence.Digest]bool{ca.Digest: true}
 	for range maxTierCount {
-		var next []*lint.Certificate
+		var next []evidence.Digest
 		for _, issuer := range level {
-			for _, c := range env.Corpus.IssuedBy(issuer) {
-				if seen[c] {
+			for _, c := range env.Below(issuer) {
+				if seen[c.Digest] {
 					continue
 				}
-				seen[c] = true
+				seen[c.Digest] = true
 				switch {
-				case c.IsCA():
-					next = append(next, c)
-				case env.IsIDevID(c):
+				case c.CA:
+					next = append(next, c.Digest)
+				case c.IDevID:
 					initial++
 				default:
 					other++

@@ -18,16 +18,16 @@ func caOutlives() lint.Check {
 			end := s.X509.NotAfter
 			var live, longer int
 			var last time.Time
-			below := env.Corpus.IssuedBy(s.Certificate)
-			for _, c := range below {
-				if env.At.After(c.X509.NotAfter) {
+			for _, c := range env.Below(s.Digest) {
+				until := c.NotAfter()
+				if env.At.After(until) {
 					continue
 				}
 				live++
-				if c.X509.NotAfter.After(end) {
+				if until.After(end) {
 					longer++
-					if c.X509.NotAfter.After(last) {
-						last = c.X509.NotAfter
+					if until.After(last) {
+						last = until
 					}
 				}
 			}

@@ -1,10 +1,6 @@
 package key
 
-import (
-	"slices"
-
-	"probity/lint"
-)
+import "probity/lint"
 
 // caStrength asks that a CA's key is at least as strong as the keys it
 // certifies.
@@ -21,16 +17,16 @@ func caStrength() lint.Check {
 			case k.Strength < 112:
 				return lint.Failf("The CA key has %d bits of strength, fewer than 112.", k.Strength)
 			}
-			below := env.Corpus.IssuedBy(s.Certificate)
-			strongest := 0
+			below := env.Below(s.Digest)
+			var strongest lint.Below // the first of those
 			for _, c := range below {
-				if c.Key != nil {
-					strongest = max(strongest, c.Key.Strength)
+				if c.Strength > strongest.Strength {
+					strongest = c
 				}
 			}
-			stronger := slices.IndexFunc(below, func(c *lint.Certificate) bool { return c.Key != nil && c.Key.Strength == strongest })
-			if strongest > k.Strength {
-				return lint.Warnf("The CA key has %d bits of strength and certifies a key of %d bits of strength, of %q.", k.Strength, strongest, below[stronger].Subject())
+			if strongest.Strength > k.Strength {
+				return lint.Warnf("The CA key has %d bits of strength and certifies a key of %d bits of strength, of %q.",
+					k.Strength, strongest.Strength, env.Corpus.SubjectOf(strongest.Digest))
 			}
 			return lint.Passf("The CA key has %d bits of strength, no fewer than any key seen below it (%d).", k.Strength, len(below))
 		}),
