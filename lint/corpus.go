@@ -53,6 +53,9 @@ type Corpus struct {
 
 	// Memo is for what checks compute of the whole.
 	Memo Memo
+	// Scratch names a directory for what a check cannot hold in memory; empty: there
+	// is none.
+	Scratch string
 
 	mu         sync.Mutex
 	signatures map[[2]evidence.Digest]func() error

@@ -23,6 +23,9 @@ import (
 // It judges what was read from files. Observations of the network serve the checks of
 // the fleet alone, and are all of one run. A Stream is for one goroutine.
 type Stream struct {
+	// Scratch is [Corpus.Scratch].
+	Scratch string
+
 	spill  Spill
 	end    int64 // of what the spill holds
 	assets []evidence.Asset
@@ -88,6 +91,9 @@ type Items struct {
 	items []item
 	ders  [][]byte
 }
+
+// Observation is the observation itself.
+func (p *Items) Observation() evidence.Observation { return p.o }
 
 // ItemsOf does what of [Stream.Add] can be done on any goroutine.
 func ItemsOf(o evidence.Observation) Items {

@@ -128,6 +128,7 @@ func (r *streamRun) authorities(at time.Time) (left int, err error) {
 		obs[i].At = at
 	}
 	r.corpus = NewCorpus(obs, r.assets)
+	r.corpus.Scratch = r.Scratch
 	r.corpus.subjects, r.corpus.below = nil, r.children // those of the stream
 	return left, nil
 }

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"probity/evidence"
 	"probity/internal/batchgcd"
@@ -59,7 +56,14 @@ func (a *app) lintBatch(ctx context.Context, f lintFlags, dirs []string) error {
 	}
 	earlier := keys.certificates
 	files, last := 0, ""
-	for r := range judgeFiles(ctx, profile, dirs, password) {
+	judge := func(f artefactFile) judgedFile { return judgeFile(profile, f, password) }
+	for r, err := range readFiles(ctx, dirs, judge) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err != nil { // of finding files
+			r = judgedFile{file: strings.Join(dirs, ", "), err: err}
+		}
 		if r.file != last { // not another part of it
 			files, last = files+1, r.file
 		}
@@ -74,9 +78,6 @@ func (a *app) lintBatch(ctx context.Context, f lintFlags, dirs []string) error {
 		if err := keep.record(ctx, r.found); err != nil {
 			return err
 		}
-	}
-	if err := ctx.Err(); err != nil {
-		return err
 	}
 	b.Finish()
 	if err := keep.end(ctx, files, files-len(b.Unreadable)); err != nil {
@@ -119,70 +120,6 @@ type judgedFile struct {
 	found  []evidence.Observation
 	judged []batch.Judged
 	err    error
-}
-
-// judgeFiles reads files in order, judges them on all processors, and yields them in
-// order.
-func judgeFiles(ctx context.Context, p *batch.Profile, paths []string, password string) iter.Seq[judgedFile] {
-	return func(yield func(judgedFile) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		var wg sync.WaitGroup
-		defer wg.Wait()
-		defer cancel()
-		type job struct {
-			file artefactFile
-			done chan judgedFile
-		}
-		jobs, order := make(chan job, 64), make(chan chan judgedFile, 64)
-		for range runtime.GOMAXPROCS(0) {
-			wg.Go(func() {
-				for j := range jobs {
-					j.done <- judgeFile(p, j.file, password)
-				}
-			})
-		}
-		wg.Go(func() {
-			defer close(order)
-			defer close(jobs)
-			err := eachFile(paths, func(f artefactFile) error {
-				j := job{file: f, done: make(chan judgedFile, 1)}
-				for _, send := range []func() bool{
-					func() bool { return sent(ctx, order, j.done) },
-					func() bool { return sent(ctx, jobs, j) },
-				} {
-					if !send() {
-						return errStopped
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				failed := make(chan judgedFile, 1)
-				failed <- judgedFile{file: strings.Join(paths, ", "), err: err}
-				sent(ctx, order, failed)
-			}
-		})
-		for done := range order {
-			select {
-			case r := <-done:
-				if !yield(r) {
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
-
-// sent sends v unless ctx ends first.
-func sent[T any](ctx context.Context, to chan<- T, v T) bool {
-	select {
-	case to <- v:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 func judgeFile(p *batch.Profile, f artefactFile, password string) judgedFile {

@@ -40,7 +40,7 @@ func (f *gcdFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.on, "batch-gcd", false, "only look for RSA moduli that share a prime; files may also hold one modulus a line")
 	fs.BoolVar(&f.batch, "batch", false, "judge all files below directories as one manufacturing batch, against --profile `FILE`")
 	fs.StringVar(&f.set, "moduli", "", "with --batch-gcd or --batch: compare with the moduli in `DIR`, and remember the new ones there")
-	fs.StringVar(&f.scratch, "scratch", os.TempDir(), "with --batch-gcd or --batch: keep what does not fit memory in `DIR`, which is on a disk")
+	fs.StringVar(&f.scratch, "scratch", os.TempDir(), "keep what does not fit memory in `DIR`, which is on a disk")
 	fs.StringVar(&f.memory, "memory", "3G", "with --batch-gcd or --batch: how much memory to use, about; less takes longer")
 }
 
@@ -48,7 +48,7 @@ func (f *gcdFlags) check(fs *pflag.FlagSet) error {
 	if f.on && f.batch {
 		return errors.New("--batch-gcd and --batch exclude each other; a batch is searched for shared primes anyway")
 	}
-	for _, name := range []string{"moduli", "scratch", "memory"} {
+	for _, name := range []string{"moduli", "memory"} {
 		if !f.on && !f.batch && fs.Changed(name) {
 			return fmt.Errorf("--%s belongs to --batch-gcd and --batch; give one of them", name)
 		}

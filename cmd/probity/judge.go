@@ -118,12 +118,17 @@ func (j *judgement) findings(corpus *lint.Corpus) iter.Seq2[evidence.Finding, er
 			if err != nil {
 				err = fmt.Errorf("judge the evidence: %w", err)
 			}
-			if j.failOn != "" && f.Outcome == evidence.Fail && f.Severity.Compare(j.failOn) >= 0 {
-				j.negative = true
-			}
+			j.see(f)
 			if !yield(f, err) {
 				return
 			}
 		}
+	}
+}
+
+// see sees whether a finding is negative.
+func (j *judgement) see(f evidence.Finding) {
+	if j.failOn != "" && f.Outcome == evidence.Fail && f.Severity.Compare(j.failOn) >= 0 {
+		j.negative = true
 	}
 }

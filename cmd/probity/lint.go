@@ -1,19 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"probity/evidence"
 	"probity/lint"
+	"probity/lint/all"
 	"probity/reports"
+	"probity/rules"
 	"probity/scanner/artefact"
-	"probity/scanner/identify"
 )
 
 // lintFlags are everything that lint takes.
@@ -73,61 +76,125 @@ func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
 	if err != nil {
 		return err
 	}
-	var obs []evidence.Observation
-	passed := 0
-	err = eachFile(files, func(file artefactFile) error {
-		found, err := file.read(password)
-		if err != nil && file.passable() {
-			passed++
+	if f.store.used() {
+		var obs []evidence.Observation
+		err := a.readArtefacts(ctx, files, password, func(found lint.Items) error {
+			o := found.Observation()
+			o.At = j.at
+			obs = append(obs, o)
 			return nil
+		})
+		if err != nil {
+			return err
 		}
-		obs = append(obs, found...)
-		return err
-	})
-	if errors.Is(err, artefact.ErrPassword) {
-		return fmt.Errorf("%w: give the right one as the first line of --password-file FILE", err)
+		return a.lintIntoStore(ctx, f, j, obs)
 	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(lintMemory)
+	}
+	kept := newSpill(f.gcd.scratch)
+	defer kept.close()
+	stream := lint.NewStream(kept, nil)
+	stream.Scratch = f.gcd.scratch
+	if err := a.readArtefacts(ctx, files, password, stream.Add); err != nil {
+		return err
+	}
+	findings := newSpooledFindings(f.gcd.scratch)
+	defer findings.close()
+	if err := a.judgeStream(ctx, j, stream, findings); err != nil {
+		return err
+	}
+	doc, err := a.lintDocument(j, stream, findings, f.view)
 	if err != nil {
 		return err
 	}
-	if len(obs) == 0 {
+	if err := a.show(doc, f.view); err != nil || findings.err != nil {
+		return errors.Join(err, findings.err)
+	}
+	return verdict(j.negative, false)
+}
+
+// lintMemory is what the garbage collector is told to keep the memory of lint below.
+const lintMemory = 1600 << 20
+
+// readArtefacts reads files in order, and calls take for each thing that they hold.
+func (a *app) readArtefacts(ctx context.Context, files []string, password string, take func(lint.Items) error) error {
+	type read struct {
+		items  []lint.Items
+		passed bool
+		err    error
+	}
+	passed, taken := 0, 0
+	for r, err := range readFiles(ctx, files, func(file artefactFile) (r read) {
+		found, err := file.read(password)
+		if err != nil && file.passable() {
+			return read{passed: true}
+		}
+		for _, o := range found {
+			r.items = append(r.items, lint.ItemsOf(o))
+		}
+		r.err = err
+		return r
+	}) {
+		if r.passed {
+			passed++
+		}
+		for _, items := range r.items {
+			if err := take(items); err != nil {
+				return err
+			}
+			taken++
+		}
+		if err = cmp.Or(err, r.err); errors.Is(err, artefact.ErrPassword) {
+			return fmt.Errorf("%w: give the right one as the first line of --password-file FILE", err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if taken == 0 {
 		return errors.New("the files hold nothing that lint reads; give certificates, requests, keys, or revocation lists")
 	}
 	if passed > 0 {
 		_, _ = fmt.Fprintf(a.stderr, "probity: %d files in directories and archives hold nothing that lint reads\n", passed)
 	}
-	for i := range obs {
-		obs[i].ID = int64(i + 1)
-		obs[i].At = j.at
-	}
-	if f.store.used() {
-		return a.lintIntoStore(ctx, f, j, obs)
-	}
-	doc, err := a.lintDocument(j, obs)
+	return nil
+}
+
+// judgeStream judges what a stream took.
+func (a *app) judgeStream(ctx context.Context, j *judgement, stream *lint.Stream, findings *spooledFindings) error {
+	left, err := rules.AssessStream(j.catalogue, all.Checks(), stream, j.policy, j.at, func(f evidence.Finding) error {
+		j.see(f)
+		return cmp.Or(ctx.Err(), findings.add(f))
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("judge the evidence: %w", err)
 	}
-	if err := a.show(doc, f.view); err != nil {
-		return err
+	if left > 0 {
+		_, _ = fmt.Fprintf(a.stderr, "probity: %d certificates have the name of an issuer and were not tried as one, because there are so many; "+
+			"give fewer files at once\n", left)
 	}
-	return verdict(j.negative, false)
+	return nil
 }
 
 // lintDocument is a report on files alone: nothing was stored, so there is no
 // run and no log.
-func (a *app) lintDocument(j *judgement, obs []evidence.Observation) (reports.Document, error) {
-	var findings reports.FindingList
-	for f, err := range j.findings(lint.NewCorpus(obs, identify.Resolve(obs))) {
-		if err != nil {
-			return reports.Document{}, err
-		}
-		findings = append(findings, f)
-	}
-	return reports.Build(reports.Input{
+func (a *app) lintDocument(j *judgement, stream *lint.Stream, findings *spooledFindings, view viewFlags) (reports.Document, error) {
+	in := reports.Input{
 		Tool: toolName(), Generated: a.now().UTC(), AsOf: j.at, Profile: string(j.policy.Profile),
 		Policy: j.policy.Digest, Catalogue: j.catalogue, Findings: findings,
-		Observations: obs, Certificates: certificatesOf(obs),
-	}), nil
+	}
+	if view.certificates() {
+		for o, err := range stream.Observations() {
+			if err != nil {
+				return reports.Document{}, err
+			}
+			o.At = j.at
+			in.Observations = append(in.Observations, o)
+		}
+		in.Certificates = certificatesOf(in.Observations)
+	}
+	return reports.Build(in), nil
 }
 
 func readPassword(path string) (string, error) {

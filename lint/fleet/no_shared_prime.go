@@ -30,7 +30,7 @@ func noSharedPrime() lint.Check {
 			for i, t := range texts {
 				moduli[i] = new(big.Int).SetBytes([]byte(t))
 			}
-			divisors, err := batchgcd.Common(context.Background(), moduli, batchgcd.Options{})
+			divisors, err := batchgcd.Common(context.Background(), moduli, batchgcd.Options{Dir: c.Scratch})
 			if err != nil {
 				return fleetWide(lint.Inconclusivef("The RSA moduli could not be compared: %v.", err))
 			}
