@@ -246,9 +246,6 @@ func signedPart(o *evidence.Observation) *evidence.Observation {
 	return out
 }
 
-// Len is how many observations the stream has taken.
-func (s *Stream) Len() int { return int(s.taken) }
-
 // Observations yields the observations of files again, with their bytes: first those
 // of certificates, requests and keys, then lists and responses.
 func (s *Stream) Observations() iter.Seq2[evidence.Observation, error] {

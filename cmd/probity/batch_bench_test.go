@@ -238,6 +238,29 @@ func BenchmarkBatch(b *testing.B) {
 	}
 }
 
+// BenchmarkLint is lint of EC certificates in one archive, as a process of its own, with
+// the table that it prints. Two have one key and two one serial number.
+func BenchmarkLint(b *testing.B) {
+	for _, n := range benchSizes(b, 10_000, 100_000) {
+		archive := filepath.Join(b.TempDir(), "line.tar")
+		cmd := self(b)
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s=%d", asFactory, archive, n))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				out := string(child(b, self(b, "lint", archive, "--scratch", b.TempDir())))
+				for _, want := range []string{"high      MD-DUP-003", "critical  MD-DUP-002", fmt.Sprintf("1 fail, %d warns", n+2)} {
+					if !strings.Contains(out, want) {
+						b.Fatalf("the table does not say %q:\n%.4000s", want, out)
+					}
+				}
+			}
+		})
+	}
+}
+
 // checkFactoryReport expects what the factory did wrong.
 func checkFactoryReport(b *testing.B, report string, n int) {
 	b.Helper()
