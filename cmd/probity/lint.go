@@ -184,12 +184,16 @@ func (a *app) lintDocument(j *judgement, stream *lint.Stream, findings *spooledF
 		Tool: toolName(), Generated: a.now().UTC(), AsOf: j.at, Profile: string(j.policy.Profile),
 		Policy: j.policy.Digest, Catalogue: j.catalogue, Findings: findings,
 	}
-	if view.certificates() {
+	if view.lists() {
+		in.Raw = make(map[int64][]evidence.Digest)
 		for o, err := range stream.Observations() {
 			if err != nil {
 				return reports.Document{}, err
 			}
 			o.At = j.at
+			for _, b := range o.Raw {
+				in.Raw[o.ID] = append(in.Raw[o.ID], evidence.DigestOf(b.Data))
+			}
 			in.Observations = append(in.Observations, o)
 		}
 		in.Certificates = certificatesOf(in.Observations)
