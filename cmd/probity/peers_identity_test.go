@@ -110,6 +110,32 @@ func TestPeer_identity(t *testing.T) {
 	db.want("SELECT value FROM v_claim WHERE attribute='toolkit_version' AND layer='http'", version)
 }
 
+// TestPeer_classGate scans a web server whose certificate names a patient monitor,
+// beside an SNMP agent: once the class is known nothing more is sent, in this run nor
+// in the next, and the ledger says why.
+func TestPeer_classGate(t *testing.T) {
+	paths := peer.Require(t, "snmpd", "nginx", "openssl")
+	const web, snmp = "8443", "1161"
+	host, dir := device(t, web, snmp), t.TempDir()
+	key, cert := filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem")
+	tool(t, paths["openssl"], "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+		"-subj", "/O=Draeger Medical/CN=Infinity M540", "-keyout", key, "-out", cert)
+	serveNginx(t, host, []string{web}, fmt.Sprintf("server { listen %s:%s ssl; ssl_certificate %s; ssl_certificate_key %s; return 204; }", host, web, cert, key))
+	at := net.JoinHostPort(host, snmp)
+	t.Setenv("SNMP_PERSISTENT_DIR", dir)
+	t.Setenv("MIBS", "")
+	config := writeFile(t, filepath.Join(dir, "snmpd.conf"), "rocommunity only-for-the-test 127.0.0.0/8\n")
+	start(t, []string{at}, paths["snmpd"], "-f", "-Lo", "-C", "-c", config, "-p", filepath.Join(dir, "pid"), "udp:"+at, "tcp:"+at)
+	targets := []string{"--probes", "standard", "--fail-on", "none", net.JoinHostPort(host, web), "udp/" + at}
+	db := scanned(t, exitQualified, targets...)
+	const veto = "class veto: monitor by x509 (confidence 60); it is not probed outside of a bench"
+	const ledger = "SELECT probe, outcome, CASE outcome WHEN 'sent' THEN '' ELSE reason END FROM v_probe WHERE run=(SELECT max(run) FROM v_probe) AND outcome<>'not-needed' ORDER BY 1"
+	db.want(ledger, "http|skipped|"+veto, "snmp|skipped|"+veto, "tls|sent|")
+	db.want("SELECT sum(bytes_sent) FROM v_probe WHERE probe<>'tls'", "0")
+	probity(t, exitQualified, slices.Concat([]string{"scan", "--db", db.path, "--quiet"}, targets)...)
+	db.want(ledger, "http|skipped|"+veto+", on record", "snmp|skipped|"+veto+", on record", "tls|skipped|"+veto+", on record")
+}
+
 // TestPeer_nmapIdentity scans the archives of DICOM side by side with nmap 7.93
 // and its script dicom-ping: it names no toolkit, and takes every rejection for a
 // check of the called title.
