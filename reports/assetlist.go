@@ -93,9 +93,8 @@ func (a AssetRecord) device(o TableOptions) string {
 	add("%s", maker)
 	add("version %s", a.best(evidence.AttrVersion))
 	add("serial %s", a.best(evidence.AttrSerial))
-	if name := a.best(evidence.AttrHostname); maker == "" || name != maker {
-		add("%s", name)
-	}
+	add("%s", cmp.Or(a.stated(evidence.ValueName), a.best(evidence.AttrHostname)))
+	add("tag %s", a.stated(evidence.ValueAssetTag))
 	if maker == "" {
 		add("%s", cmp.Or(a.best(evidence.AttrDeviceType), a.best(evidence.AttrRole)))
 		add("%s", cmp.Or(a.best(evidence.AttrApplication), a.library()))
@@ -129,8 +128,9 @@ func (a AssetRecord) class(o TableOptions) string {
 
 func confidenceText(c Claim) string { return strconv.Itoa(c.Confidence) }
 
-// where lists addresses and network cards, these with the maker that the
-// registry of hardware addresses names, if it is one that makes medical devices.
+// where lists addresses and network cards, these with the maker that the registry of
+// hardware addresses names, if it is one that makes medical devices, and the place
+// that people state.
 func (a AssetRecord) where(o TableOptions) string {
 	text := o.few(a.Addresses)
 	if text == "" {
@@ -138,17 +138,39 @@ func (a AssetRecord) where(o TableOptions) string {
 			text = "was " + s.Address
 		}
 	}
-	macs := a.values(evidence.AttrMAC)
-	if len(macs) == 0 {
-		return cmp.Or(text, "-")
-	}
-	text += " " + o.few(macs)
-	for _, c := range a.Claims {
-		if c.Attribute == string(evidence.AttrManufacturer) && c.Layer == layerCard {
-			return text + " of " + o.brief(c.Value)
+	if macs := a.values(evidence.AttrMAC); len(macs) > 0 {
+		text += " " + o.few(macs)
+		card := slices.IndexFunc(a.Claims, func(c Claim) bool {
+			return c.Attribute == string(evidence.AttrManufacturer) && c.Layer == layerCard
+		})
+		if card >= 0 {
+			text += " of " + o.brief(a.Claims[card].Value)
 		}
 	}
-	return text
+	if place := a.stated(evidence.ValueLocation); place != "" {
+		text += " in " + o.brief(place)
+	}
+	return cmp.Or(strings.TrimSpace(text), "-")
+}
+
+// stated is what people say of a value.
+func (a AssetRecord) stated(name string) string {
+	return statedIn(a.Facts, func(f AssetStated) (kind, value string) { return f.Kind, f.Values[name] })
+}
+
+// statedIn is the newest value of facts in their order, labels before the inventory.
+func statedIn[F any](facts []F, of func(F) (kind, value string)) string {
+	var label, row string
+	for _, f := range facts {
+		switch kind, v := of(f); {
+		case v == "":
+		case kind == string(evidence.FactLabel):
+			label = v
+		default:
+			row = v
+		}
+	}
+	return cmp.Or(label, row)
 }
 
 // layerCard is that of what a hardware address tells.

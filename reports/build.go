@@ -129,7 +129,7 @@ func (b *builder) assets() []Asset {
 }
 
 // label is what to call an asset: maker and model or product family where claimed,
-// else a host name, else its first address.
+// else the name that people state, else a host name, else its first address.
 func label(a evidence.Asset) string {
 	best := map[evidence.Attribute]evidence.Claim{}
 	for _, c := range a.Claims {
@@ -139,8 +139,9 @@ func label(a evidence.Asset) string {
 	}
 	name := strings.TrimSpace(best[evidence.AttrManufacturer].Value + " " + cmp.Or(best[evidence.AttrModel].Value, best[evidence.AttrFamily].Value))
 	if name == "" {
-		name = best[evidence.AttrHostname].Value
+		name = statedIn(a.Facts, func(f evidence.AssetFact) (kind, value string) { return string(f.Kind), f.Values[evidence.ValueName] })
 	}
+	name = cmp.Or(name, best[evidence.AttrHostname].Value)
 	if name == "" && len(a.Addresses) > 0 {
 		name = a.Addresses[0].String()
 	}

@@ -82,6 +82,13 @@ func TestAssetsTable_known(t *testing.T) {
 			Claims: claims("manufacturer", "Acme", "oui", "mac", "00:1b:21:0a:0b:0c", "arp", "identity", "possible", "verdict"),
 		},
 		{ID: "asset-2a1b2c3d4e5f", Stays: []AssetStay{{Address: "192.0.2.9"}}, Claims: claims("hostname", long, "x509", "hint", "honeypot", "dicom")},
+		{
+			ID: "asset-3a1b2c3d4e5f", Addresses: []string{"192.0.2.3"}, Claims: claims("hostname", "seen", "mdns"),
+			Facts: []AssetStated{
+				{Kind: "label", Values: map[string]string{"name": "CT 1", "location": "Ward 3"}},
+				{Kind: "inventory", Values: map[string]string{"name": "listed", "asset_tag": "A-9"}},
+			},
+		},
 	}
 	for _, width := range []int{60, 80, 110, 300} {
 		var b strings.Builder
@@ -105,7 +112,7 @@ func TestAssetsTable_known(t *testing.T) {
 		for _, want := range []string{
 			"DICOM node, OFFIS DCMTK (unknown) medical device (50) 192.0.2.7 tcp/104 tcp/443 0001",
 			"Acme (possible) - 2001:db8::7 2001:db8::8 2001:db8::9 +1 00:1b:21:0a:0b:0c of Acme - 0001",
-			"retired", "was 192.0.2.9",
+			"retired", "was 192.0.2.9", "CT 1, tag A-9 (unknown) - 192.0.2.3 in Ward 3",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %q in:\n%s", want, b.String())

@@ -84,7 +84,7 @@ const knownPrefix = "probity_"
 
 func knownColumns() []string {
 	return []string{
-		"asset", "address", "mac", "name", "identity", "manufacturer", "model", "version", "serial", "udi", "class", "class_confidence",
+		"asset", "asset_tag", "owner", "location", "address", "mac", "name", "identity", "manufacturer", "model", "version", "serial", "udi", "class", "class_confidence",
 		"operating_system", "services", "status", "first_seen", "last_seen",
 	}
 }
@@ -95,7 +95,8 @@ func (a AssetRecord) known() map[string]string {
 	class := a.bestClaim(evidence.AttrClass)
 	out := map[string]string{
 		"asset": a.ID, "address": strings.Join(a.Addresses, " "), "mac": strings.Join(a.values(evidence.AttrMAC), " "),
-		"name": a.best(evidence.AttrHostname), "identity": a.identity(), "manufacturer": a.best(evidence.AttrManufacturer),
+		"asset_tag": a.stated(evidence.ValueAssetTag), "owner": a.stated(evidence.ValueOwner), "location": a.stated(evidence.ValueLocation),
+		"name": cmp.Or(a.stated(evidence.ValueName), a.best(evidence.AttrHostname)), "identity": a.identity(), "manufacturer": a.best(evidence.AttrManufacturer),
 		"model": cmp.Or(a.best(evidence.AttrModel), a.best(evidence.AttrFamily)), "version": a.best(evidence.AttrVersion),
 		"serial": a.best(evidence.AttrSerial), "udi": a.best(evidence.AttrUDI), "class": class.Value,
 		"operating_system": a.best(evidence.AttrOS), "services": strings.TrimPrefix(a.services(all), "-"), "status": a.Status,

@@ -45,7 +45,7 @@ func TestInventoryCSV(t *testing.T) {
 		got = append(got, strings.Join(cells, " "))
 	}
 	want := []string{
-		"id=7 address=192.0.2.7 name=ct-1 status=retired probity_asset=asset-1 probity_address=192.0.2.7 probity_identity=unknown probity_status=retired probity_matched=address",
+		"id=7 address=192.0.2.7 name=ct-1 status=retired probity_asset=asset-1 probity_address=192.0.2.7 probity_name=ct-1 probity_identity=unknown probity_status=retired probity_matched=address",
 		`probity_asset=asset-2 probity_name='=cmd|'/C calc'!A0\x0d\x0a\x1b[31m probity_identity=unknown probity_class=pump probity_class_confidence=80`,
 		"asset_tag=A-9",
 	}

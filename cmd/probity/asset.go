@@ -59,7 +59,7 @@ func (a *app) assetListCommand() *cobra.Command {
 		Example: "  probity asset list --db hospital.db",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withAssets(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) error {
+			return a.withAssets(cmd.Context(), f, nil, func(assets []evidence.Asset, _ []evidence.AssetFact) error {
 				records := make([]reports.AssetRecord, 0, len(assets))
 				for _, asset := range assets {
 					records = append(records, reports.NewAssetRecord(asset))
@@ -90,7 +90,7 @@ func (a *app) assetShowCommand() *cobra.Command {
 		Example: "  probity asset show 192.0.2.7 --db hospital.db",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withAssets(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) error {
+			return a.withAssets(cmd.Context(), f, args, func(assets []evidence.Asset, _ []evidence.AssetFact) error {
 				asset, err := findAsset(assets, args[0])
 				if err != nil {
 					return err
@@ -130,7 +130,7 @@ func (a *app) assetExportCommand() *cobra.Command {
 			if !ok {
 				return fmt.Errorf("format %q: want csv or json", safetext.Clean(format))
 			}
-			return a.withAssets(cmd.Context(), f, func(assets []evidence.Asset, facts []evidence.AssetFact) error {
+			return a.withAssets(cmd.Context(), f, nil, func(assets []evidence.Asset, facts []evidence.AssetFact) error {
 				rows := reports.InventoryRows(assets, identify.Inventory(facts))
 				return a.writeOutput(output, func(w io.Writer) error { return write(w, rows) })
 			})
@@ -142,14 +142,18 @@ func (a *app) assetExportCommand() *cobra.Command {
 	return cmd
 }
 
-// withAssets calls do with the assets as they were last resolved, and with all that
-// people said of assets.
-func (a *app) withAssets(ctx context.Context, f storeFlags, do func([]evidence.Asset, []evidence.AssetFact) error) error {
+// withAssets calls do with the assets as they were last resolved, all or those that
+// have one of some names, and with all that people said of assets.
+func (a *app) withAssets(ctx context.Context, f storeFlags, names []string, do func([]evidence.Asset, []evidence.AssetFact) error) error {
 	st, err := a.openReader(ctx, f)
 	if err != nil {
 		return err
 	}
-	assets, err := st.Assets(ctx)
+	load := func() ([]evidence.Asset, error) { return st.Assets(ctx) }
+	if names != nil {
+		load = func() ([]evidence.Asset, error) { return st.AssetsNamed(ctx, names...) }
+	}
+	assets, err := load()
 	if errors.Is(err, store.ErrProjection) {
 		err = fmt.Errorf("%w: run probity asset resolve --anew --db %s", err, f.db)
 	}
@@ -202,9 +206,10 @@ func (f *factFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why this is so")
 }
 
-// state records facts that make derives from the assets as they are, as a run of
-// its own, and resolves the assets anew. It returns the number of facts.
-func (a *app) state(ctx context.Context, f factFlags, make func([]evidence.Asset, []evidence.AssetFact) ([]evidence.AssetFact, error)) (n int, err error) {
+// state records facts that make derives from the assets that have one of some names,
+// as they are, as a run of its own, and resolves the assets anew. It returns the
+// number of facts.
+func (a *app) state(ctx context.Context, f factFlags, names []string, make func([]evidence.Asset, []evidence.AssetFact) ([]evidence.AssetFact, error)) (n int, err error) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(resolveMemory))
 	if err := fileExists(f.db); err != nil {
 		return 0, err
@@ -218,7 +223,10 @@ func (a *app) state(ctx context.Context, f factFlags, make func([]evidence.Asset
 			err = cerr
 		}
 	}()
-	assets, err := a.resolved(ctx, st, st.ObservationsAfter)
+	if err := a.resolve(ctx, st, st.ObservationsAfter, false); err != nil {
+		return 0, err
+	}
+	assets, err := a.whole(ctx, st, st.ObservationsAfter, func() ([]evidence.Asset, error) { return st.AssetsNamed(ctx, names...) })
 	if err != nil {
 		return 0, err
 	}

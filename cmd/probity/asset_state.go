@@ -36,7 +36,7 @@ func (a *app) assetMergeCommand() *cobra.Command {
 		Example: "  probity asset merge 192.0.2.7 192.0.2.8 --reason \"two cards in one cabinet\" --db hospital.db",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := a.state(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
+			_, err := a.state(cmd.Context(), f, args, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
 				x, err := findAsset(assets, args[0])
 				if err != nil {
 					return nil, err
@@ -77,7 +77,7 @@ func (a *app) assetSplitCommand() *cobra.Command {
 		Example: "  probity asset split asset-0a1b2c3d4e5f 192.0.2.8 --reason \"seen on site\" --db hospital.db",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := a.state(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
+			_, err := a.state(cmd.Context(), f, args, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
 				x, err := findAsset(assets, args[0])
 				if err != nil {
 					return nil, err
@@ -151,7 +151,7 @@ func (a *app) assetLabelCommand() *cobra.Command {
 				}
 				values[name] = safetext.Clean(value)
 			}
-			_, err := a.state(cmd.Context(), f, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
+			_, err := a.state(cmd.Context(), f, args, func(assets []evidence.Asset, _ []evidence.AssetFact) ([]evidence.AssetFact, error) {
 				x, err := findAsset(assets, args[0])
 				return []evidence.AssetFact{{Kind: evidence.FactLabel, Asset: x.ID, Values: values}}, err
 			})
@@ -195,7 +195,7 @@ func (a *app) assetImportCommand() *cobra.Command {
 			if len(list.Ignored) > 0 {
 				a.note("columns that are not read: %s", strings.Join(list.Ignored, ", "))
 			}
-			n, err := a.state(cmd.Context(), f, func(_ []evidence.Asset, said []evidence.AssetFact) ([]evidence.AssetFact, error) {
+			n, err := a.state(cmd.Context(), f, nil, func(_ []evidence.Asset, said []evidence.AssetFact) ([]evidence.AssetFact, error) {
 				return newRows(list, said), nil
 			})
 			if err == nil {

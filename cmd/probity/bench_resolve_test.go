@@ -6,12 +6,16 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	_ "github.com/mattn/go-sqlite3" // the driver
 
 	"probity/evidence"
@@ -154,6 +158,64 @@ func TestAssetResolve_newProcess(t *testing.T) {
 	r, err := store.Verify(t.Context(), db, store.VerifyOptions{})
 	if err != nil || len(r.Problems) > 0 {
 		t.Errorf("verify: %v %v", err, r.Problems)
+	}
+}
+
+// TestAssetsNamed: an asset that is looked up is byte for byte that of the list, by its
+// id, by one that it had and by each address, and a damaged one is noticed.
+func TestAssetsNamed(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "e.db")
+	s := simulate(t, 62, 60)
+	for range 3 {
+		s.observe(db, func(w *churn.World) { w.Observe(); w.Week() })
+	}
+	resolving(t, db)
+	st, err := store.Open(t.Context(), db, store.Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	all, err := st.Assets(t.Context())
+	if err != nil || len(all) < 60 {
+		t.Fatalf("%d assets: %v", len(all), err)
+	}
+	byID := map[string]evidence.Asset{}
+	for _, a := range all {
+		byID[a.ID] = a
+	}
+	looked := 0
+	for _, a := range all {
+		names := []string{a.ID}
+		for _, stay := range a.Stays {
+			names = append(names, stay.ID, stay.Addr.String())
+		}
+		for _, name := range names {
+			got, err := st.AssetsNamed(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := false
+			for _, g := range got {
+				looked++
+				found = found || g.ID == a.ID
+				if diff := cmp.Diff(byID[g.ID], g, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+					t.Fatalf("%s by %s (-listed +looked up):\n%s", g.ID, name, diff)
+				}
+			}
+			if !found {
+				t.Errorf("%s is not found by %s", a.ID, name)
+			}
+		}
+	}
+	if got, err := st.AssetsNamed(t.Context(), "nothing"); err != nil || len(got) > 0 || looked < len(all) {
+		t.Errorf("of no name: %v, %v; %d looked up", got, err, looked)
+	}
+	sqlite(t, db, "DELETE FROM proj_claim WHERE asset=(SELECT id FROM proj_asset WHERE asset='"+all[0].ID+"')")
+	if _, err := st.AssetsNamed(t.Context(), all[0].ID); !errors.Is(err, store.ErrProjection) {
+		t.Errorf("a damaged asset: %v", err)
+	}
+	if _, err := st.AssetsNamed(t.Context(), all[1].ID); err != nil {
+		t.Errorf("another: %v", err)
 	}
 }
 

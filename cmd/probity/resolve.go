@@ -167,21 +167,18 @@ func resolutionMaker() (string, error) {
 	return "program " + toolHash().String() + ", fingerprints " + set.Digest().String(), nil
 }
 
-// resolved brings the assets up to date and returns them.
-func (a *app) resolved(ctx context.Context, st *store.Store, from source) ([]evidence.Asset, error) {
-	if err := a.resolve(ctx, st, from, false); err != nil {
-		return nil, err
-	}
-	return a.assets(ctx, st, from)
-}
-
 // assets returns the assets, which were brought up to date. Should rows be damaged,
 // they are worked out anew.
 func (a *app) assets(ctx context.Context, st *store.Store, from source) ([]evidence.Asset, error) {
-	assets, err := st.Assets(ctx)
+	return a.whole(ctx, st, from, func() ([]evidence.Asset, error) { return st.Assets(ctx) })
+}
+
+// whole loads assets. Should rows be damaged, they are worked out anew.
+func (a *app) whole(ctx context.Context, st *store.Store, from source, load func() ([]evidence.Asset, error)) ([]evidence.Asset, error) {
+	assets, err := load()
 	if errors.Is(err, store.ErrProjection) {
 		if err = a.resolve(ctx, st, from, true); err == nil {
-			assets, err = st.Assets(ctx)
+			assets, err = load()
 		}
 	}
 	return assets, err

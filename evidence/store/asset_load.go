@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"probity/evidence"
 )
@@ -15,15 +17,44 @@ import (
 // [evidence.Asset.Compare]. [ErrProjection] means that rows were lost or changed.
 func (s *Store) Assets(ctx context.Context) ([]evidence.Asset, error) {
 	l := assetLoader{s: s, at: make(map[int64]int)}
+	return l.loadAll(ctx)
+}
+
+// AssetsNamed is [Store.Assets] for those that have one of the names: their id, one
+// that they had, or an address at which they are or were. It costs what these do.
+func (s *Store) AssetsNamed(ctx context.Context, names ...string) ([]evidence.Asset, error) {
+	if s.version < 2 {
+		return s.Assets(ctx) // which has no stays to look the names up in
+	}
+	l := assetLoader{s: s, at: make(map[int64]int), part: true}
+	for _, name := range names {
+		addr := ""
+		if a, err := netip.ParseAddr(name); err == nil {
+			addr = a.Unmap().String()
+		}
+		err := each(ctx, s.r, "SELECT id FROM proj_asset WHERE asset=?1 UNION SELECT asset FROM proj_asset_stay WHERE stay=?1 UNION SELECT asset FROM proj_asset_stay WHERE address=?2", func(scan scanFunc) error {
+			var id int64
+			err := scan(&id)
+			l.ids = append(l.ids, id)
+			return err
+		}, name, addr)
+		if err != nil {
+			return nil, explain(s.path, err)
+		}
+	}
+	return l.loadAll(ctx)
+}
+
+func (l *assetLoader) loadAll(ctx context.Context) ([]evidence.Asset, error) {
 	err := l.load(ctx)
-	if err == nil && s.version > 1 {
+	if err == nil && l.s.version > 1 {
 		err = l.loadLives(ctx)
 	}
-	if err == nil && s.version > 2 {
+	if err == nil && l.s.version > 2 {
 		err = l.check(ctx)
 	}
 	slices.SortFunc(l.all, evidence.Asset.Compare)
-	return l.all, explain(s.path, err)
+	return l.all, explain(l.s.path, err)
 }
 
 // assetLoader collects what belongs to an asset from its tables.
@@ -32,10 +63,29 @@ type assetLoader struct {
 	all  []evidence.Asset
 	sums []int64       // of the rows that were read
 	at   map[int64]int // index in all by row
+	part bool          // only the assets of ids
+	ids  []int64
+}
+
+// rows reads rows of a table in the order in which they were written.
+func (l *assetLoader) rows(ctx context.Context, columns, table, asset string, do func(scanFunc) error) error {
+	return each(ctx, l.s.r, "SELECT "+columns+" FROM "+table+l.where(asset)+" ORDER BY id", do)
+}
+
+// where is the condition that a row is of one of the assets to load.
+func (l *assetLoader) where(asset string) string {
+	if !l.part {
+		return ""
+	}
+	list := make([]string, len(l.ids))
+	for i, id := range l.ids {
+		list[i] = strconv.FormatInt(id, 10)
+	}
+	return " WHERE " + asset + " IN (" + strings.Join(list, ",") + ")"
 }
 
 func (l *assetLoader) load(ctx context.Context) error {
-	err := each(ctx, l.s.r, "SELECT id, asset, addresses, first_seen_ms, last_seen_ms FROM proj_asset ORDER BY id", func(scan scanFunc) error {
+	err := l.rows(ctx, "id, asset, addresses, first_seen_ms, last_seen_ms", "proj_asset", "id", func(scan scanFunc) error {
 		var a evidence.Asset
 		var id, first, last int64
 		var list string
@@ -54,7 +104,7 @@ func (l *assetLoader) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = each(ctx, l.s.r, "SELECT asset, address, port, transport, server_name FROM proj_asset_endpoint ORDER BY id", func(scan scanFunc) error {
+	err = l.rows(ctx, "asset, address, port, transport, server_name", "proj_asset_endpoint", "asset", func(scan scanFunc) error {
 		var id int64
 		var n nullEndpoint
 		if err := scan(&id, &n.address, &n.port, &n.transport, &n.name); err != nil {
@@ -73,7 +123,7 @@ func (l *assetLoader) load(ctx context.Context) error {
 	if l.s.version < 2 {
 		source = "''"
 	}
-	return each(ctx, l.s.r, "SELECT asset, attribute, value, confidence, layer, coalesce(observation,0), "+source+" FROM proj_claim ORDER BY id", func(scan scanFunc) error {
+	return l.rows(ctx, "asset, attribute, value, confidence, layer, coalesce(observation,0), "+source, "proj_claim", "asset", func(scan scanFunc) error {
 		var id int64
 		var c evidence.Claim
 		err := scan(&id, &c.Attribute, &c.Value, &c.Confidence, &c.Layer, &c.Observation, &c.Source)
@@ -102,11 +152,13 @@ func (l *assetLoader) check(ctx context.Context) error {
 	if made == 0 { // saved by an older program, which kept no sums
 		return nil
 	}
-	if want != len(l.all) {
+	if l.part {
+		want = len(l.all)
+	} else if want != len(l.all) {
 		return fmt.Errorf("%w: %d assets of %d are there", ErrProjection, len(l.all), want)
 	}
 	n := 0
-	err := each(ctx, l.s.r, "SELECT asset, sum FROM proj_asset_sum", func(scan scanFunc) error {
+	err := each(ctx, l.s.r, "SELECT asset, sum FROM proj_asset_sum"+l.where("asset"), func(scan scanFunc) error {
 		var id, sum int64
 		if err := scan(&id, &sum); err != nil {
 			return err
@@ -126,7 +178,7 @@ func (l *assetLoader) check(ctx context.Context) error {
 
 // loadLives reads what version 2 added.
 func (l *assetLoader) loadLives(ctx context.Context) error {
-	stays := each(ctx, l.s.r, "SELECT asset, stay, address, first_ms, last_ms, ended FROM proj_asset_stay ORDER BY id", func(scan scanFunc) error {
+	stays := l.rows(ctx, "asset, stay, address, first_ms, last_ms, ended", "proj_asset_stay", "asset", func(scan scanFunc) error {
 		var id, first, last, state int64
 		var addr string
 		var s evidence.Stay
@@ -142,7 +194,7 @@ func (l *assetLoader) loadLives(ctx context.Context) error {
 		}
 		return err
 	})
-	joins := each(ctx, l.s.r, "SELECT asset, kept, ended, reason, observations FROM proj_asset_join ORDER BY id", func(scan scanFunc) error {
+	joins := l.rows(ctx, "asset, kept, ended, reason, observations", "proj_asset_join", "asset", func(scan scanFunc) error {
 		var id int64
 		var list string
 		var j evidence.Join
@@ -158,7 +210,7 @@ func (l *assetLoader) loadLives(ctx context.Context) error {
 		}
 		return err
 	})
-	events := each(ctx, l.s.r, "SELECT asset, at_ms, event FROM proj_asset_event ORDER BY id", func(scan scanFunc) error {
+	events := l.rows(ctx, "asset, at_ms, event", "proj_asset_event", "asset", func(scan scanFunc) error {
 		var id, at int64
 		var text string
 		if err := scan(&id, &at, &text); err != nil {
@@ -171,7 +223,7 @@ func (l *assetLoader) loadLives(ctx context.Context) error {
 		}
 		return err
 	})
-	facts := each(ctx, l.s.r, "SELECT asset, fact FROM proj_asset_fact ORDER BY id", func(scan scanFunc) error {
+	facts := l.rows(ctx, "asset, fact", "proj_asset_fact", "asset", func(scan scanFunc) error {
 		var id int64
 		var text string
 		if err := scan(&id, &text); err != nil {
