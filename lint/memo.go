@@ -10,7 +10,13 @@ import (
 // may share. The zero value is ready.
 type Memo struct {
 	mu    sync.Mutex
-	known map[string]any
+	known []remembered // few
+}
+
+// remembered is what was computed under a name, as a function.
+type remembered struct {
+	name string
+	f    any
 }
 
 // Remember returns what compute returned when it was first asked for under name,
@@ -18,13 +24,15 @@ type Memo struct {
 // certificate that it reads, so it must not read one twice at the same time.
 func Remember[T any](m *Memo, name string, compute func() T) T {
 	m.mu.Lock()
-	f, ok := m.known[name].(func() T)
-	if !ok {
-		if m.known == nil {
-			m.known = make(map[string]any)
+	var f func() T
+	for _, r := range m.known {
+		if r.name == name {
+			f, _ = r.f.(func() T)
 		}
+	}
+	if f == nil {
 		f = sync.OnceValue(compute)
-		m.known[name] = f
+		m.known = append(m.known, remembered{name, f})
 	}
 	m.mu.Unlock()
 	return f()

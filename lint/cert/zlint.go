@@ -1,6 +1,7 @@
 package cert
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -41,7 +42,11 @@ type zlinter struct {
 	// configures the lint, or looks first whether the certificate is of those that
 	// sources of the CA/Browser Forum are about.
 	framed []bool
-	config zlint.Configuration
+	// extensions are those that some lints are about, and about has for each lint the
+	// bit of its extension; 0: it is about none of them.
+	extensions []string
+	about      []uint32
+	config     zlint.Configuration
 }
 
 // newZlinter filters zlint's registry: the lints of sources, without the muted.
@@ -63,7 +68,15 @@ func newZlinter(sources zlint.SourceList) zlinter {
 		framed[i] = configurable || l.Source == zlint.CABFBaselineRequirements ||
 			l.Source == zlint.CABFSMIMEBaselineRequirements || l.Source == zlint.CABFCSBaselineRequirements
 	}
-	return zlinter{lints, framed, r.GetConfiguration()}
+	z := zlinter{lints: lints, framed: framed, about: make([]uint32, len(lints)), config: r.GetConfiguration()}
+	extensions := aboutExtensions()
+	z.extensions = slices.Sorted(maps.Keys(extensions))
+	for i, l := range lints {
+		if n := slices.IndexFunc(z.extensions, func(id string) bool { return slices.Contains(extensions[id], l.Name) }); n >= 0 {
+			z.about[i] = 1 << n
+		}
+	}
+	return z
 }
 
 // linter returns a function that runs zlint's lints of sources on a certificate and
@@ -77,17 +90,23 @@ func linter(sources ...zlint.LintSource) func(*x509.Certificate) []string {
 }
 
 func (z zlinter) run(c *x509.Certificate) []string {
+	var missing uint32
+	for i, id := range z.extensions {
+		if _, has := c.ExtensionsMap[id]; !has {
+			missing |= 1 << i
+		}
+	}
 	var hits []string
 	for next := 0; next < len(z.lints); next++ {
-		hits, next = z.runFrom(next, c, hits)
+		hits, next = z.runFrom(next, c, missing, hits)
 	}
 	return hits
 }
 
 // runFrom runs the lints from next on, to the end or to one that panics, and
-// returns where it stopped. It does what [zlint.CertificateLint.Execute] does, but
+// returns where it stopped. Those about missing extensions do not apply. It does what [zlint.CertificateLint.Execute] does, but
 // makes no result for the many lints that do not apply.
-func (z zlinter) runFrom(next int, c *x509.Certificate, before []string) (hits []string, stopped int) {
+func (z zlinter) runFrom(next int, c *x509.Certificate, missing uint32, before []string) (hits []string, stopped int) {
 	hits = before
 	defer func() {
 		if recover() != nil { // a lint that fails itself says nothing of the certificate
@@ -95,6 +114,9 @@ func (z zlinter) runFrom(next int, c *x509.Certificate, before []string) (hits [
 		}
 	}()
 	for ; next < len(z.lints); next++ {
+		if z.about[next]&missing != 0 {
+			continue
+		}
 		l := z.lints[next]
 		var r *zlint.LintResult
 		if z.framed[next] {

@@ -116,13 +116,40 @@ func TestSieve(t *testing.T) {
 	for _, tt := range []struct {
 		factor int64
 		want   uint64
-	}{{1, 0}, {2, 2}, {3, 3}, {15, 3}, {251 * 257, 251}, {4093, 4093}, {4099, 0}} {
+	}{{1, 0}, {2, 2}, {3, 3}, {15, 3}, {251 * 257, 251}, {8191, 8191}, {8209, 0}} {
 		if got := s.factor(new(big.Int).Mul(p, big.NewInt(tt.factor))); got != tt.want {
 			t.Errorf("factor %d: got %d, want %d", tt.factor, got, tt.want)
 		}
 	}
-	if got := s.factor(big.NewInt(4093)); got != 0 {
+	if got := s.factor(big.NewInt(8191)); got != 0 {
 		t.Errorf("a prime divides itself only: got %d", got)
+	}
+	// Against division one by one, at all lengths.
+	var primes []*big.Int
+	for i := int64(2); i < trialDivisors; i++ {
+		if n := big.NewInt(i); n.ProbablyPrime(0) {
+			primes = append(primes, n)
+		}
+	}
+	random := rand.New(rand.NewPCG(3, 3))
+	for length := 1; length < 9000; length += 1 + length/16 {
+		for range 8 {
+			n := big.NewInt(1)
+			for n.BitLen() < length {
+				n.Lsh(n, 64).Add(n, new(big.Int).SetUint64(random.Uint64()))
+			}
+			n.Rsh(n, uint(n.BitLen()-length)).SetBit(n, 0, 1)
+			want := uint64(0)
+			for _, p := range primes {
+				if new(big.Int).Mod(n, p).Sign() == 0 && n.Cmp(p) != 0 {
+					want = p.Uint64()
+					break
+				}
+			}
+			if got := s.factor(n); got != want {
+				t.Errorf("%x: got %d, want %d", n, got, want)
+			}
+		}
 	}
 }
 
