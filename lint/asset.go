@@ -20,6 +20,8 @@ type AssetSubject struct {
 	Keys []IdentityKey
 	// Called are the current TLS observations in which it is the client.
 	Called []*evidence.Observation
+
+	keys map[evidence.Digest]bool // those of Keys, while they are gathered
 }
 
 // IdentityKey is a key that a device was seen to have.
@@ -75,15 +77,21 @@ func (c *Corpus) addAssetSubjects() {
 }
 
 func (s *AssetSubject) addKey(k IdentityKey) {
-	if !slices.ContainsFunc(s.Keys, func(o IdentityKey) bool { return o.SPKI == k.SPKI }) {
-		s.Keys = append(s.Keys, k)
+	if s.keys[k.SPKI] {
+		return
 	}
+	if s.keys == nil {
+		s.keys = make(map[evidence.Digest]bool)
+	}
+	s.keys[k.SPKI] = true
+	s.Keys = append(s.Keys, k)
 }
 
 // countHolders says of each key how many assets show it.
 func countHolders(all []*AssetSubject) {
 	holders := make(map[evidence.Digest]int)
 	for _, s := range all {
+		s.keys = nil
 		for _, k := range s.Keys {
 			holders[k.SPKI]++
 		}

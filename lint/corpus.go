@@ -57,9 +57,13 @@ type Corpus struct {
 	// is none.
 	Scratch string
 
+	filedMu sync.Mutex
+	filed   map[*Policy]func() map[string][]filed // intermediates, by plain name
+
 	mu         sync.Mutex
 	signatures map[[2]evidence.Digest]func() error
 	anchors    map[evidence.Digest]*Certificate
+	anchorAt   map[slice]*Certificate
 }
 
 // Sighting is a certificate in the place at which it was presented.
@@ -105,6 +109,7 @@ func Decode(obs []evidence.Observation) Reading {
 		digests:    make(map[slice]evidence.Digest),
 		signatures: make(map[[2]evidence.Digest]func() error),
 		anchors:    make(map[evidence.Digest]*Certificate),
+		anchorAt:   make(map[slice]*Certificate),
 	}
 	sorted := sortObservations(obs)
 	seen := currentSightings(sorted)

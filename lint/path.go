@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/zmap/zcrypto/x509"
@@ -57,19 +58,27 @@ func (e *Env) IsAnchor(c *Certificate) bool {
 	return slices.ContainsFunc(e.Policy.Anchors, func(der []byte) bool { return bytes.Equal(der, c.DER) })
 }
 
-// anchor decodes a certificate of the policy, once.
+// anchor decodes a certificate of the policy, once. The policy keeps its bytes, so that
+// they need not be hashed again.
 func (c *Corpus) anchor(der []byte) *Certificate {
+	if len(der) == 0 {
+		return parseCertificate(der)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	d := evidence.DigestOf(der)
-	if known, ok := c.anchors[d]; ok {
+	at := slice{&der[0], len(der)}
+	if known, ok := c.anchorAt[at]; ok {
 		return known
 	}
-	a, ok := c.certs[d]
+	d := evidence.DigestOf(der)
+	a, ok := c.anchors[d]
 	if !ok {
-		a = parseCertificate(der)
+		if a, ok = c.certs[d]; !ok {
+			a = parseCertificate(der)
+		}
+		c.anchors[d] = a
 	}
-	c.anchors[d] = a
+	c.anchorAt[at] = a
 	return a
 }
 
@@ -224,12 +233,12 @@ func (s *pathSearch) candidates(c *Certificate) []*Certificate {
 			add(i, rank)
 		}
 	}
-	for _, f := range s.env.Policy.Intermediates {
+	for _, i := range s.env.Corpus.filedIssuers(s.env.Policy, c) {
 		rank := 4
-		if f.named(c) {
+		if i.file.named(c) {
 			rank = 3
 		}
-		add(s.env.Corpus.anchor(f.DER), rank)
+		add(i.cert, rank)
 	}
 	out := make([]*Certificate, len(best))
 	for i, r := range best {
@@ -267,6 +276,39 @@ func (c *Corpus) issuersNamed(plain string) []*Certificate {
 type Intermediate struct {
 	File string // its path
 	DER  []byte
+}
+
+// filed is an intermediate of a policy, decoded.
+type filed struct {
+	file Intermediate
+	cert *Certificate
+}
+
+// filedIssuers lists the intermediates of a policy that have the name of c's issuer.
+// Their names are read once for a corpus and a policy.
+func (c *Corpus) filedIssuers(p *Policy, of *Certificate) []filed {
+	if len(p.Intermediates) == 0 {
+		return nil
+	}
+	c.filedMu.Lock()
+	byName := c.filed[p]
+	if byName == nil {
+		byName = sync.OnceValue(func() map[string][]filed {
+			out := make(map[string][]filed)
+			for _, f := range p.Intermediates {
+				if i := c.anchor(f.DER); i.X509 != nil {
+					out[i.plainSubject()] = append(out[i.plainSubject()], filed{f, i})
+				}
+			}
+			return out
+		})
+		if c.filed == nil {
+			c.filed = make(map[*Policy]func() map[string][]filed)
+		}
+		c.filed[p] = byName
+	}
+	c.filedMu.Unlock()
+	return byName()[of.plainIssuer()]
 }
 
 // named reports whether an address at which c says that its issuer is to be found

@@ -16,9 +16,9 @@ import (
 // name and key identifier; of one name there may be any number.
 const mostSigners = 64
 
-// use reads a signature whole and looks for the key that made it, unless check is
-// false.
-func (n *nonces) use(m made, check bool) use {
+// use reads a signature whole and looks for the key that made it, as long as n.checks
+// lasts.
+func (n *nonces) use(m made) use {
 	var u use
 	switch m.where {
 	case inCertificate:
@@ -32,12 +32,13 @@ func (n *nonces) use(m made, check bool) use {
 	case inHandshake:
 		u = n.ofHandshake(n.fleet.Signed()[m.index], int(m.part))
 	}
-	if !check {
+	if n.checks <= 0 {
 		u.keys, u.unchecked = nil, u.owner.IsZero()
 		return u
 	}
 	checked := 0
 	for _, k := range u.keys[:min(len(u.keys), mostSigners)] {
+		n.checks--
 		made, err := lint.MadeBy(k.key, &u.Signature)
 		if err != nil {
 			continue

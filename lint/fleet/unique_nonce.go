@@ -21,7 +21,7 @@ func uniqueNonce() lint.Check {
 		Name:   "fleet/unique_nonce",
 		Source: "FIPS 186-5 section 6.3; RFC 6979 section 1; Heninger et al., Mining Your Ps and Qs, USENIX Security 2012",
 		Fleet: func(env *lint.Env, c *lint.Corpus) []lint.GroupVerdict {
-			n := nonces{env: env, corpus: c, fleet: c.Fleet()}
+			n := nonces{env: env, corpus: c, fleet: c.Fleet(), checks: mostChecks}
 			n.collect()
 			switch len(n.all) {
 			case 0:
@@ -42,6 +42,7 @@ type nonces struct {
 	all     []made
 	signers map[string][]signingKey // by subject name
 	cas     []signingKey            // of all authorities; nil until asked for
+	checks  int                     // of a signature with a key, that may still be made
 }
 
 // made is where a signature is, and a hash of its R. It is small, because there may
@@ -134,7 +135,17 @@ type use struct {
 	owner     evidence.Digest
 	order     *big.Int // of its group, where the owner is known
 	false     bool     // shown to be of none of its keys
-	unchecked bool     // with no key, see [mostChecked]
+	unchecked bool     // with no key, see [mostChecks]
+	more      int      // it stands for so many that were not read
+}
+
+// signatures is how many signatures uses stand for.
+func signatures(uses []use) int {
+	n := 0
+	for _, u := range uses {
+		n += max(u.more, 1)
+	}
+	return n
 }
 
 type signingKey struct {
@@ -162,29 +173,57 @@ func (n *nonces) repeats() []lint.GroupVerdict {
 	return out
 }
 
-// mostChecked is how many signatures with one R are held against keys, which takes a
-// tenth of a millisecond or more each. All are listed.
-const mostChecked = 1 << 12
+// The bounds of what is held against keys, a tenth of a millisecond or more each. All
+// places are listed.
+const (
+	mostChecked = 1 << 12 // signatures with one R that are read
+	mostChecks  = 1 << 17 // of a signature with a key, in all
+)
 
 // judge looks at the signatures with one R; what hashes alike by chance is told apart.
 func (n *nonces) judge(all []made) []lint.GroupVerdict {
 	byR := make(map[string][]use)
-	for i, m := range all {
-		if u := n.use(m, i < mostChecked); !u.false {
+	read := all[:min(len(all), mostChecked)]
+	for _, m := range read {
+		if u := n.use(m); !u.false {
 			byR[string(u.R)] = append(byR[string(u.R)], u)
 		}
 	}
+	unread := n.unread(all[len(read):])
 	var out []lint.GroupVerdict
 	for _, r := range slices.Sorted(maps.Keys(byR)) {
-		out = append(out, judgeR(merge(byR[r]))...)
+		out = append(out, judgeR(merge(byR[r]), unread)...)
+		unread = nil
 	}
 	return out
 }
 
-// judgeR judges different signatures with one R.
-func judgeR(uses []use) []lint.GroupVerdict {
+// unread are signatures that are only listed, as one for each kind.
+func (n *nonces) unread(all []made) []use {
+	var out []use
+	for _, m := range all {
+		u := use{what: "certificate"}
+		if m.where == inCertificate {
+			u.members = membersOf(n.corpus, n.fleet, n.fleet.SpotsOf(m.index))
+		} else {
+			u = n.use(m)
+		}
+		i := slices.IndexFunc(out, func(o use) bool { return o.what == u.what })
+		if i < 0 {
+			i = len(out)
+			out = append(out, use{what: u.what, unchecked: true})
+		}
+		out[i].more++
+		out[i].members = append(out[i].members, u.members...)
+	}
+	return out
+}
+
+// judgeR judges different signatures with one R. Others that have it were not read.
+func judgeR(uses, unread []use) []lint.GroupVerdict {
 	owners := make(map[evidence.Digest][]use)
-	var known, unchecked []use
+	var known []use
+	unchecked := slices.Clone(unread)
 	for _, u := range uses {
 		switch {
 		case u.unchecked:
@@ -197,7 +236,7 @@ func judgeR(uses []use) []lint.GroupVerdict {
 	order := slices.SortedFunc(maps.Keys(owners), evidence.Digest.Compare)
 	more := ""
 	if len(unchecked) > 0 {
-		more = fmt.Sprintf(" %d more with this number were not checked.", len(unchecked))
+		more = fmt.Sprintf(" %d more with this number were not checked.", signatures(unchecked))
 	}
 	r := fmt.Sprintf("%x", uses0(uses).R)
 	var out []lint.GroupVerdict
@@ -218,8 +257,9 @@ func judgeR(uses []use) []lint.GroupVerdict {
 		v.Detail += more
 		return []lint.GroupVerdict{repeated(r, slices.Concat(known, unchecked), v)}
 	case len(uses) > 1 && differ(uses):
-		return []lint.GroupVerdict{repeated(r, uses, lint.Warnf(
-			"%d signatures have one number R (%s), but not all could be checked with the key that is said to have made them.", len(uses), kinds(uses)))}
+		all := slices.Concat(uses, unread)
+		return []lint.GroupVerdict{repeated(r, all, lint.Warnf(
+			"%d signatures have one number R (%s), but not all could be checked with the key that is said to have made them.", signatures(all), kinds(all)))}
 	}
 	return nil
 }
@@ -319,7 +359,7 @@ func kinds(uses []use) string {
 		count := 0
 		for _, u := range uses {
 			if u.what == name {
-				count++
+				count += max(u.more, 1)
 			}
 		}
 		if count > 0 {
