@@ -16,7 +16,7 @@ import (
 // datedList without the time of the last sight.
 const (
 	narrowList = 80
-	datedList  = 110
+	datedList  = 130
 )
 
 // Bounds of what a list shows of an asset that is not wide.
@@ -91,10 +91,10 @@ func (a AssetRecord) device(o TableOptions) string {
 	}
 	maker := strings.TrimSpace(a.best(evidence.AttrManufacturer) + " " + cmp.Or(a.best(evidence.AttrModel), a.best(evidence.AttrFamily)))
 	add("%s", maker)
+	add("%s", cmp.Or(a.stated(evidence.ValueName), o.host(a.best(evidence.AttrHostname))))
+	add("tag %s", a.stated(evidence.ValueAssetTag))
 	add("version %s", a.best(evidence.AttrVersion))
 	add("serial %s", a.best(evidence.AttrSerial))
-	add("%s", cmp.Or(a.stated(evidence.ValueName), a.best(evidence.AttrHostname)))
-	add("tag %s", a.stated(evidence.ValueAssetTag))
 	if maker == "" {
 		add("%s", cmp.Or(a.best(evidence.AttrDeviceType), a.best(evidence.AttrRole)))
 		add("%s", cmp.Or(a.best(evidence.AttrApplication), a.library()))
@@ -210,6 +210,16 @@ func (a AssetRecord) values(attribute evidence.Attribute) []string {
 		}
 	}
 	return out
+}
+
+// host shortens a host name to what tells hosts of one domain apart.
+func (o TableOptions) host(name string) string {
+	const most = 24
+	first, _, ok := strings.Cut(name, ".")
+	if o.Wide || len(name) <= most || !ok || len(first) < 2 {
+		return name
+	}
+	return first + ".…"
 }
 
 // brief shortens a value; nobody reads a list for a value of many lines.

@@ -90,7 +90,7 @@ func TestAssetsTable_known(t *testing.T) {
 			},
 		},
 	}
-	for _, width := range []int{60, 80, 110, 300} {
+	for _, width := range []int{60, 80, 110, 130, 300} {
 		var b strings.Builder
 		if err := AssetsTable(&b, assets, TableOptions{Width: width}); err != nil {
 			t.Fatal(err)
@@ -112,7 +112,7 @@ func TestAssetsTable_known(t *testing.T) {
 		for _, want := range []string{
 			"DICOM node, OFFIS DCMTK (unknown) medical device (50) 192.0.2.7 tcp/104 tcp/443 0001",
 			"Acme (possible) - 2001:db8::7 2001:db8::8 2001:db8::9 +1 00:1b:21:0a:0b:0c of Acme - 0001",
-			"retired", "was 192.0.2.9", "CT 1, tag A-9 (unknown) - 192.0.2.3 in Ward 3",
+			"retired", "was 192.0.2.9", "very-long-host-name.…, perhaps a honeypot (unknown)", "CT 1, tag A-9 (unknown) - 192.0.2.3 in Ward 3",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("no %q in:\n%s", want, b.String())
