@@ -270,24 +270,7 @@ func grid(b *bytes.Buffer, head []string, rows [][]string, width int) error {
 // gridAfter is grid whose first columns keep their width: what they hold is copied
 // whole, or not at all.
 func gridAfter(b *bytes.Buffer, whole int, head []string, rows [][]string, width int) error {
-	const gap, narrowest = 2, 12
-	cells := make([]int, len(head))
-	total := 0
-	for i := range head {
-		cells[i] = twwidth.Width(head[i])
-		for _, r := range rows {
-			cells[i] = max(cells[i], twwidth.Width(r[i]))
-		}
-		total += cells[i] + gap
-	}
-	for total-gap > width {
-		i := whole + slices.Index(cells[whole:], slices.Max(cells[whole:]))
-		if cells[i] <= narrowest {
-			break
-		}
-		cells[i]--
-		total--
-	}
+	cells := columnWidths(whole, head, rows, width)
 	var drawn bytes.Buffer
 	t := tablewriter.NewTable(&drawn,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
@@ -324,6 +307,71 @@ func gridAfter(b *bytes.Buffer, whole int, head []string, rows [][]string, width
 		b.WriteString(line + "\n")
 	}
 	return nil
+}
+
+// Of a table: what is between columns, and the width below which none narrows.
+const (
+	gap       = 2
+	narrowest = 12
+)
+
+// columnWidths narrows the widest column while a table is too wide. What columns do
+// not use in the end, because their lines end between words, goes to those in which
+// a word does not fit.
+func columnWidths(whole int, head []string, rows [][]string, width int) []int {
+	cells, words := make([]int, len(head)), make([]int, len(head))
+	total := 0
+	for i := range head {
+		cells[i] = twwidth.Width(head[i])
+		for _, r := range rows {
+			cells[i] = max(cells[i], twwidth.Width(r[i]))
+		}
+		total += cells[i] + gap
+	}
+	for total-gap > width {
+		i := whole + slices.Index(cells[whole:], slices.Max(cells[whole:]))
+		if cells[i] <= narrowest {
+			break
+		}
+		cells[i]--
+		total--
+	}
+	cut := false
+	for i := range head {
+		for _, r := range rows {
+			if twwidth.Width(r[i]) <= cells[i] {
+				continue
+			}
+			for word := range strings.FieldsSeq(r[i]) {
+				words[i] = max(words[i], twwidth.Width(word))
+			}
+		}
+		cut = cut || words[i] > cells[i]
+	}
+	if !cut {
+		return cells
+	}
+	spare := width
+	for i := range head {
+		used := twwidth.Width(head[i])
+		for _, r := range rows {
+			for line := range strings.Lines(wrap(r[i], cells[i])) {
+				used = max(used, twwidth.Width(strings.TrimSuffix(line, "\n")))
+			}
+		}
+		if words[i] <= cells[i] {
+			cells[i] = used
+		}
+		spare -= cells[i] + gap
+	}
+	spare += gap
+	for i := range head {
+		if more := min(words[i]-cells[i], spare); more > 0 {
+			cells[i] += more
+			spare -= more
+		}
+	}
+	return cells
 }
 
 // wrap breaks text into lines of at most width cells, between words where it can.
