@@ -168,20 +168,46 @@ func AssetTable(w io.Writer, a AssetRecord, o TableOptions) error {
 		for _, c := range a.Claims {
 			rows = append(rows, []string{c.Attribute, o.cell(c.Value), strconv.Itoa(c.Confidence), c.Layer, ids(notZero(c.Observation), 4)})
 		}
-		if err := grid(&b, []string{"claim", "value", "confidence", "layer", "observation"}, rows, o.width()); err != nil {
+		head := []string{"claim", "value", "confidence", "layer", "observation"}
+		if o.width() < narrowList {
+			head[2], head[4] = "sure", "shown by"
+		}
+		if err := grid(&b, head, rows, o.width()); err != nil {
 			return err
 		}
 	}
 	b.WriteString("\n")
-	var rows [][]string
-	for _, e := range a.Events {
-		rows = append(rows, []string{e.At.Format("2006-01-02 15:04:05"), e.Kind, o.cell(e.Subject), o.change(e), e.source()})
-	}
-	if err := grid(&b, []string{"time (UTC)", "event", "of", "what", "observation"}, rows, o.width()); err != nil {
+	if err := a.life(&b, o); err != nil {
 		return err
 	}
 	_, err := b.WriteTo(w)
 	return err
+}
+
+// life writes the events of an asset, as paragraphs for a terminal that is too narrow
+// for rows.
+func (a AssetRecord) life(b *bytes.Buffer, o TableOptions) error {
+	var rows [][]string
+	for _, e := range a.Events {
+		row := []string{e.At.Format("2006-01-02 15:04:05"), e.Kind, o.cell(e.Subject), o.change(e), e.source()}
+		if o.width() >= narrowList {
+			rows = append(rows, row)
+			continue
+		}
+		if len(e.Observations) > 0 {
+			row[4] = "observation " + row[4]
+		}
+		fmt.Fprintf(b, "%s  %s\n", row[0], row[1])
+		for _, text := range row[2:] {
+			if text != "" {
+				fmt.Fprintf(b, "  %s\n", strings.ReplaceAll(wrap(text, o.width()-2), "\n", "\n  "))
+			}
+		}
+	}
+	if rows == nil {
+		return nil
+	}
+	return grid(b, []string{"time (UTC)", "event", "of", "what", "observation"}, rows, o.width())
 }
 
 func notZero(id int64) []int64 {

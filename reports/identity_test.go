@@ -39,7 +39,10 @@ func TestAsset_identify(t *testing.T) {
 // TestAssetTable_fits holds that no line of a device with many places is wider than
 // the terminal.
 func TestAssetTable_fits(t *testing.T) {
-	a := AssetRecord{ID: "asset-1", Label: "pump", Claims: []Claim{{Attribute: "udi", Value: strings.Repeat("0123456789", 12), Layer: "sdc"}}}
+	a := AssetRecord{ID: "asset-1", Label: "pump", Claims: []Claim{
+		{Attribute: "udi", Value: strings.Repeat("0123456789", 12), Layer: "sdc"},
+		{Attribute: "operating_system", Value: "Debian", Layer: "inventory", Confidence: 95, Observation: 1234567},
+	}}
 	for i := range 40 {
 		addr := fmt.Sprintf("2001:db8:0:1::%x", 0xf000+i)
 		a.Addresses = append(a.Addresses, addr)
@@ -49,7 +52,7 @@ func TestAssetTable_fits(t *testing.T) {
 			Detail: "the same MAC address 00:1a:2b:3c:4d:5e, one after the other", Observations: []int64{1, 2},
 		})
 	}
-	for _, width := range []int{80, 120, 200} {
+	for _, width := range []int{60, 80, 120, 200} {
 		var b strings.Builder
 		if err := AssetTable(&b, a, TableOptions{Width: width}); err != nil {
 			t.Fatal(err)
