@@ -2,6 +2,7 @@ package lint
 
 import (
 	"bytes"
+	stdx509 "crypto/x509"
 	"crypto/x509/pkix"
 	stdasn1 "encoding/asn1"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zmap/zcrypto/x509"
@@ -30,19 +32,22 @@ const maxIdentifier = 512
 type Certificate struct {
 	Digest evidence.Digest // SHA-256 of DER
 	DER    []byte
-	// X509 is nil when the certificate cannot be decoded; ParseError says why.
-	X509       *x509.Certificate
+	// ParseError says why the certificate cannot be decoded; nil where it can.
 	ParseError error
 	// Key is the subject key; nil when not even its outline can be read.
 	Key *Key
-	// KeyHidden is true where X509 was decoded without its subject key, because
+	// KeyHidden is true where the certificate was decoded without its subject key, because
 	// the key is on a curve the decoder does not know, or too large to touch.
-	// X509.PublicKey is nil then.
+	// Its PublicKey is nil then.
 	KeyHidden bool
 	// Request is true for a PKCS #10 certification request: only Key is set.
 	Request bool
 	// Memo is for what checks compute of the certificate alone.
 	Memo Memo
+
+	brief
+	whole  atomic.Pointer[x509.Certificate] // nil where it was let go
+	record atomic.Pointer[Record]           // once it was let go
 
 	subject, issuer               nameText
 	plainSubjectOf, plainIssuerOf nameText
@@ -72,7 +77,10 @@ func readCertificate(der []byte, sum evidence.Digest, key func(spki []byte) *Key
 	}
 	c.Key = key(der[outline.spki.start:outline.spki.end])
 	if c.Key == nil || !c.Key.TooLarge {
-		if c.X509, c.ParseError = decode(der); c.ParseError == nil {
+		var x *x509.Certificate
+		if x, c.ParseError = decode(der); c.ParseError == nil {
+			c.take(x)
+			c.plain = true
 			return c
 		}
 	}
@@ -123,7 +131,8 @@ func (c *Certificate) asRead(x *x509.Certificate, o outline) {
 	x.Raw = c.DER
 	x.RawTBSCertificate = c.DER[o.tbs.start:o.tbs.end]
 	x.RawSubjectPublicKeyInfo = c.DER[o.spki.start:o.spki.end]
-	c.X509, c.ParseError = x, nil
+	c.ParseError = nil
+	c.take(x)
 }
 
 // hideKey decodes the certificate with the algorithm identifier of its subject
@@ -325,18 +334,18 @@ func Indefinite(t time.Time) bool {
 
 // Subject is the subject name as safe RFC 4514 text.
 func (c *Certificate) Subject() string {
-	if c.X509 == nil {
+	if !c.Decoded() {
 		return ""
 	}
-	return c.subject.of(c.X509.RawSubject)
+	return c.subject.of(c.RawSubject())
 }
 
 // Issuer is the issuer name as safe RFC 4514 text.
 func (c *Certificate) Issuer() string {
-	if c.X509 == nil {
+	if !c.Decoded() {
 		return ""
 	}
-	return c.issuer.of(c.X509.RawIssuer)
+	return c.issuer.of(c.RawIssuer())
 }
 
 // nameText is the safe text of a name, which is made when it is first asked for.
@@ -356,11 +365,11 @@ func (n *nameText) as(text func() string) string {
 
 // plainSubject and plainIssuer are the names as [plainName] has them.
 func (c *Certificate) plainSubject() string {
-	return c.plainSubjectOf.as(func() string { return plainName(c.X509.RawSubject) })
+	return c.plainSubjectOf.as(func() string { return plainName(c.RawSubject()) })
 }
 
 func (c *Certificate) plainIssuer() string {
-	return c.plainIssuerOf.as(func() string { return plainName(c.X509.RawIssuer) })
+	return c.plainIssuerOf.as(func() string { return plainName(c.RawIssuer()) })
 }
 
 // NameText renders a DER distinguished name as RFC 4514 text, the most specific
@@ -409,19 +418,19 @@ func tidyName(s string) string {
 
 // SelfIssued reports whether subject and issuer are the same name.
 func (c *Certificate) SelfIssued() bool {
-	return c.X509 != nil && bytes.Equal(c.X509.RawSubject, c.X509.RawIssuer)
+	return c.Decoded() && bytes.Equal(c.rawSubject, c.rawIssuer)
 }
 
 // SelfSigned reports whether the certificate is self-issued and not shown to be
 // signed by another key. A signature that cannot be checked here counts as its
 // own, as the names say so.
 func (c *Certificate) SelfSigned() bool {
-	return c.SelfIssued() && (c.X509.SelfSigned || c.KeyHidden || c.X509.SignatureAlgorithm == x509.UnknownSignatureAlgorithm)
+	return c.SelfIssued() && (c.selfSigned || c.KeyHidden || c.algorithm == x509.UnknownSignatureAlgorithm)
 }
 
 // IsCA reports whether the certificate asserts cA TRUE.
 func (c *Certificate) IsCA() bool {
-	return c.X509 != nil && c.X509.BasicConstraintsValid && c.X509.IsCA
+	return c.assertsCA
 }
 
 // hardwareModuleName is id-on-hardwareModuleName, RFC 4108 section 5.
@@ -433,14 +442,14 @@ const hardwareModuleName = "1.3.6.1.5.5.7.8.4"
 // organisation as its name space. It is empty where there is neither. The text
 // is untrusted.
 func (c *Certificate) DeviceIdentifier() string {
-	if c.X509 == nil {
+	if !c.Decoded() {
 		return ""
 	}
-	scope := strings.Join(c.X509.Subject.Organization, "+")
-	if s := c.X509.Subject.SerialNumber; s != "" {
+	scope := strings.Join(c.X509().Subject.Organization, "+")
+	if s := c.X509().Subject.SerialNumber; s != "" {
 		return scope + "/" + s
 	}
-	for _, n := range c.X509.OtherNames {
+	for _, n := range c.X509().OtherNames {
 		if n.TypeID.String() == hardwareModuleName {
 			return fmt.Sprintf("%s/hw:%x", scope, n.Value.Bytes)
 		}
@@ -450,25 +459,35 @@ func (c *Certificate) DeviceIdentifier() string {
 
 // HasExtKeyUsage reports whether the certificate lists the purpose.
 func (c *Certificate) HasExtKeyUsage(u x509.ExtKeyUsage) bool {
-	return c.X509 != nil && slices.Contains(c.X509.ExtKeyUsage, u)
+	return c.Decoded() && slices.Contains(c.X509().ExtKeyUsage, u)
 }
 
 // Extension returns the extension with the dotted object identifier.
 func (c *Certificate) Extension(oid string) (value []byte, critical, ok bool) {
-	if c.X509 == nil {
+	if !c.Decoded() || c.whole.Load() == nil && !mentions(c.DER, oid) {
 		return nil, false, false
 	}
-	e, ok := c.X509.ExtensionsMap[oid]
+	e, ok := c.X509().ExtensionsMap[oid]
 	return e.Value, e.Critical, ok
+}
+
+// mentions reports whether an object identifier stands anywhere in der.
+func mentions(der []byte, oid string) bool {
+	id, err := stdx509.ParseOID(oid)
+	if err != nil {
+		return true
+	}
+	b, err := id.MarshalBinary()
+	return err != nil || bytes.Contains(der, b)
 }
 
 // unknownCritical returns the first critical extension that no standard defines, or ""
 // (RFC 5280 section 6.1.4 (o) and 6.1.5 (f)).
 func unknownCritical(c *Certificate) string {
-	if c.X509 == nil {
+	if !c.Decoded() {
 		return ""
 	}
-	for _, e := range c.X509.Extensions {
+	for _, e := range c.X509().Extensions {
 		if e.Critical && !KnownExtension(e.Id.String()) {
 			return e.Id.String()
 		}

@@ -35,10 +35,10 @@ func Constrains(path []*Certificate, issuer *Certificate) error {
 		if i > 0 && c.SelfIssued() {
 			continue // RFC 5280 section 4.2.1.10
 		}
-		if name := excludedName(issuer.X509, c.X509); name != "" {
+		if name := excludedName(issuer.X509(), c.X509()); name != "" {
 			return fmt.Errorf("the name constraints of %q do not allow %q", issuer.Subject(), name)
 		}
-		if kind := uncheckedName(issuer, c.X509); kind != "" {
+		if kind := uncheckedName(issuer, c.X509()); kind != "" {
 			return fmt.Errorf("%q constrains names of the kind %s, which %q has: %w", issuer.Subject(), kind, c.Subject(), ErrUnverifiable)
 		}
 	}
@@ -50,7 +50,7 @@ const nameConstraints = "2.5.29.30"
 
 // PathLength returns the pathLenConstraint of a certificate.
 func PathLength(c *Certificate) (limit int, ok bool) {
-	x := c.X509
+	x := c.X509()
 	if x == nil || !x.BasicConstraintsValid || !x.IsCA || x.MaxPathLen < 0 || x.MaxPathLen == 0 && !x.MaxPathLenZero {
 		return 0, false
 	}

@@ -96,7 +96,10 @@ type Reading struct {
 
 // Decode begins a corpus, which takes most of the time, for who does not know the
 // assets yet. The observations are not changed and must not be changed afterwards.
-func Decode(obs []evidence.Observation) Reading {
+func Decode(obs []evidence.Observation) Reading { return NewLibrary().Decode(obs) }
+
+// Decode is [Decode] with the certificates that the library has read.
+func (l *Library) Decode(obs []evidence.Observation) Reading {
 	c := &Corpus{
 		certs:      make(map[evidence.Digest]*Certificate),
 		bySubject:  make(map[string][]*Certificate),
@@ -113,12 +116,12 @@ func Decode(obs []evidence.Observation) Reading {
 	}
 	sorted := sortObservations(obs)
 	seen := currentSightings(sorted)
-	c.decode(seen)
+	c.decode(seen, l)
 	for _, cert := range c.order {
-		if cert.X509 != nil {
-			name := string(cert.X509.RawSubject)
+		if cert.Decoded() {
+			name := string(cert.RawSubject())
 			c.bySubject[name] = append(c.bySubject[name], cert)
-			name = string(cert.X509.RawIssuer)
+			name = string(cert.RawIssuer())
 			c.byIssuer[name] = append(c.byIssuer[name], cert)
 		}
 	}
@@ -357,8 +360,7 @@ func holderOf(o *evidence.Observation, role evidence.Role) evidence.Endpoint {
 }
 
 // decode reads every distinct certificate once, several at a time.
-func (c *Corpus) decode(seen []*evidence.Observation) {
-	keys := keyring{keys: make(map[evidence.Digest]*Key)}
+func (c *Corpus) decode(seen []*evidence.Observation, l *Library) {
 	type unread struct {
 		der []byte
 		sum evidence.Digest
@@ -373,7 +375,7 @@ func (c *Corpus) decode(seen []*evidence.Observation) {
 			}
 		}
 	}
-	c.order = each(all, func(u unread) *Certificate { return readCertificate(u.der, u.sum, keys.read) })
+	c.order = each(all, func(u unread) *Certificate { return l.certificate(u.sum, u.der) })
 	for _, cert := range c.order {
 		c.certs[cert.Digest] = cert
 	}

@@ -117,7 +117,7 @@ func recordOf(c *Certificate) Record {
 			r.Modulus = c.Key.N
 		}
 	}
-	x := c.X509
+	x := c.X509()
 	if x == nil {
 		return r
 	}
@@ -156,9 +156,9 @@ func (c *Certificate) Authority() string {
 		if c.Key != nil {
 			return c.Key.SPKI.String()
 		}
-		return evidence.DigestOf(c.X509.RawSubjectPublicKeyInfo).String()
+		return evidence.DigestOf(c.X509().RawSubjectPublicKeyInfo).String()
 	}
-	return evidence.DigestOf(c.X509.AuthorityKeyId).String()
+	return evidence.DigestOf(c.authorityKeyID).String()
 }
 
 // Spot is a sighting of a certificate; see [Sighting].
@@ -256,7 +256,11 @@ func (c *Corpus) newFleet() *Fleet {
 	f := &Fleet{Records: make([]Record, len(all)), Spots: make([]Spot, len(c.sightings))}
 	at := make(map[*Certificate]int32, len(all))
 	for i, cert := range all {
-		f.Records[i] = recordOf(cert)
+		if r := cert.record.Load(); r != nil {
+			f.Records[i] = *r
+		} else {
+			f.Records[i] = recordOf(cert)
+		}
 		at[cert] = int32(i)
 	}
 	for i, s := range c.sightings {

@@ -9,10 +9,10 @@ import (
 // such a name; the serial is empty where it cannot be decoded. The text is
 // untrusted.
 func (c *Certificate) HardwareModule() (serial string, present bool) {
-	if c.X509 == nil {
+	if !c.Decoded() {
 		return "", false
 	}
-	for _, n := range c.X509.OtherNames {
+	for _, n := range c.X509().OtherNames {
 		if n.TypeID.String() != hardwareModuleName {
 			continue
 		}

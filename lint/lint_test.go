@@ -289,10 +289,10 @@ func TestCertificate_hugeKey(t *testing.T) {
 	if c.Key == nil || !c.Key.TooLarge || c.Key.N != nil || c.Key.Bits != 60001 {
 		t.Fatalf("key: got %+v", c.Key)
 	}
-	if c.X509 == nil || !c.KeyHidden || c.X509.PublicKey != nil || c.Subject() != "CN=pump" {
+	if !c.Decoded() || !c.KeyHidden || c.X509().PublicKey != nil || c.Subject() != "CN=pump" {
 		t.Errorf("got %v, hidden %v, want a certificate without its key", c.ParseError, c.KeyHidden)
 	}
-	if err := check(c, c.X509.SignatureAlgorithm, c.X509.RawTBSCertificate, c.X509.Signature); !errors.Is(err, ErrUnverifiable) {
+	if err := check(c, c.X509().SignatureAlgorithm, c.X509().RawTBSCertificate, c.X509().Signature); !errors.Is(err, ErrUnverifiable) {
 		t.Errorf("got %v, want ErrUnverifiable", err)
 	}
 }

@@ -38,6 +38,13 @@ func Remember[T any](m *Memo, name string, compute func() T) T {
 	return f()
 }
 
+// forget lets go of all that is remembered.
+func (m *Memo) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known = nil
+}
+
 // Prepare is [Remember] for what a check computes of its parameters and the policy,
 // once for all subjects of a run.
 func Prepare[T any](e *Env, name string, compute func() T) T {
@@ -52,6 +59,8 @@ type keyring struct {
 	mu   sync.Mutex
 	keys map[evidence.Digest]*Key // by the SHA-256 of the SubjectPublicKeyInfo; nil where that cannot be read
 }
+
+func newKeyring() keyring { return keyring{keys: make(map[evidence.Digest]*Key)} }
 
 // read is [parseKey] for keys that may have been read before.
 func (r *keyring) read(spki []byte) *Key {

@@ -46,7 +46,7 @@ type Path struct {
 func (e *Env) Anchors() []*Certificate {
 	out := make([]*Certificate, 0, len(e.Policy.Anchors))
 	for _, der := range e.Policy.Anchors {
-		if a := e.Corpus.anchor(der); a.X509 != nil {
+		if a := e.Corpus.anchor(der); a.Decoded() {
 			out = append(out, a)
 		}
 	}
@@ -144,9 +144,9 @@ func (s *pathSearch) extend(path []*Certificate) []*Certificate {
 		switch {
 		case last.SelfIssued():
 			s.note(path, fmt.Sprintf("%q is self-signed and no anchor", last.Subject()))
-		case len(last.X509.IssuingCertificateURL) > 0:
+		case len(last.X509().IssuingCertificateURL) > 0:
 			s.note(path, fmt.Sprintf("the issuer %q is neither an anchor nor among the certificates at hand; it should be at %q, which is not fetched: give the file to the policy as an intermediate",
-				last.Issuer(), last.X509.IssuingCertificateURL[0]))
+				last.Issuer(), last.X509().IssuingCertificateURL[0]))
 		default:
 			s.note(path, fmt.Sprintf("the issuer %q is neither an anchor nor among the certificates at hand", last.Issuer()))
 		}
@@ -194,7 +194,7 @@ func (s *pathSearch) note(path []*Certificate, why string) {
 // sameEntity reports whether two certificates name the same subject with the
 // same key: passing both would be a loop (RFC 4158 section 5.2).
 func (c *Certificate) sameEntity(o *Certificate) bool {
-	return c.Key != nil && o.Key != nil && c.Key.SPKI == o.Key.SPKI && bytes.Equal(c.X509.RawSubject, o.X509.RawSubject)
+	return c.Key != nil && o.Key != nil && c.Key.SPKI == o.Key.SPKI && bytes.Equal(c.RawSubject(), o.RawSubject())
 }
 
 // candidates lists what may have issued c: anchors first, then what was
@@ -210,13 +210,13 @@ func (s *pathSearch) candidates(c *Certificate) []*Certificate {
 	// Only the best are kept on the way: thousands of devices may have one name.
 	best := make([]ranked, 0, maxPathCandidates+1)
 	add := func(i *Certificate, rank int) {
-		if i.X509 == nil || i.Digest == c.Digest || !c.names(i) {
+		if !i.Decoded() || i.Digest == c.Digest || !c.names(i) {
 			return
 		}
-		if aki, ski := c.X509.AuthorityKeyId, i.X509.SubjectKeyId; len(aki) > 0 && len(ski) > 0 && !bytes.Equal(aki, ski) {
+		if aki, ski := c.authorityKeyID, i.subjectKeyID; len(aki) > 0 && len(ski) > 0 && !bytes.Equal(aki, ski) {
 			rank += 10
 		}
-		if !bytes.Equal(i.X509.RawSubject, c.X509.RawIssuer) {
+		if !bytes.Equal(i.RawSubject(), c.RawIssuer()) {
 			rank += 20
 		}
 		r := ranked{i, rank}
@@ -249,12 +249,12 @@ func (s *pathSearch) candidates(c *Certificate) []*Certificate {
 
 // names reports whether the issuer that c names is the subject of the other.
 func (c *Certificate) names(issuer *Certificate) bool {
-	return bytes.Equal(issuer.X509.RawSubject, c.X509.RawIssuer) || issuer.plainSubject() == c.plainIssuer()
+	return bytes.Equal(issuer.RawSubject(), c.RawIssuer()) || issuer.plainSubject() == c.plainIssuer()
 }
 
 // mayIssue lists the certificates of the corpus that have the name of c's issuer.
 func (c *Corpus) mayIssue(of *Certificate) []*Certificate {
-	return slices.Concat(c.bySubject[string(of.X509.RawIssuer)], c.issuersNamed(of.plainIssuer()))
+	return slices.Concat(c.bySubject[string(of.RawIssuer())], c.issuersNamed(of.plainIssuer()))
 }
 
 // issuersNamed lists the CA certificates with a plain name.
@@ -262,7 +262,7 @@ func (c *Corpus) issuersNamed(plain string) []*Certificate {
 	c.byPlainOnce.Do(func() {
 		c.byPlain = make(map[string][]*Certificate)
 		for _, i := range c.order {
-			if i.X509 != nil && (i.IsCA() || i.X509.Version < 3) {
+			if i.Decoded() && (i.IsCA() || i.version < 3) {
 				c.byPlain[i.plainSubject()] = append(c.byPlain[i.plainSubject()], i)
 			}
 		}
@@ -296,7 +296,7 @@ func (c *Corpus) filedIssuers(p *Policy, of *Certificate) []filed {
 		byName = sync.OnceValue(func() map[string][]filed {
 			out := make(map[string][]filed)
 			for _, f := range p.Intermediates {
-				if i := c.anchor(f.DER); i.X509 != nil {
+				if i := c.anchor(f.DER); i.Decoded() {
 					out[i.plainSubject()] = append(out[i.plainSubject()], filed{f, i})
 				}
 			}
@@ -314,7 +314,7 @@ func (c *Corpus) filedIssuers(p *Policy, of *Certificate) []filed {
 // named reports whether an address at which c says that its issuer is to be found
 // ends in the name of the file (RFC 5280 section 4.2.2.1).
 func (f Intermediate) named(c *Certificate) bool {
-	return slices.ContainsFunc(c.X509.IssuingCertificateURL, func(address string) bool {
+	return slices.ContainsFunc(c.X509().IssuingCertificateURL, func(address string) bool {
 		u, err := url.Parse(address)
 		return err == nil && path.Base(u.Path) == path.Base(f.File)
 	})
@@ -335,7 +335,7 @@ func (p *Policy) FileOf(c *Certificate) string {
 // extensions pass.
 func (s *pathSearch) issues(path []*Certificate, issuer *Certificate) error {
 	last := path[len(path)-1]
-	x := issuer.X509
+	x := issuer.X509()
 	if !s.isAnchor(issuer) || x.Version >= 3 {
 		if !issuer.IsCA() {
 			return fmt.Errorf("%q is no CA", issuer.Subject())
@@ -374,7 +374,7 @@ func (s *pathSearch) issues(path []*Certificate, issuer *Certificate) error {
 // AllowsBelow reports whether certificates below the CA certificate c may be used
 // for a purpose, as far as c's extended key usage says so; see [Env.Path].
 func (c *Certificate) AllowsBelow(purpose x509.ExtKeyUsage) bool {
-	none := len(c.X509.ExtKeyUsage) == 0 && len(c.X509.UnknownExtKeyUsage) == 0
+	none := len(c.X509().ExtKeyUsage) == 0 && len(c.X509().UnknownExtKeyUsage) == 0
 	return none || c.HasExtKeyUsage(purpose) || c.HasExtKeyUsage(x509.ExtKeyUsageAny)
 }
 
@@ -395,7 +395,7 @@ func PurposeName(u x509.ExtKeyUsage) string {
 // [ErrUnverifiable] where it cannot be told.
 func (c *Corpus) SignedBy(child, issuer *Certificate) error {
 	return c.remember([2]evidence.Digest{child.Digest, issuer.Digest}, func() error {
-		return check(issuer, child.X509.SignatureAlgorithm, child.X509.RawTBSCertificate, child.X509.Signature)
+		return check(issuer, child.algorithm, child.tbs, child.signature)
 	})
 }
 
@@ -414,7 +414,7 @@ func (e *Env) Named(subject []byte) []*Certificate {
 	var out []*Certificate
 	seen := make(map[evidence.Digest]bool)
 	for _, c := range slices.Concat(e.Anchors(), e.Corpus.BySubject(subject), e.Corpus.issuersNamed(plainName(subject))) {
-		if !seen[c.Digest] && SameDN(c.X509.RawSubject, subject) {
+		if !seen[c.Digest] && SameDN(c.RawSubject(), subject) {
 			seen[c.Digest] = true
 			out = append(out, c)
 		}
@@ -426,16 +426,16 @@ func (e *Env) Named(subject []byte) []*Certificate {
 // issuer and are signed by its key or by one that cannot be checked here, by
 // digest.
 func (c *Corpus) IssuedBy(ca *Certificate) []*Certificate {
-	if ca.X509 == nil {
+	if !ca.Decoded() {
 		return nil
 	}
 	var out []*Certificate
-	for _, cert := range c.byIssuer[string(ca.X509.RawSubject)] {
-		if cert.Digest == ca.Digest || cert.SelfIssued() {
-			continue
-		}
-		if err := c.SignedBy(cert, ca); err == nil || errors.Is(err, ErrUnverifiable) {
-			out = append(out, cert)
+	named := slices.DeleteFunc(slices.Clone(c.byIssuer[string(ca.RawSubject())]), func(cert *Certificate) bool {
+		return cert.Digest == ca.Digest || cert.SelfIssued()
+	})
+	for i, err := range each(named, func(cert *Certificate) error { return c.SignedBy(cert, ca) }) {
+		if err == nil || errors.Is(err, ErrUnverifiable) {
+			out = append(out, named[i])
 		}
 	}
 	return out
@@ -454,7 +454,7 @@ type Below struct {
 func (b *Below) NotAfter() time.Time { return time.Unix(b.end, 0) }
 
 func (e *Env) belowOf(c *Certificate) Below {
-	b := Below{Digest: c.Digest, end: c.X509.NotAfter.Unix(), CA: c.IsCA(), IDevID: e.IsIDevID(c)}
+	b := Below{Digest: c.Digest, end: c.NotAfter().Unix(), CA: c.IsCA(), IDevID: e.IsIDevID(c)}
 	if c.Key != nil {
 		b.Strength = c.Key.Strength
 	}

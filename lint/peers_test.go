@@ -76,8 +76,8 @@ func TestPeer_oddVersions(t *testing.T) {
 			writeFile(t, dir, "c.der", tt.der)
 			text := openssl("x509", "-inform", "DER", "-in", "c.der", "-noout", "-text")
 			c := ParseCertificate(tt.der)
-			if (c.X509 != nil) != tt.decoded {
-				t.Fatalf("decoded: %t (%v), want %t", c.X509 != nil, c.ParseError, tt.decoded)
+			if (c.Decoded()) != tt.decoded {
+				t.Fatalf("decoded: %t (%v), want %t", c.Decoded(), c.ParseError, tt.decoded)
 			}
 			if !tt.decoded {
 				if c.ParseError == nil {
@@ -85,9 +85,9 @@ func TestPeer_oddVersions(t *testing.T) {
 				}
 				return
 			}
-			want := fmt.Sprintf("Version: %d (", c.X509.Version)
-			if c.X509.Version > 3 {
-				want = fmt.Sprintf("Version: Unknown (%d)", c.X509.Version-1)
+			want := fmt.Sprintf("Version: %d (", c.X509().Version)
+			if c.X509().Version > 3 {
+				want = fmt.Sprintf("Version: Unknown (%d)", c.X509().Version-1)
 			}
 			if !strings.Contains(text, want) {
 				t.Errorf("OpenSSL does not say %q:\n%s", want, text)
@@ -108,9 +108,9 @@ func TestPeer_nonces(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := ParseCertificate(der)
-			writeFile(t, dir, "s.der", c.X509.Signature)
+			writeFile(t, dir, "s.der", c.X509().Signature)
 			found := numbers.FindAllStringSubmatch(openssl("asn1parse", "-inform", "DER", "-in", "s.der"), -1)
-			s := sigwire.ParseDER(c.X509.Signature)
+			s := sigwire.ParseDER(c.X509().Signature)
 			if s == nil || len(found) != 2 {
 				t.Fatalf("%s %d: %v, OpenSSL has %d numbers", curve, i, s, len(found))
 			}

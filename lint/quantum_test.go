@@ -35,7 +35,7 @@ func TestQuantumKeys_others(t *testing.T) {
 				return
 			}
 			c := ParseCertificate(block.Bytes)
-			if c.X509 == nil {
+			if !c.Decoded() {
 				t.Fatal("the certificate cannot be decoded")
 			}
 			checkQuantumKey(t, c.Key, want)

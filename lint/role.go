@@ -44,17 +44,17 @@ func (e *Env) Role(s *CertificateSubject) DeviceRole {
 // end or a declared manufacturer as issuer, an identifier of the device
 // (IEEE 802.1AR-2018 section 8.6), and no DNS name.
 func (e *Env) IsIDevID(c *Certificate) bool {
-	if c.X509 == nil || c.IsCA() || len(c.X509.DNSNames) > 0 || c.DeviceIdentifier() == "" {
+	if !c.Decoded() || c.IsCA() || c.namesHosts || !c.identified {
 		return false
 	}
-	return Indefinite(c.X509.NotAfter) || e.issuedBy(c, e.Policy.ManufacturerIssuers)
+	return Indefinite(c.NotAfter()) || e.issuedBy(c, e.Policy.ManufacturerIssuers)
 }
 
 func (e *Env) issuedBy(c *Certificate, names []string) bool {
-	if c.X509 == nil || len(names) == 0 {
+	if !c.Decoded() || len(names) == 0 {
 		return false
 	}
-	issuer := NameText(c.X509.RawIssuer)
+	issuer := NameText(c.RawIssuer())
 	return slices.ContainsFunc(names, func(n string) bool { return SameName(n, issuer) })
 }
 

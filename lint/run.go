@@ -64,14 +64,26 @@ type certificateRun struct {
 	more map[int][]int64 // observations besides those of a subject; few have any
 }
 
-// runCertificates applies checks to all certificates.
+// runCertificates applies checks to all certificates, and lets go of each when it was
+// judged everywhere.
 func runCertificates(c *Corpus, runs []*certificateRun) {
-	chunks(len(c.subjects), func(start, end int) {
-		for at := start; at < end; at++ {
-			s := c.subjects[at]
-			for _, r := range runs {
-				r.judge(at, r.check.Certificate(r.env, s))
+	subjects := make(map[*Certificate][]int, len(c.order))
+	var all []*Certificate
+	for i, s := range c.subjects {
+		if subjects[s.Certificate] == nil {
+			all = append(all, s.Certificate)
+		}
+		subjects[s.Certificate] = append(subjects[s.Certificate], i)
+	}
+	chunks(len(all), func(start, end int) {
+		for _, cert := range all[start:end] {
+			cert.hold()
+			for _, at := range subjects[cert] {
+				for _, r := range runs {
+					r.judge(at, r.check.Certificate(r.env, c.subjects[at]))
+				}
 			}
+			cert.letGo()
 		}
 	})
 }
@@ -254,7 +266,7 @@ func Decoded(check func(*Env, *CertificateSubject) Verdict) func(*Env, *Certific
 		switch {
 		case s.Request:
 			return s.NotCertificate()
-		case s.X509 == nil:
+		case !s.Decoded():
 			return Inconclusivef("The certificate cannot be decoded: %v.", s.ParseError)
 		}
 		return check(env, s)

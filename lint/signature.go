@@ -60,12 +60,12 @@ func check(signer *Certificate, algorithm x509.SignatureAlgorithm, body, signatu
 			err = ErrUnverifiable
 		}
 	}()
-	if signer.X509 == nil || signer.KeyHidden || signer.X509.PublicKey == nil ||
+	if !signer.Decoded() || signer.KeyHidden || signer.X509().PublicKey == nil ||
 		algorithm == x509.UnknownSignatureAlgorithm || algorithm == x509.MD2WithRSA {
 		return ErrUnverifiable
 	}
-	err = signer.X509.CheckSignature(algorithm, body, signature)
-	if errors.Is(err, x509.ErrUnsupportedAlgorithm) && signer.X509.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm {
+	err = signer.X509().CheckSignature(algorithm, body, signature)
+	if errors.Is(err, x509.ErrUnsupportedAlgorithm) && signer.X509().PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm {
 		return ErrUnverifiable
 	}
 	return err

@@ -272,10 +272,10 @@ func (r *streamRun) judge(p piece) (j judgedPiece) {
 
 // below adds c to what is below its issuers, as [Corpus.IssuedBy] has it.
 func (r *streamRun) below(to []child, c *Certificate) []child {
-	if c.X509 == nil || c.SelfIssued() || !r.judgesCertificates() {
+	if !c.Decoded() || c.SelfIssued() || !r.judgesCertificates() {
 		return to
 	}
-	for _, ca := range r.corpus.bySubject[string(c.X509.RawIssuer)] {
+	for _, ca := range r.corpus.bySubject[string(c.RawIssuer())] {
 		if ca.Digest == c.Digest {
 			continue
 		}

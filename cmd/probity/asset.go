@@ -223,10 +223,10 @@ func (a *app) state(ctx context.Context, f factFlags, names []string, make func(
 			err = cerr
 		}
 	}()
-	if err := a.resolve(ctx, st, st.ObservationsAfter, false); err != nil {
+	if err := a.resolve(ctx, st, source{after: st.ObservationsAfter}, false); err != nil {
 		return 0, err
 	}
-	assets, err := a.whole(ctx, st, st.ObservationsAfter, func() ([]evidence.Asset, error) { return st.AssetsNamed(ctx, names...) })
+	assets, err := a.whole(ctx, st, source{after: st.ObservationsAfter}, func() ([]evidence.Asset, error) { return st.AssetsNamed(ctx, names...) })
 	if err != nil {
 		return 0, err
 	}
@@ -245,7 +245,7 @@ func (a *app) state(ctx context.Context, f factFlags, names []string, make func(
 	if err := a.recordFacts(ctx, st, f.storeFlags, facts); err != nil {
 		return 0, err
 	}
-	return len(facts), a.resolve(ctx, st, st.ObservationsAfter, false)
+	return len(facts), a.resolve(ctx, st, source{after: st.ObservationsAfter}, false)
 }
 
 func (a *app) recordFacts(ctx context.Context, st *store.Store, f storeFlags, facts []evidence.AssetFact) error {

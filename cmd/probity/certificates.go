@@ -30,9 +30,9 @@ func certificatesOf(obs []evidence.Observation) []reports.Certificate {
 		if c.Key != nil {
 			r.SPKI, r.KeyAlgorithm, r.KeyBits = c.Key.SPKI.String(), string(c.Key.Algorithm), c.Key.Bits
 		}
-		if c.X509 != nil {
-			r.Serial = c.X509.SerialNumber.Text(16)
-			r.NotBefore, r.NotAfter = c.X509.NotBefore.UTC(), c.X509.NotAfter.UTC()
+		if c.Decoded() {
+			r.Serial = c.X509().SerialNumber.Text(16)
+			r.NotBefore, r.NotAfter = c.NotBefore().UTC(), c.NotAfter().UTC()
 		}
 		out = append(out, r)
 	}

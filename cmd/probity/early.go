@@ -9,6 +9,7 @@ import (
 
 	"probity/evidence"
 	"probity/evidence/store"
+	"probity/lint"
 )
 
 // early takes up what is recorded while more is: it reads observations back as soon
@@ -19,6 +20,7 @@ type early struct {
 	recorded int           // since there was something to take up
 	more     chan struct{} // something may be there to take up
 	last     chan struct{} // closed when nothing more will be recorded
+	read     *lint.Library // of what is taken up
 	cancel   context.CancelFunc
 	workers  sync.WaitGroup
 
@@ -38,10 +40,10 @@ const earlyEvery = 256
 // beginEarly begins to take up what st holds and will hold. Call stop in any case.
 func (a *app) beginEarly(ctx context.Context, st *store.Store) *early {
 	ctx, cancel := context.WithCancel(ctx)
-	e := &early{st: st, more: make(chan struct{}, 1), last: make(chan struct{}), cancel: cancel}
+	e := &early{st: st, more: make(chan struct{}, 1), last: make(chan struct{}), read: lint.NewLibrary(), cancel: cancel}
 	e.grown = sync.NewCond(&e.mu)
 	e.workers.Go(func() { e.load(ctx) })
-	e.workers.Go(func() { e.resolution = a.resolve(ctx, st, e.after, false) })
+	e.workers.Go(func() { e.resolution = a.resolve(ctx, st, source{e.after, e.read.Read}, false) })
 	return e
 }
 
@@ -91,7 +93,7 @@ func (e *early) take(obs iter.Seq2[evidence.Observation, error]) error {
 	return nil
 }
 
-// after is a [source] that waits for what is still to come.
+// after yields as a [source] does, and waits for what is still to come.
 func (e *early) after(_ context.Context, id int64) iter.Seq2[evidence.Observation, error] {
 	return func(yield func(evidence.Observation, error) bool) {
 		for at := 0; ; {

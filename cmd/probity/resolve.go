@@ -18,12 +18,17 @@ import (
 	"probity/scanner/identify/fingerprint"
 )
 
-// source yields the observations after the one with an id.
-type source func(ctx context.Context, id int64) iter.Seq2[evidence.Observation, error]
+// source is where observations come from that are resolved.
+type source struct {
+	// after yields those after the one with an id.
+	after func(ctx context.Context, id int64) iter.Seq2[evidence.Observation, error]
+	// decode decodes their certificates; nil: nobody else wants to know of them.
+	decode identify.Decoder
+}
 
 // read is a source of observations that were read before, all of them.
 func read(obs []evidence.Observation) source {
-	return func(_ context.Context, id int64) iter.Seq2[evidence.Observation, error] {
+	return source{after: func(_ context.Context, id int64) iter.Seq2[evidence.Observation, error] {
 		return func(yield func(evidence.Observation, error) bool) {
 			first, _ := slices.BinarySearchFunc(obs, id+1, func(o evidence.Observation, id int64) int { return cmp.Compare(o.ID, id) })
 			for _, o := range obs[first:] {
@@ -32,7 +37,7 @@ func read(obs []evidence.Observation) source {
 				}
 			}
 		}
-	}
+	}}
 }
 
 // resolve brings the assets up to date with the evidence. It goes on from what
@@ -72,8 +77,11 @@ func (a *app) resolveFrom(ctx context.Context, st *store.Store, from source, las
 		base = last
 	}
 	r := identify.New(base)
+	if from.decode != nil {
+		r.DecodeWith(from.decode)
+	}
 	fresh := false
-	for o, err := range ahead(from(ctx, to.Observation)) {
+	for o, err := range ahead(from.after(ctx, to.Observation)) {
 		if err != nil {
 			return err
 		}
@@ -210,7 +218,7 @@ func (a *app) assetResolveCommand() *cobra.Command {
 					err = cerr
 				}
 			}()
-			return a.resolve(cmd.Context(), st, st.ObservationsAfter, anew)
+			return a.resolve(cmd.Context(), st, source{after: st.ObservationsAfter}, anew)
 		},
 	}
 	f.register(cmd.Flags())

@@ -128,7 +128,7 @@ func (a *app) corpus(ctx context.Context, st *store.Store, begun *early) (*lint.
 	if err != nil {
 		return nil, err
 	}
-	decoded := lint.Decode(obs)
+	decoded := begun.read.Decode(obs)
 	if err := begun.resolved(); err != nil {
 		return nil, err
 	}

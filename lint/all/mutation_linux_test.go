@@ -190,7 +190,7 @@ func (j *mutantJudge) judge(ders ...[]byte) (took time.Duration, decoded, negati
 		return took, 0, 0
 	}
 	for _, c := range corpus.Certificates() {
-		if c.X509 != nil {
+		if c.Decoded() {
 			decoded++
 		}
 	}

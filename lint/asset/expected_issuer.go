@@ -81,7 +81,7 @@ func issuersByModel(c *lint.Corpus) map[string]modelIssuers {
 func issuersOf(s *lint.AssetSubject) map[string]int64 {
 	out := make(map[string]int64)
 	for _, g := range s.Leafs {
-		if g.Certificate.X509 == nil {
+		if !g.Certificate.Decoded() {
 			continue
 		}
 		name := g.Certificate.Issuer()

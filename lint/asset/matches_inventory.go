@@ -20,10 +20,10 @@ func matchesInventory() lint.Check {
 			named := map[string]int64{}
 			var first string
 			for _, g := range s.Leafs {
-				if g.Certificate.X509 == nil {
+				if !g.Certificate.Decoded() {
 					continue
 				}
-				if id := g.Certificate.X509.Subject.SerialNumber; id != "" && named[plain(id)] == 0 {
+				if id := g.Certificate.X509().Subject.SerialNumber; id != "" && named[plain(id)] == 0 {
 					named[plain(id)] = g.Observation
 					if first == "" {
 						first = id

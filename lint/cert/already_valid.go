@@ -9,7 +9,7 @@ func alreadyValid() lint.Check {
 		Source: "RFC 5280 section 4.1.2.5",
 		Params: []lint.Param{skewParam()},
 		Certificate: lint.Decoded(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
-			begin := s.X509.NotBefore
+			begin := s.NotBefore()
 			if env.At.Add(skew(env)).Before(begin) {
 				return lint.Failf("The certificate is not valid before %s, in %d days.", lint.Time(begin), lint.Days(begin.Sub(env.At)))
 			}

@@ -22,7 +22,7 @@ func caConstraints() lint.Check {
 			}
 			_, critical, _ := s.Extension(oidBasicConstraints)
 			_, _, hasUsage := s.Extension(oidKeyUsage)
-			signs := s.X509.KeyUsage&x509.KeyUsageCertSign != 0
+			signs := s.X509().KeyUsage&x509.KeyUsageCertSign != 0
 			switch {
 			case s.SelfSigned() && (!s.IsCA() || !hasUsage):
 				return lint.NotApplicablef("A self-signed certificate without these extensions is trusted by configuration.")

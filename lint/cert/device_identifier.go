@@ -18,7 +18,7 @@ func deviceIdentifier() lint.Check {
 		}},
 		Certificate: lint.DecodedLeaf(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
 			switch role := env.Role(s); {
-			case role == lint.RoleIDevID, role == lint.RoleLDevID, lint.Indefinite(s.X509.NotAfter):
+			case role == lint.RoleIDevID, role == lint.RoleLDevID, lint.Indefinite(s.NotAfter()):
 			case role == lint.RoleUnknown:
 				return lint.Inconclusivef("The role of the certificate is not known.")
 			default:
@@ -27,9 +27,9 @@ func deviceIdentifier() lint.Check {
 			counts := env.Strings("any_of")
 			module, present := s.HardwareModule()
 			for _, id := range []struct{ name, value string }{
-				{"subject.serialNumber", s.X509.Subject.SerialNumber},
+				{"subject.serialNumber", s.X509().Subject.SerialNumber},
 				{"san.hardwareModuleName", module},
-				{"san.uri", strings.Join(s.X509.URIs, " ")},
+				{"san.uri", strings.Join(s.X509().URIs, " ")},
 			} {
 				if strings.TrimSpace(id.value) != "" && slices.Contains(counts, id.name) {
 					return lint.Passf("The certificate names the unit by %s.", id.name)

@@ -14,7 +14,7 @@ func ekuRole() lint.Check {
 		Name:   "cert/eku_role",
 		Source: "RFC 5280 section 4.2.1.12",
 		Certificate: lint.DecodedLeaf(func(_ *lint.Env, s *lint.CertificateSubject) lint.Verdict {
-			if len(s.X509.ExtKeyUsage) == 0 && len(s.X509.UnknownExtKeyUsage) == 0 {
+			if len(s.X509().ExtKeyUsage) == 0 && len(s.X509().UnknownExtKeyUsage) == 0 {
 				return lint.Passf("The certificate has no extended key usage, which allows every role.")
 			}
 			seen := false

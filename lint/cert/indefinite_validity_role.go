@@ -16,8 +16,8 @@ func indefiniteValidityRole() lint.Check {
 		Source: "IEEE 802.1AR-2018 section 8.7; RFC 5280 section 4.1.2.5",
 		Certificate: lint.Decoded(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
 			switch {
-			case !lint.Indefinite(s.X509.NotAfter):
-				return lint.NotApplicablef("The certificate ends at %s.", lint.Time(s.X509.NotAfter))
+			case !lint.Indefinite(s.NotAfter()):
+				return lint.NotApplicablef("The certificate ends at %s.", lint.Time(s.NotAfter()))
 			case s.CA:
 				return indefiniteCA(env, s.Certificate)
 			case env.IsIDevID(s.Certificate):

@@ -13,7 +13,7 @@ func keyUsage() lint.Check {
 		Name:   "cert/key_usage",
 		Source: "RFC 5280 section 4.2.1.3; RFC 5480 section 3; RFC 8813",
 		Certificate: lint.Decoded(func(_ *lint.Env, s *lint.CertificateSubject) lint.Verdict {
-			usage := s.X509.KeyUsage
+			usage := s.X509().KeyUsage
 			_, _, present := s.Extension(oidKeyUsage)
 			ec := s.Key != nil && s.Key.Algorithm == lint.EC
 			authenticates := usage&(x509.KeyUsageDigitalSignature|x509.KeyUsageKeyEncipherment|x509.KeyUsageKeyAgreement) != 0

@@ -29,7 +29,7 @@ func lifetimePolicy() lint.Check {
 				return lint.NotApplicablef("The site has declared no lifetime for the role %s.", role)
 			}
 			// RFC 5280 section 4.1.2.5: both ends belong to the period.
-			lifetime := s.X509.NotAfter.Sub(s.X509.NotBefore) + time.Second
+			lifetime := s.NotAfter().Sub(s.NotBefore()) + time.Second
 			if lifetime > time.Duration(limit)*day {
 				return lint.Warnf("The lifetime of %d days is longer than the %d days declared for the role %s.", lint.Days(lifetime), limit, role)
 			}

@@ -30,12 +30,12 @@ func nameMatch() lint.Check {
 				return lint.Inconclusivef("No name is known by which clients reach the server.")
 			}
 			for _, n := range names {
-				if matches(s.X509, n) {
+				if matches(s.X509(), n) {
 					return lint.Passf("The certificate holds the name %q.", n)
 				}
 			}
 			common := ""
-			if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, s.X509.Subject.CommonName) }) {
+			if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, s.X509().Subject.CommonName) }) {
 				common = "; only the common name matches, which clients ignore"
 			}
 			return lint.Warnf("The certificate holds none of the names by which clients reach the server: %s%s.", quoted(names), common)

@@ -82,12 +82,12 @@ func compilePatterns(texts []string) []personPattern {
 
 // inNames reports whether the pattern matches a name in the certificate.
 func (p personPattern) inNames(s *lint.CertificateSubject) bool {
-	for _, a := range s.X509.Subject.Names {
+	for _, a := range s.X509().Subject.Names {
 		if text, ok := a.Value.(string); ok && p.matches(text) {
 			return true
 		}
 	}
-	for _, list := range [...][]string{s.X509.DNSNames, s.X509.EmailAddresses, s.X509.URIs} {
+	for _, list := range [...][]string{s.X509().DNSNames, s.X509().EmailAddresses, s.X509().URIs} {
 		if slices.ContainsFunc(list, p.matches) {
 			return true
 		}

@@ -14,7 +14,7 @@ func noWildcard() lint.Check {
 		Source: "RFC 9525 section 7.1",
 		Certificate: lint.DecodedLeaf(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
 			var wild []string
-			for _, n := range s.X509.DNSNames {
+			for _, n := range s.X509().DNSNames {
 				if isWildcard(n) {
 					wild = append(wild, n)
 				}
@@ -47,7 +47,7 @@ func isWildcard(name string) bool { return strings.HasPrefix(name, "*.") }
 func wildcards(c *lint.Corpus) map[*lint.Certificate][]lint.Sighting {
 	out := make(map[*lint.Certificate][]lint.Sighting)
 	for _, g := range c.Leafs() {
-		if x := g.Certificate.X509; x != nil && slices.ContainsFunc(x.DNSNames, isWildcard) {
+		if x := g.Certificate.X509(); x != nil && slices.ContainsFunc(x.DNSNames, isWildcard) {
 			out[g.Certificate] = append(out[g.Certificate], g)
 		}
 	}

@@ -38,7 +38,7 @@ func sampleNames() []string {
 // sampleName returns the first of the sample names that the subject's or issuer's
 // common name, unit or organisation contains.
 func sampleName(c *lint.Certificate, samples *wordSet) string {
-	subject, issuer := &c.X509.Subject, &c.X509.Issuer
+	subject, issuer := &c.X509().Subject, &c.X509().Issuer
 	first := -1
 	for _, list := range [...][]string{
 		subject.CommonNames, subject.Organization, subject.OrganizationalUnit,

@@ -20,7 +20,7 @@ func notExpired() lint.Check {
 		Source: "RFC 5280 section 4.1.2.5",
 		Params: []lint.Param{skewParam()},
 		Certificate: lint.Decoded(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
-			end := s.X509.NotAfter
+			end := s.NotAfter()
 			switch {
 			case lint.Indefinite(end):
 				return lint.NotApplicablef("The certificate has no well-defined end.")

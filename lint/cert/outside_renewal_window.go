@@ -18,7 +18,7 @@ func outsideRenewalWindow() lint.Check {
 			{Name: "critical_days", Doc: "days before the end in which renewal is urgent", Default: 14},
 		},
 		Certificate: lint.Decoded(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
-			end := s.X509.NotAfter
+			end := s.NotAfter()
 			left := end.Sub(env.At)
 			switch {
 			case lint.Indefinite(end):
@@ -28,7 +28,7 @@ func outsideRenewalWindow() lint.Check {
 			}
 			window := time.Duration(env.Int("warn_days")) * day
 			// Short-lived certificates are renewed by machines, late in their life.
-			if lifetime := end.Sub(s.X509.NotBefore); lifetime < 90*day {
+			if lifetime := end.Sub(s.NotBefore()); lifetime < 90*day {
 				window = min(window, lifetime/3)
 			}
 			if left > window {

@@ -20,12 +20,12 @@ func policyMatch() lint.Check {
 			case env.IsIDevID(s.Certificate):
 				return lint.NotApplicablef("An initial device identity comes from the manufacturer.")
 			}
-			for _, oid := range s.X509.PolicyIdentifiers {
+			for _, oid := range s.X509().PolicyIdentifiers {
 				if slices.Contains(p.PolicyOIDs, oid.String()) {
 					return lint.Passf("The certificate policy %s is declared.", oid)
 				}
 			}
-			issuer := lint.NameText(s.X509.RawIssuer)
+			issuer := lint.NameText(s.RawIssuer())
 			if slices.ContainsFunc(p.Issuers, func(n string) bool { return lint.SameName(n, issuer) }) {
 				return lint.Passf("The issuer %q is declared.", s.Issuer())
 			}

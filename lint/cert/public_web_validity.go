@@ -38,13 +38,13 @@ func publicWebValidity(list func() map[string][][]byte) lint.Check {
 			if !s.Seen(evidence.RoleServer) && !s.HasExtKeyUsage(x509.ExtKeyUsageServerAuth) {
 				return lint.NotApplicablef("The certificate is not for a server.")
 			}
-			limit := publicLimit(s.X509.NotBefore)
-			lifetime := s.X509.NotAfter.Sub(s.X509.NotBefore) + time.Second
+			limit := publicLimit(s.NotBefore())
+			lifetime := s.NotAfter().Sub(s.NotBefore()) + time.Second
 			if lifetime > time.Duration(limit)*day {
 				return lint.Failf("The lifetime of %d days is longer than the %d days allowed under the public root %q for an issue on %s.",
-					lint.Days(lifetime), limit, root, s.X509.NotBefore.UTC().Format(time.DateOnly))
+					lint.Days(lifetime), limit, root, s.NotBefore().UTC().Format(time.DateOnly))
 			}
-			if found := lint.Remember(&s.Memo, "cert/public_web_validity", func() []string { return run(s.X509) }); len(found) > 0 {
+			if found := lint.Remember(&s.Memo, "cert/public_web_validity", func() []string { return run(s.X509()) }); len(found) > 0 {
 				return lint.Warnf("The certificate under the public root %q departs from the CA/Browser Forum's requirements: %s.", root, strings.Join(found, ", "))
 			}
 			return lint.Passf("The lifetime of %d days is within the %d days allowed under the public root %q.", lint.Days(lifetime), limit, root)
@@ -99,7 +99,7 @@ func publicRoot(env *lint.Env, s *lint.CertificateSubject, roots map[string][][]
 	// Judged at the leaf's own date: whether the chain has expired since does not
 	// make the PKI private.
 	then := *env
-	then.At = s.X509.NotBefore
+	then.At = s.NotBefore()
 	then.Policy = &lint.Policy{Anchors: anchors}
 	p := then.Path(s.Certificate, s.Presented(), then.Anchors())
 	if p.Certs == nil {
@@ -110,16 +110,16 @@ func publicRoot(env *lint.Env, s *lint.CertificateSubject, roots map[string][][]
 
 // issuerNames returns the names of all that may be above the leaf, as DER.
 func issuerNames(env *lint.Env, s *lint.CertificateSubject) []string {
-	names := []string{string(s.X509.RawIssuer)}
+	names := []string{string(s.RawIssuer())}
 	for _, c := range s.Presented() {
-		if c.X509 != nil && !bytes.Equal(c.X509.RawIssuer, s.X509.RawIssuer) {
-			names = append(names, string(c.X509.RawIssuer))
+		if c.Decoded() && !bytes.Equal(c.RawIssuer(), s.RawIssuer()) {
+			names = append(names, string(c.RawIssuer()))
 		}
 	}
 	const most = 64
 	for i := 0; i < len(names) && i < most; i++ {
 		for _, c := range env.Corpus.BySubject([]byte(names[i])) {
-			if issuer := string(c.X509.RawIssuer); !slices.Contains(names, issuer) && len(names) < most {
+			if issuer := string(c.RawIssuer()); !slices.Contains(names, issuer) && len(names) < most {
 				names = append(names, issuer)
 			}
 		}

@@ -18,7 +18,7 @@ func rfcProfile() lint.Check {
 			if s.Request {
 				return s.NotCertificate()
 			}
-			x := s.X509
+			x := s.X509()
 			switch {
 			case x == nil:
 				return lint.Failf("The %d bytes cannot be decoded as a certificate: %v.", len(s.DER), s.ParseError)

@@ -32,10 +32,10 @@ func signatureHash() lint.Check {
 				return lint.Passf("The signature does not use MD2, MD4, MD5 or SHA-1.")
 			case s.SelfSigned():
 				return lint.Passf("The signature uses %s, but the certificate is self-signed, so nothing rests on it.", hash)
-			case s.X509.NotBefore.Before(cutOff):
-				return lint.Warnf("The signature uses %s; the certificate was issued at %s, before the end of 2013.", hash, lint.Time(s.X509.NotBefore))
+			case s.NotBefore().Before(cutOff):
+				return lint.Warnf("The signature uses %s; the certificate was issued at %s, before the end of 2013.", hash, lint.Time(s.NotBefore()))
 			}
-			return lint.Failf("The signature uses %s; the certificate was issued at %s.", hash, lint.Time(s.X509.NotBefore))
+			return lint.Failf("The signature uses %s; the certificate was issued at %s.", hash, lint.Time(s.NotBefore()))
 		}),
 	}
 }

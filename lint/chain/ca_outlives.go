@@ -15,7 +15,7 @@ func caOutlives() lint.Check {
 			if !s.CA {
 				return lint.NotApplicablef("The certificate is a leaf.")
 			}
-			end := s.X509.NotAfter
+			end := s.NotAfter()
 			var live, longer int
 			var last time.Time
 			for _, c := range env.Below(s.Digest) {

@@ -38,4 +38,4 @@ func constraints() lint.Check {
 	}
 }
 
-func undecoded(c *lint.Certificate) bool { return c.X509 == nil }
+func undecoded(c *lint.Certificate) bool { return !c.Decoded() }

@@ -80,7 +80,7 @@ func authorities(s *lint.EndpointSubject) (names [][]byte, asked, known bool) {
 // declared reports whether the site has declared an authority, as an anchor or
 // as an issuer.
 func declared(env *lint.Env, name []byte) bool {
-	if slices.ContainsFunc(env.Anchors(), func(a *lint.Certificate) bool { return bytes.Equal(a.X509.RawSubject, name) }) {
+	if slices.ContainsFunc(env.Anchors(), func(a *lint.Certificate) bool { return bytes.Equal(a.RawSubject(), name) }) {
 		return true
 	}
 	text := lint.NameText(name)

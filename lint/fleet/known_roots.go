@@ -30,7 +30,7 @@ func knownRoots() lint.Check {
 					continue
 				}
 				assets[c.Holder(s.Endpoint)] = true
-				if s.X509 != nil {
+				if s.Decoded() {
 					if p := env.Path(s.Certificate, s.Presented(), anchors); p.Certs != nil {
 						roots[p.Certs[len(p.Certs)-1].Subject()]++
 						continue

@@ -35,7 +35,7 @@ func oneKeyPerSubject() lint.Check {
 					return
 				}
 				first := f.Certificate(f.Spots[spots[0]].Certificate)
-				if first.X509 == nil {
+				if !first.Decoded() {
 					return // cannot be read again
 				}
 				issuer, subject := first.Issuer(), first.Subject()

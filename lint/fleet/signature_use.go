@@ -55,15 +55,15 @@ func (n *nonces) use(m made) use {
 func (n *nonces) ofCertificate(record int32) use {
 	u := use{what: "certificate", members: membersOf(n.corpus, n.fleet, n.fleet.SpotsOf(record))}
 	c := n.fleet.Certificate(record)
-	if c.X509 == nil {
+	if !c.Decoded() {
 		u.false = true // cannot be read again
 		return u
 	}
-	hash := lint.DSAHash(c.X509.SignatureAlgorithm).New()
-	hash.Write(c.X509.RawTBSCertificate)
-	u.Signature = *sigwire.ParseDER(c.X509.Signature)
+	hash := lint.DSAHash(c.X509().SignatureAlgorithm).New()
+	hash.Write(c.X509().RawTBSCertificate)
+	u.Signature = *sigwire.ParseDER(c.X509().Signature)
 	u.Digest = hash.Sum(nil)
-	u.keys = n.named(c.X509.RawIssuer)
+	u.keys = n.named(c.RawIssuer())
 	if c.SelfIssued() {
 		if own := keyOf(c); len(own) > 0 {
 			u.keys = append(own, slices.DeleteFunc(slices.Clone(u.keys), func(k signingKey) bool { return k.spki == own[0].spki })...)
@@ -71,7 +71,7 @@ func (n *nonces) ofCertificate(record int32) use {
 		return u
 	}
 	// Those with the key identifier that the certificate names come first.
-	if id := c.X509.AuthorityKeyId; len(id) > 0 {
+	if id := c.X509().AuthorityKeyId; len(id) > 0 {
 		u.keys = slices.Clone(u.keys)
 		slices.SortStableFunc(u.keys, func(a, b signingKey) int {
 			return cmp.Compare(rank(a.id, id), rank(b.id, id))
@@ -165,10 +165,10 @@ func (n *nonces) named(subject []byte) []signingKey {
 
 // keyOf is the key of a certificate; nil where it cannot be computed with.
 func keyOf(c *lint.Certificate) []signingKey {
-	if c.X509 == nil || c.Key == nil || c.KeyHidden || lint.Order(c.X509.PublicKey) == nil {
+	if !c.Decoded() || c.Key == nil || c.KeyHidden || lint.Order(c.X509().PublicKey) == nil {
 		return nil
 	}
-	return []signingKey{{c.Key.SPKI, c.X509.PublicKey, c.X509.SubjectKeyId}}
+	return []signingKey{{c.Key.SPKI, c.X509().PublicKey, c.X509().SubjectKeyId}}
 }
 
 // sshKey is the key of a blob; nil where it is not of ECDSA.

@@ -27,7 +27,7 @@ func uniqueIssuerSerial() lint.Check {
 			var repeats []repeat
 			different := alike(len(f.Records), func(i int32) (lint.Mark, bool) { return f.Records[i].IssuerSerial(), f.Records[i].HasSerial() }, func(_ lint.Mark, records []int32) {
 				first := f.Certificate(records[0])
-				if first.X509 == nil {
+				if !first.Decoded() {
 					return // cannot be read again
 				}
 				repeats = append(repeats, repeat{first.Issuer(), first.Authority(), records})

@@ -32,10 +32,10 @@ func strengthServiceLife() lint.Check {
 			}
 			end, source := env.Policy.EndOfLife[s.Endpoint.Addr], "the declared end of life"
 			if end.IsZero() {
-				if s.X509 == nil || lint.Indefinite(s.X509.NotAfter) {
+				if !s.Decoded() || lint.Indefinite(s.NotAfter()) {
 					return lint.Inconclusivef("The key has %d bits of strength, and neither the certificate nor the policy says when it goes out of service.", k.Strength)
 				}
-				end, source = s.X509.NotAfter, "the end of the certificate"
+				end, source = s.NotAfter(), "the end of the certificate"
 			}
 			if !end.Before(until.AddDate(0, 0, 1)) {
 				return lint.Warnf("The key has %d bits of strength, and %s is %s, after %s.", k.Strength, source, end.UTC().Format(time.DateOnly), until.Format(time.DateOnly))

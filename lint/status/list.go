@@ -20,7 +20,7 @@ import (
 func signerOf(env *lint.Env, l *lint.RevocationList) (*lint.Certificate, error) {
 	var wrong, unverifiable error
 	for _, c := range env.Named(l.List.Issuer) {
-		if id := l.List.Authority; len(id) > 0 && len(c.X509.SubjectKeyId) > 0 && !bytes.Equal(id, c.X509.SubjectKeyId) {
+		if id := l.List.Authority; len(id) > 0 && len(c.X509().SubjectKeyId) > 0 && !bytes.Equal(id, c.X509().SubjectKeyId) {
 			continue // another key of the same name
 		}
 		switch err := env.Corpus.Verify(l.Signed(), c); {
@@ -46,12 +46,12 @@ var errUnknownIssuer = errors.New("the certificate of its issuer is not at hand"
 // signsLists reports whether the key usage of a certificate lets it sign revocation
 // lists (RFC 5280 section 4.2.1.3).
 func signsLists(c *lint.Certificate) bool {
-	return c.X509.KeyUsage == 0 || c.X509.KeyUsage&x509.KeyUsageCRLSign != 0
+	return c.X509().KeyUsage == 0 || c.X509().KeyUsage&x509.KeyUsageCRLSign != 0
 }
 
 // issuersOf are the certificates whose key signed c.
 func issuersOf(env *lint.Env, c *lint.Certificate) []*lint.Certificate {
-	return slices.DeleteFunc(env.Named(c.X509.RawIssuer), func(i *lint.Certificate) bool {
+	return slices.DeleteFunc(env.Named(c.RawIssuer()), func(i *lint.Certificate) bool {
 		return env.Corpus.SignedBy(c, i) != nil
 	})
 }
@@ -63,7 +63,7 @@ func authorised(env *lint.Env, signer, c *lint.Certificate, issuers []*lint.Cert
 	if !signsLists(signer) {
 		return fmt.Errorf("the key usage of %q does not let it sign revocation lists", signer.Subject())
 	}
-	if env.At.After(signer.X509.NotAfter.Add(skew)) || env.At.Before(signer.X509.NotBefore.Add(-skew)) {
+	if env.At.After(signer.NotAfter().Add(skew)) || env.At.Before(signer.NotBefore().Add(-skew)) {
 		return fmt.Errorf("the certificate of %q, which signed the list, is not valid at this time", signer.Subject())
 	}
 	for _, i := range issuers {
@@ -74,7 +74,7 @@ func authorised(env *lint.Env, signer, c *lint.Certificate, issuers []*lint.Cert
 			return nil
 		}
 		for _, above := range issuersOf(env, i) {
-			if lint.SameDN(signer.X509.RawSubject, c.X509.RawIssuer) && env.Corpus.SignedBy(signer, above) == nil {
+			if lint.SameDN(signer.RawSubject(), c.RawIssuer()) && env.Corpus.SignedBy(signer, above) == nil {
 				return nil // another certificate of the issuer, by the same authority
 			}
 		}
@@ -96,10 +96,10 @@ type usable struct {
 // might do not.
 func listsFor(env *lint.Env, c *lint.Certificate, issuers []*lint.Certificate) (out []usable, why []string) {
 	all := points(c)
-	candidates := slices.Clone(env.Corpus.ListsOf(c.X509.RawIssuer))
+	candidates := slices.Clone(env.Corpus.ListsOf(c.RawIssuer()))
 	for _, p := range all {
 		for _, name := range p.issuers {
-			if !lint.SameDN(name, c.X509.RawIssuer) {
+			if !lint.SameDN(name, c.RawIssuer()) {
 				candidates = append(candidates, env.Corpus.ListsOf(name)...)
 			}
 		}
@@ -126,7 +126,7 @@ func listsFor(env *lint.Env, c *lint.Certificate, issuers []*lint.Certificate) (
 			if by == nil {
 				by = l.List.Issuer
 			}
-			if lint.SameDN(by, c.X509.RawIssuer) {
+			if lint.SameDN(by, c.RawIssuer()) {
 				u.entries = append(u.entries, e)
 			}
 		}

@@ -17,7 +17,7 @@ func mechanismDeclared() lint.Check {
 		Source: "RFC 5280 sections 4.2.1.13 and 4.2.2.1; RFC 9608; NIST SP 800-57 part 1 rev. 5 section 8.3.5",
 		Params: []lint.Param{{Name: "short_days", Doc: "longest life of a certificate that says that its status is never published", Default: 7}},
 		Certificate: lint.DecodedLeaf(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
-			x := s.X509
+			x := s.X509()
 			switch {
 			case env.IsAnchor(s.Certificate) || s.SelfSigned():
 				return lint.NotApplicablef("The certificate is self-signed or a trust anchor: no authority can revoke it.")

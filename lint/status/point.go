@@ -101,7 +101,7 @@ func covers(l *crlwire.List, c *lint.Certificate, all []point) uint16 {
 	if s.Reasons != 0 {
 		reasons = s.Reasons & allReasons
 	}
-	same := lint.SameDN(l.Issuer, c.X509.RawIssuer)
+	same := lint.SameDN(l.Issuer, c.RawIssuer())
 	var out uint16
 	for _, p := range all {
 		switch {
@@ -133,7 +133,7 @@ func (p point) issuer(c *lint.Certificate) []byte {
 	if len(p.issuers) == 1 {
 		return p.issuers[0]
 	}
-	return c.X509.RawIssuer
+	return c.RawIssuer()
 }
 
 // absolute turns names that are relative to an issuer into directory names.

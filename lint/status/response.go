@@ -22,10 +22,10 @@ import (
 
 // serialOf is the content of the DER INTEGER of a serial number.
 func serialOf(c *lint.Certificate) []byte {
-	if c.X509.SerialNumber == nil {
+	if c.X509().SerialNumber == nil {
 		return nil
 	}
-	der, err := asn1.Marshal(c.X509.SerialNumber)
+	der, err := asn1.Marshal(c.X509().SerialNumber)
 	in := cryptobyte.String(der)
 	var content cryptobyte.String
 	if err != nil || !in.ReadASN1(&content, cbasn1.INTEGER) {
@@ -37,7 +37,7 @@ func serialOf(c *lint.Certificate) []byte {
 // keyBits is the content of the subjectPublicKey of a certificate, without the count
 // of unused bits, of which CertID and ResponderID have the hash.
 func keyBits(c *lint.Certificate) []byte {
-	in := cryptobyte.String(c.X509.RawSubjectPublicKeyInfo)
+	in := cryptobyte.String(c.X509().RawSubjectPublicKeyInfo)
 	var body cryptobyte.String
 	var bits []byte
 	if !in.ReadASN1(&body, cbasn1.SEQUENCE) || !body.SkipASN1(cbasn1.SEQUENCE) || !body.ReadASN1BitStringAsBytes(&bits) {
@@ -61,7 +61,7 @@ func names(s ocspwire.Single, c, issuer *lint.Certificate) bool {
 		h.Write(b)
 		return h.Sum(nil)
 	}
-	return bytes.Equal(s.NameHash, sum(c.X509.RawIssuer)) && bytes.Equal(s.KeyHash, sum(keyBits(issuer)))
+	return bytes.Equal(s.NameHash, sum(c.RawIssuer())) && bytes.Equal(s.KeyHash, sum(keyBits(issuer)))
 }
 
 // responder says why nobody who may has signed a response on certificates of issuer,
@@ -79,15 +79,15 @@ func responder(env *lint.Env, r *lint.Response, issuer *lint.Certificate) error 
 		}
 	}
 	for _, c := range r.Certificates {
-		if c.X509 == nil || !isResponder(r.Response, c) || env.Corpus.Verify(r.Signed(), c) != nil {
+		if !c.Decoded() || !isResponder(r.Response, c) || env.Corpus.Verify(r.Signed(), c) != nil {
 			continue
 		}
 		switch {
-		case !lint.SameDN(c.X509.RawIssuer, issuer.X509.RawSubject) || env.Corpus.SignedBy(c, issuer) != nil:
+		case !lint.SameDN(c.RawIssuer(), issuer.RawSubject()) || env.Corpus.SignedBy(c, issuer) != nil:
 			err = fmt.Errorf("the responder %q is not certified by the issuer", c.Subject())
 		case !c.HasExtKeyUsage(x509.ExtKeyUsageOcspSigning):
 			err = fmt.Errorf("the responder %q is not certified for signing OCSP responses", c.Subject())
-		case !within(r.Response.Produced, c.X509.NotBefore, c.X509.NotAfter):
+		case !within(r.Response.Produced, c.NotBefore(), c.NotAfter()):
 			err = fmt.Errorf("the certificate of the responder %q was not valid at that time", c.Subject())
 		default:
 			return nil
@@ -103,7 +103,7 @@ func isResponder(r *ocspwire.Response, c *lint.Certificate) bool {
 		sum := sha1.Sum(keyBits(c)) //nolint:gosec // see the imports
 		return bytes.Equal(r.ResponderKey, sum[:])
 	}
-	return bytes.Equal(r.ResponderName, c.X509.RawSubject)
+	return bytes.Equal(r.ResponderName, c.RawSubject())
 }
 
 // said is a status that an authorised responder gave of a certificate.

@@ -32,7 +32,7 @@ func retiredNotSeen() lint.Check {
 			}
 			var live, revoked []int64
 			for _, g := range s.Leafs {
-				if g.At.After(fact.At) && g.Certificate.X509 != nil {
+				if g.At.After(fact.At) && g.Certificate.Decoded() {
 					if f := lookUp(env, g.Certificate); f.revoked && !f.since.After(g.At) {
 						revoked = append(revoked, g.Observation)
 						continue

@@ -73,7 +73,7 @@ func revokedLeafs(env *lint.Env, c *lint.Corpus) []revoked {
 	seen := make(map[evidence.Digest]bool)
 	for _, s := range c.Leafs() {
 		cert := s.Certificate
-		if seen[cert.Digest] || cert.X509 == nil || cert.SelfSigned() {
+		if seen[cert.Digest] || !cert.Decoded() || cert.SelfSigned() {
 			continue
 		}
 		seen[cert.Digest] = true

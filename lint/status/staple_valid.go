@@ -25,7 +25,7 @@ func stapleValid() lint.Check {
 			var leafs []leafSeen
 			stapled := false
 			for _, o := range e.TLS() {
-				if c := leafOf(env, o); c != nil && c.X509 != nil {
+				if c := leafOf(env, o); c != nil && c.Decoded() {
 					leafs = append(leafs, leafSeen{o, c})
 				}
 				stapled = stapled || o.Facts.TLS.OCSPStaple

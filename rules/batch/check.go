@@ -44,22 +44,22 @@ func (d *deviations) warn(field, format string, args ...any) {
 // cannot be decoded differs.
 func (p *Profile) Check(c *lint.Certificate) []Deviation {
 	var d deviations
-	if c.X509 == nil {
+	if !c.Decoded() {
 		d.fail("certificate", "It cannot be decoded: %s.", safetext.CleanN(fmt.Sprint(c.ParseError), 200))
 		return d
 	}
 	p.checkSignature(c, &d)
-	p.checkValidity(c.X509, &d)
-	p.checkSubject(c.X509, &d)
+	p.checkValidity(c.X509(), &d)
+	p.checkSubject(c.X509(), &d)
 	p.checkKey(c.Key, &d)
-	p.checkUsage(c.X509, &d)
-	p.checkNames(c.X509, &d)
-	p.checkExtensions(c.X509, &d)
+	p.checkUsage(c.X509(), &d)
+	p.checkNames(c.X509(), &d)
+	p.checkExtensions(c.X509(), &d)
 	return d
 }
 
 func (p *Profile) checkSignature(c *lint.Certificate, d *deviations) {
-	if s := c.X509.SignatureAlgorithm.String(); p.signatures != nil && !slices.Contains(p.signatures, s) {
+	if s := c.X509().SignatureAlgorithm.String(); p.signatures != nil && !slices.Contains(p.signatures, s) {
 		d.fail("signature", "It is %s; the profile wants %s.", quoted(s), strings.Join(p.signatures, " or "))
 	}
 	issuer := c.Issuer()

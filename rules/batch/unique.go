@@ -55,13 +55,13 @@ func markOf(parts ...[]byte) mark {
 // FactsOf returns what is unique about a certificate under the profile; ok is
 // false for one that cannot be decoded.
 func (p *Profile) FactsOf(c *lint.Certificate) (f Facts, ok bool) {
-	if c.X509 == nil || c.Key == nil {
+	if !c.Decoded() || c.Key == nil {
 		return f, false
 	}
 	f.digest = mark(c.Digest[:16])
 	f.key = mark(c.Key.SPKI[:16])
-	f.issuerSerial = markOf(c.X509.RawIssuer, c.X509.SerialNumber.Bytes(), []byte{byte(c.X509.SerialNumber.Sign())})
-	if id := p.identifierOf(c.X509); id != "" {
+	f.issuerSerial = markOf(c.RawIssuer(), c.X509().SerialNumber.Bytes(), []byte{byte(c.X509().SerialNumber.Sign())})
+	if id := p.identifierOf(c.X509()); id != "" {
 		f.identifier, f.Text = markOf([]byte(id)), safetext.CleanN(id, 80)
 	}
 	return f, true

@@ -27,7 +27,7 @@ const (
 
 // serverClaims are what o shows about the device that answered. Certificates that
 // come again are read once.
-func serverClaims(o evidence.Observation, read memo) []evidence.Claim {
+func serverClaims(o evidence.Observation, read *memo) []evidence.Claim {
 	d := newDrawing(read)
 	f := o.Facts
 	switch {
@@ -70,7 +70,7 @@ func serverClaims(o evidence.Observation, read memo) []evidence.Claim {
 }
 
 // clientClaims are what o shows about the device that called.
-func clientClaims(o evidence.Observation, read memo) []evidence.Claim {
+func clientClaims(o evidence.Observation, read *memo) []evidence.Claim {
 	d := newDrawing(read)
 	f := o.Facts
 	switch {
@@ -94,12 +94,28 @@ func clientClaims(o evidence.Observation, read memo) []evidence.Claim {
 // drawing collects the claims of one observation.
 type drawing struct {
 	set  *fingerprint.Set
-	read memo
+	read *memo
 	out  []evidence.Claim
 }
 
+// Decoder decodes a certificate, as [x509.ParseCertificate] does; nil where it cannot.
+type Decoder func(der []byte) *x509.Certificate
+
+func decode(der []byte) *x509.Certificate {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
 // memo keeps what certificates show, each of which is decoded once.
-type memo map[evidence.Digest]*glimpse
+type memo struct {
+	known  map[evidence.Digest]*glimpse
+	decode Decoder
+}
+
+func newMemo() *memo { return &memo{make(map[evidence.Digest]*glimpse), decode} }
 
 // glimpse is what identity takes from a certificate.
 type glimpse struct {
@@ -109,28 +125,23 @@ type glimpse struct {
 }
 
 // certificate returns what der shows.
-func (m memo) certificate(der []byte) *glimpse {
+func (m *memo) certificate(der []byte) *glimpse {
 	sum := evidence.DigestOf(der)
-	s, known := m[sum]
+	s, known := m.known[sum]
 	if !known {
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			c = nil
-		}
+		c := m.decode(der)
 		s = &glimpse{leaf: leafOf(sum, c)}
 		if c != nil {
 			d := newDrawing(nil)
 			d.certificate(c)
 			s.claims = d.out
 		}
-		if m != nil {
-			m[sum] = s
-		}
+		m.known[sum] = s
 	}
 	return s
 }
 
-func newDrawing(read memo) *drawing {
+func newDrawing(read *memo) *drawing {
 	set, _ := fingerprint.Builtin() // a mistake in the data is found by a test; then nothing is known
 	return &drawing{set: set, read: read}
 }

@@ -212,8 +212,8 @@ type Resolver struct {
 	shown   slab[uint32] // claims of contents
 	// byDigest has what the history tells of a certificate.
 	byDigest    map[text]keptLeaf
-	read        memo // of certificates
-	cutting     bool // places are cut as they become known
+	read        *memo // of certificates
+	cutting     bool  // places are cut as they become known
 	byID        map[string]*stay
 	former      map[string]netip.Addr // ids that no stay has any more
 	formed      []*asset
@@ -228,12 +228,15 @@ type Resolver struct {
 func New(base Base) *Resolver {
 	r := &Resolver{
 		base: base, places: map[netip.Addr]*place{}, texts: newTexts(), valueOf: map[valueKey]uint32{}, claimOf: map[claim]uint32{},
-		byDigest: map[text]keptLeaf{}, read: memo{},
+		byDigest: map[text]keptLeaf{}, read: newMemo(),
 		byID: map[string]*stay{}, former: map[string]netip.Addr{}, replaced: map[string]bool{}, reasonsKept: map[string]string{},
 	}
 	r.claims.add(claim{}) // no claim has the number 0
 	return r
 }
+
+// DecodeWith has certificates decoded by d, for who decodes them for more than this.
+func (r *Resolver) DecodeWith(d Decoder) { r.read.decode = d }
 
 // Add takes up an observation that the base does not have. The order of
 // observations does not matter, but each must come once.
