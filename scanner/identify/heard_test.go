@@ -42,7 +42,7 @@ func TestServerClaims_heard(t *testing.T) {
 			Facts: evidence.Facts{TLS: &evidence.TLSFacts{Possession: tt.possession}},
 		}
 		got := 0
-		for _, c := range serverClaims(o, nil) {
+		for _, c := range serverClaims(o, newMemo()) {
 			if c.Attribute == evidence.AttrSerial && c.Value == "SN-1" {
 				got = c.Confidence
 			}
@@ -56,7 +56,7 @@ func TestServerClaims_heard(t *testing.T) {
 			Method: method, Kind: evidence.KindSSH, Endpoint: e, Result: evidence.ResultData,
 			Keys: []evidence.HostKey{{Algorithm: "ssh-ed25519", Blob: []byte("key")}}, Facts: evidence.Facts{SSH: &evidence.SSHFacts{}},
 		}
-		if got := serverClaims(o, nil); len(got) != 1 || got[0].Confidence != want {
+		if got := serverClaims(o, newMemo()); len(got) != 1 || got[0].Confidence != want {
 			t.Errorf("%s: %+v", method, got)
 		}
 	}
