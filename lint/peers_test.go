@@ -76,7 +76,7 @@ func TestPeer_oddVersions(t *testing.T) {
 			writeFile(t, dir, "c.der", tt.der)
 			text := openssl("x509", "-inform", "DER", "-in", "c.der", "-noout", "-text")
 			c := ParseCertificate(tt.der)
-			if (c.Decoded()) != tt.decoded {
+			if c.Decoded() != tt.decoded {
 				t.Fatalf("decoded: %t (%v), want %t", c.Decoded(), c.ParseError, tt.decoded)
 			}
 			if !tt.decoded {
