@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"probity/evidence"
+	"probity/fixtures/measure"
 	"probity/fixtures/traffic"
 	"probity/scanner/passive/capture"
 )
@@ -55,28 +56,41 @@ func BenchmarkRead(b *testing.B) {
 }
 
 // BenchmarkRead_small reads small packets of real handshakes and SNMP out of
-// memory, without a store: packets/s of one processor with -cpu 1.
+// memory, without a store: packets for each second of processor time. Of "new" nearly every
+// handshake is of another server; of "again" two hundred clients call the same servers.
 func BenchmarkRead_small(b *testing.B) {
-	var file bytes.Buffer
-	c := traffic.Mixed(2, 64<<20)
-	c.Small = true
-	truth, err := traffic.Write(&file, c)
-	if err != nil {
-		b.Fatal(err)
+	for _, tt := range []struct {
+		name  string
+		pairs int
+	}{{"new", 0}, {"again", 200}} {
+		b.Run(tt.name, func(b *testing.B) {
+			var file bytes.Buffer
+			c := traffic.Mixed(2, 64<<20)
+			c.Small, c.Pairs = true, tt.pairs
+			truth, err := traffic.Write(&file, c)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.SetBytes(truth.Bytes)
+			b.ReportAllocs()
+			var stats Stats
+			begun := measure.ProcessorTime(b)
+			for b.Loop() {
+				src, err := capture.NewFile("memory", bytes.NewReader(file.Bytes()))
+				if err != nil {
+					b.Fatal(err)
+				}
+				stats, err = Read(b.Context(), src, discard{}, Options{})
+				if err != nil || int64(stats.Packets) != truth.Packets || stats.Unproven > 0 {
+					b.Fatalf("%+v, %v", stats, err)
+				}
+			}
+			spent := measure.ProcessorTime(b) - begun
+			b.ReportMetric(float64(truth.Packets)*float64(b.N)/spent.Seconds(), "packets/cpu-s")
+			b.ReportMetric(float64(stats.Observations), "observations")
+			b.ReportMetric(float64(stats.Repeats), "repeats")
+		})
 	}
-	b.SetBytes(truth.Bytes)
-	b.ReportAllocs()
-	for b.Loop() {
-		src, err := capture.NewFile("memory", bytes.NewReader(file.Bytes()))
-		if err != nil {
-			b.Fatal(err)
-		}
-		stats, err := Read(b.Context(), src, discard{}, Options{})
-		if err != nil || int64(stats.Packets) != truth.Packets {
-			b.Fatalf("%+v, %v", stats, err)
-		}
-	}
-	b.ReportMetric(float64(truth.Packets)*float64(b.N)/b.Elapsed().Seconds(), "packets/s")
 }
 
 // discard keeps nothing.

@@ -10,18 +10,19 @@ import (
 	"probity/scanner"
 )
 
-// Bounds of the signatures that are checked: one costs as much as some hundred
-// packets, so that they must not be more than those can pay for.
+// Bounds of the signatures that are checked, in what one of P-256 costs: as much as
+// some hundred packets, so that they must not be more than those can pay for.
 const (
 	proofBurst   = 4096
-	proofPackets = 64 // for each of them beyond
+	proofPackets = 64   // for each of them beyond
+	againPackets = 4096 // for each handshake that says the same as a verified one
 )
 
 // emission is what came of one connection or announcement.
 type emission struct {
 	list    []evidence.Observation
-	prove   func() // completes list by checking signatures; may be nil
-	packets int    // that were read by then
+	pledges func() []*pledge // the signatures to check, which complete list; may be nil
+	packets int              // that were read by then
 }
 
 // emitter hands observations to the sink, each once. It works beside the reader,
@@ -34,7 +35,8 @@ type emitter struct {
 	failed atomic.Bool // err is set: no more is wanted
 	err    error
 	stats  Stats // of it: Observations, Repeats, Unproven, Panics
-	proofs int   // signatures that were checked
+	proofs int   // what the signatures cost that were checked
+	again  int   // handshakes that said what a verified one did, and were checked all the same
 	signed signatures
 }
 
@@ -50,11 +52,16 @@ func (r *emitter) take(e emission) {
 	if r.failed.Load() {
 		return
 	}
-	if e.prove != nil {
-		r.prove(e)
+	digest := evidence.Digest{}
+	if e.pledges != nil {
+		var repeat bool
+		if digest, repeat = r.prove(e); repeat {
+			r.stats.Repeats++
+			return
+		}
 	}
 	for _, o := range e.list {
-		if r.err = r.record(o); r.err != nil {
+		if r.err = r.record(o, digest); r.err != nil {
 			r.failed.Store(true)
 			return
 		}
@@ -62,28 +69,80 @@ func (r *emitter) take(e emission) {
 }
 
 // prove checks the signatures of a handshake, as far as there are packets enough
-// to pay for it: which ones depends on the capture alone.
-func (r *emitter) prove(e emission) {
+// to pay for it: which ones depends on the capture alone. It reports whether the
+// handshake need not be looked at any further, and else its [contentDigest] where that
+// is known.
+func (r *emitter) prove(e emission) (digest evidence.Digest, repeat bool) {
 	defer func() {
 		if recover() != nil {
 			r.stats.Panics++
 		}
 	}()
+	pledges := e.pledges()
+	if len(pledges) == 0 {
+		return digest, false
+	}
+	verified, err := r.verified(e, pledges)
+	if err == nil && r.repeats(e, pledges, verified) {
+		return digest, true
+	}
 	if r.proofs >= proofBurst+e.packets/proofPackets {
 		r.stats.Unproven++
-		return
+		return digest, false
 	}
-	r.proofs++
-	e.prove()
+	all := true
+	for _, p := range pledges {
+		r.proofs += p.cost()
+		*p.held, *p.signature = p.check()
+		all = all && *p.held == evidence.PossessionVerified
+	}
+	if all && err == nil {
+		digest = verified
+	}
+	return digest, false
+}
+
+// verified is the digest that a handshake has if all its signatures are verified.
+func (*emitter) verified(e emission, pledges []*pledge) (evidence.Digest, error) {
+	for _, p := range pledges {
+		*p.held = evidence.PossessionVerified
+	}
+	defer func() {
+		for _, p := range pledges {
+			*p.held = ""
+		}
+	}()
+	return contentDigest(e.list[0]) // a handshake is one observation
+}
+
+// repeats reports whether a handshake, which has a digest if it is verified, says what
+// another between the same addresses said, of which the signatures were verified. To verify its own would tell only that
+// nobody else pretends to be the same two: it is done for as many as the packets pay
+// for, and where a signature has the number of another one.
+func (r *emitter) repeats(e emission, pledges []*pledge, verified evidence.Digest) bool {
+	if _, known := r.seen[verified]; !known {
+		return false
+	}
+	if r.again < e.packets/againPackets {
+		r.again++
+		return false
+	}
+	for _, p := range pledges {
+		if r.signed.repeated(p) {
+			return false
+		}
+	}
+	return true
 }
 
 // record hands o to the sink, unless the same was observed before between the
-// same addresses.
-func (r *emitter) record(o evidence.Observation) error {
-	r.signed.compare(&o)
-	d, err := contentDigest(o)
-	if err != nil {
-		return err
+// same addresses. The digest is that of its content, where that is known.
+func (r *emitter) record(o evidence.Observation, d evidence.Digest) error {
+	if again := r.signed.compare(&o); again || d.IsZero() {
+		var err error
+		if d, err = contentDigest(o); err != nil {
+			return err
+		}
 	}
 	if _, ok := r.seen[d]; ok {
 		r.stats.Repeats++

@@ -38,10 +38,10 @@ type flow struct {
 	seen       int64     // when the last packet came, in seconds of the capture
 	began      int64     // when the session did
 	ambiguous  bool
-	settled    bool   // nothing more is wanted of either side
-	held       int    // bytes kept, as counted in the table
-	gaps       int    // found by the session at its end
-	prove      func() // left by the session at its end: see [emission]
+	settled    bool             // nothing more is wanted of either side
+	held       int              // bytes kept, as counted in the table
+	gaps       int              // found by the session at its end
+	pledges    func() []*pledge // left by the session at its end: see [emission]
 	prev, next *flow
 	list       *flowList
 }

@@ -52,8 +52,11 @@ func FuzzSessions(f *testing.F) {
 				t.Fatalf("%+v", o)
 			}
 		}
-		if fl.prove != nil {
-			fl.prove()
+		if fl.pledges != nil {
+			for _, p := range fl.pledges() {
+				p.cost()
+				p.check()
+			}
 		}
 		if side := s.server(fl); side != 0 && side != 1 {
 			t.Fatalf("server %d", side)

@@ -79,18 +79,76 @@ func clientProof(answer, offer *tlsSide) (proof, bool) {
 	return proof{certificate: offer.certs[0], version: version, scheme: v.SignatureScheme, signature: v.Signature, signed: signed}, true
 }
 
+// pledge is a proof that is still to be checked, and where what it shows goes.
+type pledge struct {
+	proof
+	held      *evidence.Possession
+	signature **evidence.Signature
+	key       any // of the certificate, once it was read; nil where it is not read
+	read      bool
+}
+
+// subject is the key of the certificate.
+func (p *pledge) subject() any {
+	if !p.read {
+		p.key, p.read = subjectKey(p.certificate), true
+	}
+	return p.key
+}
+
+// cost is about what the check costs, with a signature of P-256 as 1.
+func (p *pledge) cost() int {
+	switch k := p.subject().(type) {
+	case *rsa.PublicKey:
+		const cheap = 4096 // the square of the length counts
+		n := k.N.BitLen()
+		return 1 + (n/cheap)*(n/cheap)
+	case *ecdsa.PublicKey:
+		switch k.Curve.Params().BitSize {
+		case 256:
+			return 1
+		case 384, 224:
+			return 8
+		}
+		return 20
+	case *dsa.PublicKey:
+		const kilobit = 1024
+		n := 1 + k.P.BitLen()/kilobit
+		return 4 * n * n
+	}
+	return 1
+}
+
 // check says whether the signature is one of the key of the certificate, and what
 // its numbers are if it is one of DSA or ECDSA.
-func (p proof) check() (evidence.Possession, *evidence.Signature) {
-	key := subjectKey(p.certificate)
-	held := possession(key, p.version, p.scheme, p.signed, p.signature)
-	_, dsa := key.(*dsa.PublicKey)
-	_, ec := key.(*ecdsa.PublicKey)
-	s := tlswire.DSASignature(p.version, p.scheme, dsa || ec, p.signature, p.signed)
+func (p *pledge) check() (evidence.Possession, *evidence.Signature) {
+	held, s := possession(p.subject(), p.version, p.scheme, p.signed, p.proof.signature), p.numbers()
 	if s != nil {
 		s.Verified = held == evidence.PossessionVerified
 	}
 	return held, s
+}
+
+// numbers are those of a signature of DSA or ECDSA, unchecked; nil for any other.
+func (p *pledge) numbers() *evidence.Signature {
+	_, dsa := p.subject().(*dsa.PublicKey)
+	_, ec := p.key.(*ecdsa.PublicKey)
+	return tlswire.DSASignature(p.version, p.scheme, dsa || ec, p.proof.signature, p.signed)
+}
+
+// verifies reports whether a signature of DSA or ECDSA, of which the digest is known,
+// is one of the key of a certificate.
+func verifies(certificate []byte, s *evidence.Signature) bool {
+	r, n := new(big.Int).SetBytes(s.R), new(big.Int).SetBytes(s.S)
+	switch k := subjectKey(certificate).(type) {
+	case *ecdsa.PublicKey:
+		return ecdsa.Verify(k, s.Digest, r, n)
+	case *dsa.PublicKey:
+		if _, bounded := signatureAlgorithm(k, tlswire.VersionTLS11, 0); bounded {
+			return dsa.Verify(k, s.Digest[:min(len(s.Digest), (k.Q.BitLen()+7)/8)], r, n)
+		}
+	}
+	return false
 }
 
 // transcript returns the last message of kind first, and all from it on: up to a

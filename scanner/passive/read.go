@@ -396,9 +396,9 @@ func (r *reader) settle(f *flow) {
 	list := r.conclude(f)
 	r.stats.Gaps += f.gaps
 	if len(list) > 0 {
-		r.emit(emission{list: list, prove: f.prove, packets: r.stats.Packets})
+		r.emit(emission{list: list, pledges: f.pledges, packets: r.stats.Packets})
 	}
-	f.prove = nil
+	f.pledges = nil
 }
 
 // conclude takes what the dissector saw and ends it.

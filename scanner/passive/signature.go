@@ -11,17 +11,17 @@ import (
 // 300 bytes.
 const maxSignatures = 1 << 16
 
-// signatures are those that were verified, by certificate and R. A handshake that
-// tells nothing new is not recorded, but its signature may be the first of two that
-// give a key away.
+// signatures are those that were seen, by certificate and R. A handshake that tells
+// nothing new is not recorded, but its signature may be the first of two that give a
+// key away; it is verified when there is a second.
 type signatures map[evidence.Digest]evidence.Signature
 
 // compare looks for an earlier signature that was made with the number of one in o,
-// and notes it there.
-func (s signatures) compare(o *evidence.Observation) {
+// and notes it there. It reports whether there is one.
+func (s signatures) compare(o *evidence.Observation) (again bool) {
 	f := o.Facts.TLS
 	if f == nil {
-		return
+		return false
 	}
 	for _, c := range o.Certs {
 		if c.Position != 0 {
@@ -34,14 +34,35 @@ func (s signatures) compare(o *evidence.Observation) {
 		if mine == nil || !mine.Verified {
 			continue
 		}
-		key := evidence.DigestOf(append(bytes.Clone(c.DER), mine.R...))
+		key := signatureKey(c.DER, mine)
 		switch first, known := s[key]; {
-		case known && !bytes.Equal(first.Digest, mine.Digest):
-			mine.Before = &first
-		case !known && len(s) < maxSignatures:
+		case known && !bytes.Equal(first.Digest, mine.Digest) && (first.Verified || verifies(c.DER, &first)):
+			first.Verified = true
+			mine.Before, again = &first, true
+		case known && !first.Verified, !known && len(s) < maxSignatures:
 			s[key] = *mine
 		}
 	}
+	return again
+}
+
+// repeated reports whether the number of a signature was seen in another one of the
+// same key, and else keeps it, unverified.
+func (s signatures) repeated(p *pledge) bool {
+	mine := p.numbers()
+	if mine == nil {
+		return false
+	}
+	key := signatureKey(p.certificate, mine)
+	first, known := s[key]
+	if !known && len(s) < maxSignatures {
+		s[key] = *mine
+	}
+	return known && !bytes.Equal(first.Digest, mine.Digest)
+}
+
+func signatureKey(certificate []byte, s *evidence.Signature) evidence.Digest {
+	return evidence.DigestOf(append(bytes.Clone(certificate), s.R...))
 }
 
 // withoutVolatile returns facts with what of their signatures tells something new

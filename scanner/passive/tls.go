@@ -230,13 +230,15 @@ func (s *tlsSession) conclude(f *flow) []evidence.Observation {
 	offer.describeOffer(facts)
 	answer.describeAnswer(facts)
 	answer.describeAuth(facts)
-	f.prove = func() {
+	f.pledges = func() []*pledge {
+		var out []*pledge
 		if p, ok := serverProof(answer, offer); ok {
-			facts.Possession, facts.Signature = p.check()
+			out = append(out, &pledge{proof: p, held: &facts.Possession, signature: &facts.Signature})
 		}
 		if p, ok := clientProof(answer, offer); ok {
-			facts.ClientPossession, facts.ClientSignature = p.check()
+			out = append(out, &pledge{proof: p, held: &facts.ClientPossession, signature: &facts.ClientSignature})
 		}
+		return out
 	}
 	facts.Handshake = stage(answer, offer)
 
