@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"probity/evidence"
@@ -127,12 +128,7 @@ func (r *emitter) repeats(e emission, pledges []*pledge, verified evidence.Diges
 		r.again++
 		return false
 	}
-	for _, p := range pledges {
-		if r.signed.repeated(p) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(pledges, r.signed.repeated)
 }
 
 // record hands o to the sink, unless the same was observed before between the

@@ -128,12 +128,14 @@ func TestEmitter_repeats(t *testing.T) {
 		{
 			"number of an unchecked one",
 			[]emission{s.handshake("a", "two", s.sign(t, "two", 11), 2), s.handshake("a", "three", s.sign(t, "three", 11), 3)},
-			[]evidence.Possession{verified, verified}, true,
+			[]evidence.Possession{verified, verified},
+			true,
 		},
 		{
 			"number of a forged one",
 			[]emission{s.handshake("a", "two", s.sign(t, "not two", 11), 2), s.handshake("a", "three", s.sign(t, "three", 11), 3)},
-			[]evidence.Possession{verified}, false,
+			[]evidence.Possession{verified},
+			false,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
