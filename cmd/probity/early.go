@@ -130,9 +130,10 @@ func (e *early) loaded() ([]evidence.Observation, error) {
 	return e.obs, e.err
 }
 
-// resolved waits until all observations are resolved.
+// resolved waits until all observations are resolved, and lets go of them.
 func (e *early) resolved() error {
 	e.workers.Wait()
+	e.obs, e.read = nil, nil
 	return e.resolution
 }
 
