@@ -19,16 +19,24 @@ type divider struct {
 	mul        *ntt.Multiplier
 	modulus    *big.Int
 	words      int
+	most       int      // words of a quotient that the reciprocal is good for
 	shift      uint     // makes the top bit of the modulus that of its top word
 	reciprocal *big.Int // about 2^(64*(words+scale))/(modulus<<shift)
-	scale      int      // words+guard
+	scale      int      // most+guard
 }
 
 func newDivider(mul *ntt.Multiplier, modulus *big.Int) *divider {
+	return newWideDivider(mul, modulus, ntt.Words(modulus))
+}
+
+// newWideDivider returns a divider for quotients of up to most words, at least as many
+// as the modulus has.
+func newWideDivider(mul *ntt.Multiplier, modulus *big.Int, most int) *divider {
 	d := &divider{mul: mul, modulus: modulus, words: ntt.Words(modulus)}
-	d.scale = d.words + guard
+	d.most = max(most, d.words)
+	d.scale = d.most + guard
 	d.shift = uint(64*d.words - modulus.BitLen())
-	d.reciprocal = reciprocal(mul, new(big.Int).Lsh(modulus, d.shift+64*guard), d.scale)
+	d.reciprocal = reciprocal(mul, new(big.Int).Lsh(modulus, d.shift+uint(64*(d.scale-d.words))), d.scale)
 	return d
 }
 
@@ -70,9 +78,9 @@ func (d *divider) mod(x *big.Int) *big.Int {
 		return x
 	case d.words <= exact || n <= d.words+short:
 		return new(big.Int).Mod(x, d.modulus)
-	case n > 2*d.words:
+	case n > d.words+d.most:
 		// The quotient would have more words than the reciprocal is good for.
-		low := n - 2*d.words
+		low := n - d.words - d.most
 		high := d.mod(window(x, low, n))
 		high = new(big.Int).Lsh(high, uint(64*low))
 		return d.mod(high.Add(high, window(x, 0, low)))
@@ -104,13 +112,14 @@ func (d *divider) mod(x *big.Int) *big.Int {
 }
 
 // quotient returns x/modulus with an error of a few units, from as many words of x
-// and of the reciprocal as it has.
+// and of the reciprocal as it has and one more: what is cut off of each is less than a
+// unit. Another word of each would make transforms longer where files are full.
 func (d *divider) quotient(x *big.Int) *big.Int {
 	x = new(big.Int).Lsh(x, d.shift)
-	need := ntt.Words(x) - d.words + guard
+	need := ntt.Words(x) - d.words + 1
 	low := max(ntt.Words(x)-need, 0)
 	high := x.Rsh(x, uint(64*low))
-	least := max(ntt.Words(d.reciprocal)-need-guard, 0)
+	least := max(ntt.Words(d.reciprocal)-need-1, 0)
 	q := d.mul.Mul(high, new(big.Int).Rsh(d.reciprocal, uint(64*least)))
 	return q.Rsh(q, uint(64*(d.words+d.scale-low-least)))
 }
@@ -124,11 +133,13 @@ func around(x *big.Int, n int) *big.Int {
 	return z
 }
 
-// fold returns the product of all numbers of others, modulo the modulus. Numbers of
-// like size are multiplied until they have the size of the modulus, and then go to
-// several products that are computed at the same time.
+// fold returns the product of all numbers of others, modulo the modulus: each number
+// is multiplied to what the ones before left, and the product is divided, so that a
+// number of the size of the modulus costs three products. Smaller ones of like size are
+// multiplied first. Several such chains are computed at the same time.
 func (d *divider) fold(ctx context.Context, others factors) (*big.Int, error) {
 	var stack, ready []*big.Int // sizes of stack descend
+	wide := d
 	accs := make([]*big.Int, runtime.GOMAXPROCS(0))
 	for i := range accs {
 		accs[i] = big.NewInt(1)
@@ -139,7 +150,19 @@ func (d *divider) fold(ctx context.Context, others factors) (*big.Int, error) {
 		stack = stack[:n-1]
 	}
 	reduce := func() {
-		d.mul.Each(len(ready), func(i int) { accs[i] = d.mod(d.mul.Mul(accs[i], d.mod(ready[i]))) })
+		for _, x := range ready {
+			// Files have one size, about, so that this is done once.
+			if most := ntt.Words(x) + guard; most > wide.most && most <= 2*d.words {
+				wide = newWideDivider(d.mul, d.modulus, most)
+			}
+		}
+		d.mul.Each(len(ready), func(i int) {
+			x := ready[i]
+			if ntt.Words(x) > wide.most {
+				x = wide.mod(x)
+			}
+			accs[i] = wide.mod(d.mul.Mul(accs[i], x))
+		})
 		ready = ready[:0]
 	}
 	err := others(ctx, func(x *big.Int) {
