@@ -3,6 +3,7 @@ package lint
 import (
 	"encoding/asn1"
 	"math/big"
+	"sync"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -142,10 +143,7 @@ func (k *Key) readEC(params cryptobyte.String, point []byte) {
 		return // explicit or implicit parameters, barred by RFC 5480 section 2.1.1
 	}
 	k.Curve, k.Bits = curveName(oid.String())
-	k.Strength = k.Bits / 2
-	if k.Bits == 521 {
-		k.Strength = 256
-	}
+	k.Strength = min(k.Bits/2, 256) // as SP 800-57 part 1 table 2 ends
 	k.Point = checkPoint(k.Curve, point)
 }
 
@@ -186,56 +184,71 @@ func factoringStrength(bits int) int {
 	}
 }
 
-// curveName gives the name and the field size of a named curve: SEC 2, RFC 5480
-// section 2.1.1.1, RFC 5639 section 4.1. Names are those of OpenSSL except for
-// the NIST prime curves.
+// curveName gives the name and the field size of a named curve: SEC 2 versions 1 and
+// 2, RFC 5480 section 2.1.1.1, RFC 5639 section 4.1. Names are those of OpenSSL except
+// for the NIST prime curves.
 func curveName(oid string) (name string, bits int) {
-	switch oid {
-	case "1.2.840.10045.3.1.7":
-		return "P-256", 256
-	case "1.3.132.0.34":
-		return "P-384", 384
-	case "1.3.132.0.35":
-		return "P-521", 521
-	case "1.3.132.0.33":
-		return "P-224", 224
-	case "1.2.840.10045.3.1.1":
-		return "P-192", 192
-	case "1.3.132.0.6":
-		return "secp112r1", 112
-	case "1.3.132.0.28":
-		return "secp128r1", 128
-	case "1.3.132.0.8":
-		return "secp160r1", 160
-	case "1.3.132.0.9":
-		return "secp160k1", 160
-	case "1.3.132.0.31":
-		return "secp192k1", 192
-	case "1.3.132.0.32":
-		return "secp224k1", 224
-	case "1.3.132.0.10":
-		return "secp256k1", 256
-	case "1.3.132.0.1":
-		return "sect163k1", 163
-	case "1.3.132.0.26":
-		return "sect233k1", 233
-	case "1.3.132.0.16":
-		return "sect283k1", 283
-	case "1.3.36.3.3.2.8.1.1.1":
-		return "brainpoolP160r1", 160
-	case "1.3.36.3.3.2.8.1.1.3":
-		return "brainpoolP192r1", 192
-	case "1.3.36.3.3.2.8.1.1.5":
-		return "brainpoolP224r1", 224
-	case "1.3.36.3.3.2.8.1.1.7":
-		return "brainpoolP256r1", 256
-	case "1.3.36.3.3.2.8.1.1.9":
-		return "brainpoolP320r1", 320
-	case "1.3.36.3.3.2.8.1.1.11":
-		return "brainpoolP384r1", 384
-	case "1.3.36.3.3.2.8.1.1.13":
-		return "brainpoolP512r1", 512
-	default:
+	c, known := namedCurves()[oid]
+	if !known {
 		return oid, 0
 	}
+	return c.name, c.bits
 }
+
+// namedCurve is a curve with an object identifier.
+type namedCurve struct {
+	name string
+	bits int // of its field
+}
+
+var namedCurves = sync.OnceValue(func() map[string]namedCurve {
+	return map[string]namedCurve{
+		"1.2.840.10045.3.1.1":   {"P-192", 192},
+		"1.2.840.10045.3.1.7":   {"P-256", 256},
+		"1.3.36.3.3.2.8.1.1.1":  {"brainpoolP160r1", 160},
+		"1.3.36.3.3.2.8.1.1.2":  {"brainpoolP160t1", 160},
+		"1.3.36.3.3.2.8.1.1.3":  {"brainpoolP192r1", 192},
+		"1.3.36.3.3.2.8.1.1.4":  {"brainpoolP192t1", 192},
+		"1.3.36.3.3.2.8.1.1.5":  {"brainpoolP224r1", 224},
+		"1.3.36.3.3.2.8.1.1.6":  {"brainpoolP224t1", 224},
+		"1.3.36.3.3.2.8.1.1.7":  {"brainpoolP256r1", 256},
+		"1.3.36.3.3.2.8.1.1.8":  {"brainpoolP256t1", 256},
+		"1.3.36.3.3.2.8.1.1.9":  {"brainpoolP320r1", 320},
+		"1.3.36.3.3.2.8.1.1.10": {"brainpoolP320t1", 320},
+		"1.3.36.3.3.2.8.1.1.11": {"brainpoolP384r1", 384},
+		"1.3.36.3.3.2.8.1.1.12": {"brainpoolP384t1", 384},
+		"1.3.36.3.3.2.8.1.1.13": {"brainpoolP512r1", 512},
+		"1.3.36.3.3.2.8.1.1.14": {"brainpoolP512t1", 512},
+		"1.3.132.0.1":           {"sect163k1", 163},
+		"1.3.132.0.2":           {"sect163r1", 163},
+		"1.3.132.0.3":           {"sect239k1", 239},
+		"1.3.132.0.4":           {"sect113r1", 113},
+		"1.3.132.0.5":           {"sect113r2", 113},
+		"1.3.132.0.6":           {"secp112r1", 112},
+		"1.3.132.0.7":           {"secp112r2", 112},
+		"1.3.132.0.8":           {"secp160r1", 160},
+		"1.3.132.0.9":           {"secp160k1", 160},
+		"1.3.132.0.10":          {"secp256k1", 256},
+		"1.3.132.0.15":          {"sect163r2", 163},
+		"1.3.132.0.16":          {"sect283k1", 283},
+		"1.3.132.0.17":          {"sect283r1", 283},
+		"1.3.132.0.22":          {"sect131r1", 131},
+		"1.3.132.0.23":          {"sect131r2", 131},
+		"1.3.132.0.24":          {"sect193r1", 193},
+		"1.3.132.0.25":          {"sect193r2", 193},
+		"1.3.132.0.26":          {"sect233k1", 233},
+		"1.3.132.0.27":          {"sect233r1", 233},
+		"1.3.132.0.28":          {"secp128r1", 128},
+		"1.3.132.0.29":          {"secp128r2", 128},
+		"1.3.132.0.30":          {"secp160r2", 160},
+		"1.3.132.0.31":          {"secp192k1", 192},
+		"1.3.132.0.32":          {"secp224k1", 224},
+		"1.3.132.0.33":          {"P-224", 224},
+		"1.3.132.0.34":          {"P-384", 384},
+		"1.3.132.0.35":          {"P-521", 521},
+		"1.3.132.0.36":          {"sect409k1", 409},
+		"1.3.132.0.37":          {"sect409r1", 409},
+		"1.3.132.0.38":          {"sect571k1", 571},
+		"1.3.132.0.39":          {"sect571r1", 571},
+	}
+})

@@ -447,14 +447,16 @@ type Below struct {
 	Strength int   // of its key; 0 where that is not known
 	end      int64 // of the validity, in seconds since 1970
 	CA       bool
-	IDevID   bool // see [Env.IsIDevID]
+	// Endless says that it needs no end: it is an initial device identity, see
+	// [Env.IsIDevID], or of the endorsement key of a TPM.
+	Endless bool
 }
 
 // NotAfter is the end of the validity.
 func (b *Below) NotAfter() time.Time { return time.Unix(b.end, 0) }
 
 func (e *Env) belowOf(c *Certificate) Below {
-	b := Below{Digest: c.Digest, end: c.NotAfter().Unix(), CA: c.IsCA(), IDevID: e.IsIDevID(c)}
+	b := Below{Digest: c.Digest, end: c.NotAfter().Unix(), CA: c.IsCA(), Endless: e.IsIDevID(c) || c.IsEndorsement()}
 	if c.Key != nil {
 		b.Strength = c.Key.Strength
 	}

@@ -160,3 +160,29 @@ func TestPeer_serials(t *testing.T) {
 		}
 	}
 }
+
+// TestPeer_curves reads the name and the field of a key on every curve of SEC 2 and RFC
+// 5639 that OpenSSL has.
+func TestPeer_curves(t *testing.T) {
+	dir, openssl := opensslIn(t)
+	nist := strings.NewReplacer("secp192r1", "P-192", "secp224r1", "P-224", "prime256v1", "P-256", "secp384r1", "P-384", "secp521r1", "P-521")
+	seen := 0
+	for _, name := range regexp.MustCompile(`(?m)^ *((?:sect|secp|brainpoolP|prime256v)[0-9][0-9a-z]*)`).FindAllStringSubmatch(openssl("ecparam", "-list_curves"), -1) {
+		openssl("ecparam", "-name", name[1], "-genkey", "-noout", "-out", "k.pem")
+		openssl("pkey", "-in", "k.pem", "-pubout", "-outform", "DER", "-out", "k.der")
+		spki, err := os.ReadFile(filepath.Join(dir, "k.der"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := parseKey(spki)
+		field := strings.TrimLeft(nist.Replace(name[1]), "sectpbrainoolP-")
+		field = regexp.MustCompile(`^[0-9]+`).FindString(field)
+		if k == nil || k.Curve != nist.Replace(name[1]) || fmt.Sprint(k.Bits) != field {
+			t.Errorf("%s: got %+v", name[1], k)
+		}
+		seen++
+	}
+	if seen < 40 {
+		t.Errorf("OpenSSL lists %d curves", seen)
+	}
+}

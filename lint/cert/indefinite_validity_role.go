@@ -13,7 +13,7 @@ const maxTierCount = 8
 func indefiniteValidityRole() lint.Check {
 	return lint.Check{
 		Name:   "cert/indefinite_validity_role",
-		Source: "IEEE 802.1AR-2018 section 8.7; RFC 5280 section 4.1.2.5",
+		Source: "IEEE 802.1AR-2018 section 8.7; RFC 5280 section 4.1.2.5; TCG EK Credential Profile",
 		Certificate: lint.Decoded(func(env *lint.Env, s *lint.CertificateSubject) lint.Verdict {
 			switch {
 			case !lint.Indefinite(s.NotAfter()):
@@ -22,6 +22,8 @@ func indefiniteValidityRole() lint.Check {
 				return indefiniteCA(env, s.Certificate)
 			case env.IsIDevID(s.Certificate):
 				return lint.Passf("The certificate is an initial device identity, which needs no end.")
+			case s.IsEndorsement():
+				return lint.Passf("The certificate is of the endorsement key of a TPM, which needs no end.")
 			}
 			return lint.Warnf("The certificate has no well-defined end, but it does not have the shape of an initial device identity (an identifier of the device and no DNS name).")
 		}),
@@ -44,7 +46,7 @@ func indefiniteCA(env *lint.Env, ca *lint.Certificate) lint.Verdict {
 				switch {
 				case c.CA:
 					next = append(next, c.Digest)
-				case c.IDevID:
+				case c.Endless:
 					initial++
 				default:
 					other++
@@ -57,9 +59,9 @@ func indefiniteCA(env *lint.Env, ca *lint.Certificate) lint.Verdict {
 	}
 	switch {
 	case other > 0:
-		return lint.Warnf("The CA certificate has no well-defined end, and %d of the %d certificates seen below it are no initial device identities.", other, other+initial)
+		return lint.Warnf("The CA certificate has no well-defined end, and %d of the %d certificates seen below it need one.", other, other+initial)
 	case initial > 0:
-		return lint.Passf("The CA issues initial device identities, which need no end.")
+		return lint.Passf("The CA issues what needs no end: initial device identities, or certificates of endorsement keys of TPMs.")
 	}
 	return lint.Inconclusivef("The CA certificate has no well-defined end, and no certificate was seen below it.")
 }

@@ -21,7 +21,10 @@ func fullOrder() lint.Check {
 					return lint.Failf("The key is no point of the curve %s, or the one at infinity.", k.Curve)
 				case lint.PointUnchecked:
 				}
-				return lint.Inconclusivef("The curve of the key is not known.")
+				if k.Curve == "" {
+					return lint.Inconclusivef("The key names no curve.")
+				}
+				return lint.Inconclusivef("Whether the key is a point of the curve %s is not known: its arithmetic is not at hand.", k.Curve)
 			}
 			small, ok := smallOrders(k.Algorithm)
 			switch {

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -173,9 +174,13 @@ func readJWK(data []byte) (items []item, err error) {
 		set.Keys = []json.RawMessage{data}
 	}
 	for i, raw := range set.Keys {
+		if spki, ok := octetKey(raw); ok {
+			items = append(items, item{format: formatJWK, kind: kindPublicKey, der: spki})
+			continue
+		}
 		var k jose.JSONWebKey
 		if err := k.UnmarshalJSON(raw); err != nil {
-			return nil, fmt.Errorf("not a key: JWK %d: %w", i+1, err)
+			return nil, fmt.Errorf("not a key: JWK %d: %w: take it out of the set, or give it as PEM", i+1, err)
 		}
 		public := k.Public()
 		for position, c := range k.Certificates {
@@ -196,6 +201,27 @@ func readJWK(data []byte) (items []item, err error) {
 		return nil, errors.New("not a key: the JWK set holds symmetric keys only, which are never read")
 	}
 	return items, nil
+}
+
+// octetKey reads an octet key pair on a curve that the library does not know (RFC 8037
+// section 2).
+func octetKey(raw []byte) ([]byte, bool) {
+	var k struct {
+		Kty, Crv, X string
+	}
+	if err := json.Unmarshal(raw, &k); err != nil || k.Kty != "OKP" {
+		return nil, false
+	}
+	oid, ok := map[string]asn1.ObjectIdentifier{"X25519": {1, 3, 101, 110}, "X448": {1, 3, 101, 111}, "Ed448": {1, 3, 101, 113}}[k.Crv]
+	if !ok {
+		return nil, false
+	}
+	point, err := base64.RawURLEncoding.DecodeString(k.X)
+	if err != nil || len(point) == 0 {
+		return nil, false
+	}
+	spki, err := build(oid, nil, func(b *cryptobyte.Builder) { b.AddBytes(point) })
+	return spki, err == nil
 }
 
 // readPGP returns the keys and subkeys of OpenPGP key material, in ASCII armour or not (RFC

@@ -207,6 +207,7 @@ func TestRead_jwk(t *testing.T) {
 	}{
 		{"one key", ec, 1, 0},
 		{"a set", `{"keys":[` + ec + `,` + ed + `]}`, 2, 0},
+		{"on a curve of RFC 8037", `{"kty":"OKP","crv":"X25519","x":"3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"}`, 1, 0},
 		{"symmetric only", `{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}`, 0, 0},
 		{"other JSON", `{"a":1}`, 0, 0},
 		{"with a certificate of another key", `{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","x5c":["` + leaf + `"]}`, 0, 0},
