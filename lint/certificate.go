@@ -461,7 +461,7 @@ func (c *Certificate) DeviceIdentifier() string {
 // IsEndorsement reports whether the certificate is of the endorsement key of a TPM,
 // by tcg-kp-EKCertificate (TCG EK Credential Profile).
 func (c *Certificate) IsEndorsement() bool {
-	return c.X509 != nil && slices.ContainsFunc(c.X509.UnknownExtKeyUsage, func(id asn1.ObjectIdentifier) bool { return id.String() == "2.23.133.8.1" })
+	return c.Decoded() && slices.ContainsFunc(c.X509().UnknownExtKeyUsage, func(id asn1.ObjectIdentifier) bool { return id.String() == "2.23.133.8.1" })
 }
 
 // HasExtKeyUsage reports whether the certificate lists the purpose.
