@@ -68,7 +68,22 @@ func (n *network) DialContext(ctx context.Context, _, address string) (net.Conn,
 			n.serve(address, server)
 		}
 	}()
-	return client, nil
+	return end{client}, nil
+}
+
+// end is an end of a pipe. Deadlines can be set also after the other end was closed,
+// as over TCP.
+type end struct{ net.Conn }
+
+func (e end) SetDeadline(t time.Time) error      { return unlessClosed(e.Conn.SetDeadline(t)) }
+func (e end) SetReadDeadline(t time.Time) error  { return unlessClosed(e.Conn.SetReadDeadline(t)) }
+func (e end) SetWriteDeadline(t time.Time) error { return unlessClosed(e.Conn.SetWriteDeadline(t)) }
+
+func unlessClosed(err error) error {
+	if errors.Is(err, io.ErrClosedPipe) {
+		return nil
+	}
+	return err
 }
 
 func (n *network) count(host string, by int) {
