@@ -1,8 +1,10 @@
 package lint
 
 import (
+	"slices"
 	"time"
 
+	"github.com/zmap/zcrypto/encoding/asn1"
 	"github.com/zmap/zcrypto/x509"
 )
 
@@ -16,6 +18,7 @@ type brief struct {
 	version                               int32
 	decoded, selfSigned, assertsCA        bool
 	namesHosts, identified                bool // there are DNS names, a [Certificate.DeviceIdentifier]
+	endorsement                           bool // see [Certificate.IsEndorsement]
 	plain                                 bool // the decoder was shown the bytes as they are
 }
 
@@ -29,7 +32,11 @@ func (c *Certificate) take(x *x509.Certificate) {
 	}
 	c.whole.Store(x)
 	c.identified = c.DeviceIdentifier() != ""
+	c.endorsement = slices.ContainsFunc(x.UnknownExtKeyUsage, endorsementPurpose.Equal)
 }
+
+// endorsementPurpose is tcg-kp-EKCertificate (TCG EK Credential Profile).
+var endorsementPurpose = asn1.ObjectIdentifier{2, 23, 133, 8, 1}
 
 // Decoded reports whether the certificate can be decoded.
 func (c *Certificate) Decoded() bool { return c.decoded }

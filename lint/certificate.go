@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/zmap/zcrypto/encoding/asn1"
 	"github.com/zmap/zcrypto/x509"
 
 	"probity/evidence"
@@ -460,9 +459,7 @@ func (c *Certificate) DeviceIdentifier() string {
 
 // IsEndorsement reports whether the certificate is of the endorsement key of a TPM,
 // by tcg-kp-EKCertificate (TCG EK Credential Profile).
-func (c *Certificate) IsEndorsement() bool {
-	return c.Decoded() && slices.ContainsFunc(c.X509().UnknownExtKeyUsage, func(id asn1.ObjectIdentifier) bool { return id.String() == "2.23.133.8.1" })
-}
+func (c *Certificate) IsEndorsement() bool { return c.endorsement }
 
 // HasExtKeyUsage reports whether the certificate lists the purpose.
 func (c *Certificate) HasExtKeyUsage(u x509.ExtKeyUsage) bool {

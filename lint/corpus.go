@@ -43,6 +43,7 @@ type Corpus struct {
 	byPlainOnce   sync.Once
 	assetsOnce    sync.Once
 	assetSubjects []*AssetSubject
+	ahead         map[string]*certificateRun // by check: see [Reading.Ahead]
 	fleetOnce     sync.Once
 	fleet         *Fleet
 
@@ -131,6 +132,7 @@ func (l *Library) Decode(obs []evidence.Observation) Reading {
 			c.leafs = append(c.leafs, s)
 		}
 	}
+	c.addSubjects()
 	for _, o := range sorted {
 		c.methods[o.ID] = o.Method
 		c.status.collect(o)
@@ -141,10 +143,17 @@ func (l *Library) Decode(obs []evidence.Observation) Reading {
 	return Reading{c, sorted}
 }
 
+// CertificateSubjects are those of the corpus, without their assets.
+func (r Reading) CertificateSubjects() []*CertificateSubject { return r.c.subjects }
+
 // NewCorpus completes the corpus. It is called once.
 func (r Reading) NewCorpus(assets []evidence.Asset) *Corpus {
 	r.c.addAssets(assets)
-	r.c.addSubjects()
+	for _, s := range r.c.subjects {
+		if s.Endpoint != (evidence.Endpoint{}) {
+			s.Asset = r.c.Asset(s.Endpoint)
+		}
+	}
 	r.c.addEndpoints(r.sorted, currentObservations(r.sorted))
 	return r.c
 }

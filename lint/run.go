@@ -3,6 +3,7 @@ package lint
 import (
 	"fmt"
 	"iter"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -33,24 +34,67 @@ func Run(c *Corpus, jobs []Job, at time.Time, p *Policy) ([]iter.Seq[Result], er
 	}
 	out, onCertificates := make([]iter.Seq[Result], len(jobs)), make([]*certificateRun, 0, len(jobs))
 	for i, j := range jobs {
-		values, err := ParamsFor(j.Check, j.Params)
+		env, err := newEnv(c, j, at, p)
 		if err != nil {
 			return nil, err
 		}
-		env := &Env{At: at, Policy: p, Corpus: c, params: values, memo: &Memo{}}
 		if j.Check.Certificate == nil {
 			if out[i], err = runOther(c, j.Check, env); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		r := &certificateRun{check: j.Check, env: env, said: newPhrases(), answers: make([]phrase, len(c.subjects))}
-		onCertificates, out[i] = append(onCertificates, r), r.results(c.subjects)
+		r := c.ahead[j.Check.Name]
+		if r == nil || !r.env.sameAs(env) {
+			r = newCertificateRun(j.Check, env)
+			onCertificates = append(onCertificates, r)
+		}
+		delete(c.ahead, j.Check.Name)
+		out[i] = r.results(c.subjects)
 	}
 	if len(onCertificates) > 0 {
 		runCertificates(c, onCertificates)
 	}
 	return out, nil
+}
+
+// Ahead applies the checks on certificates among jobs, which take most of the time, for
+// who does not know the assets yet: no such check asks for them. [Run] on the corpus
+// then takes what they said, once, where it is asked the same.
+func (r Reading) Ahead(jobs []Job, at time.Time, p *Policy) error {
+	ahead := make(map[string]*certificateRun)
+	var runs []*certificateRun
+	for _, j := range jobs {
+		if j.Check.Certificate == nil {
+			continue
+		}
+		env, err := newEnv(r.c, j, at, p)
+		if err != nil {
+			return err
+		}
+		run := newCertificateRun(j.Check, env)
+		ahead[j.Check.Name], runs = run, append(runs, run)
+	}
+	runCertificates(r.c, runs)
+	r.c.ahead = ahead
+	return nil
+}
+
+func newEnv(c *Corpus, j Job, at time.Time, p *Policy) (*Env, error) {
+	values, err := ParamsFor(j.Check, j.Params)
+	if err != nil {
+		return nil, err
+	}
+	return &Env{At: at, Policy: p, Corpus: c, params: values, memo: &Memo{}}, nil
+}
+
+// sameAs reports whether a check hears the same from both.
+func (e *Env) sameAs(other *Env) bool {
+	return e.At.Equal(other.At) && e.Corpus == other.Corpus && reflect.DeepEqual(e.params, other.params) && reflect.DeepEqual(e.Policy, other.Policy)
+}
+
+func newCertificateRun(check Check, env *Env) *certificateRun {
+	return &certificateRun{check: check, env: env, said: newPhrases(), answers: make([]phrase, len(env.Corpus.subjects))}
 }
 
 // certificateRun is a check on certificates with what it said.

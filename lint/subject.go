@@ -15,7 +15,9 @@ type CertificateSubject struct {
 	CA bool
 	// Endpoint is the holder of a leaf; the zero value for a CA certificate.
 	Endpoint evidence.Endpoint
-	Asset    string
+	// Asset is that of the endpoint, for results: checks may run before it is known,
+	// see [Reading.Ahead].
+	Asset string
 	// Sightings are the places of this subject; never empty.
 	Sightings []Sighting
 
@@ -75,9 +77,6 @@ func (c *Corpus) addSubjects() {
 		s := found[k]
 		if s == nil {
 			s = &CertificateSubject{Certificate: g.Certificate, CA: ca, Endpoint: k.endpoint}
-			if !ca {
-				s.Asset = c.Asset(g.Endpoint)
-			}
 			found[k] = s
 			out = append(out, s)
 		}

@@ -81,17 +81,28 @@ func Assess(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, 
 	}
 }
 
+// Ahead judges by the rules on certificates what a corpus will be made of, before its
+// assets are known; [Assess] of the corpus with the same policy and instant takes that.
+// It does nothing where there are too many certificates to keep what is said of them.
+func Ahead(cat *catalogue.Catalogue, checks []lint.Check, reading lint.Reading, policy Policy, at time.Time) error {
+	if err := agree(cat, checks, policy); err != nil {
+		return err
+	}
+	all := decided(cat)
+	if len(all) > together(reading.CertificateSubjects()) {
+		return nil
+	}
+	return reading.Ahead(policy.jobs(all, named(checks)), at, &policy.Site)
+}
+
 // AssessStream calls take with the findings that [Assess] has of what a stream took,
 // in another order. See [lint.Stream.Run] for what is left.
 func AssessStream(cat *catalogue.Catalogue, checks []lint.Check, s *lint.Stream, policy Policy, at time.Time, take func(evidence.Finding) error) (left int, err error) {
 	if err := agree(cat, checks, policy); err != nil {
 		return 0, err
 	}
-	var jobs []lint.Job
-	decided, byName := decided(cat), named(checks)
-	for _, r := range decided {
-		jobs = append(jobs, lint.Job{Check: byName[r.Lint], Params: policy.params(r)})
-	}
+	decided := decided(cat)
+	jobs := policy.jobs(decided, named(checks))
 	// The results of a check on one subject come one after the other.
 	last, lastJob := evidence.Finding{}, -1
 	left, err = s.Run(jobs, at, &policy.Site, func(job int, res lint.Result) error {
@@ -142,6 +153,11 @@ const (
 	findingsAtOnce = 256
 )
 
+// together is how many rules are judged together on certificates.
+func together(subjects []*lint.CertificateSubject) int {
+	return max(1, answersAtOnce/(1+len(subjects)))
+}
+
 // judged are findings in their order.
 type judged struct {
 	findings []evidence.Finding
@@ -166,12 +182,8 @@ func judge(cat *catalogue.Catalogue, checks []lint.Check, corpus *lint.Corpus, p
 	worker.Go(func() {
 		defer close(out)
 		spare, used := make([]evidence.Finding, 0, findingsAtOnce), make([]evidence.Finding, 0, findingsAtOnce) // one is filled while the other is read
-		for some := range slices.Chunk(decided(cat), max(1, answersAtOnce/(1+len(corpus.CertificateSubjects())))) {
-			var jobs []lint.Job
-			for _, r := range some {
-				jobs = append(jobs, lint.Job{Check: byName[r.Lint], Params: policy.params(r)})
-			}
-			results, err := lint.Run(corpus, jobs, at, &policy.Site)
+		for some := range slices.Chunk(decided(cat), together(corpus.CertificateSubjects())) {
+			results, err := lint.Run(corpus, policy.jobs(some, byName), at, &policy.Site)
 			if err != nil {
 				send(judged{err: err})
 				return
@@ -271,6 +283,15 @@ func (p Policy) Validate(cat *catalogue.Catalogue, checks []lint.Check) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// jobs are the checks of rules.
+func (p Policy) jobs(all []catalogue.Rule, byName map[string]lint.Check) []lint.Job {
+	var jobs []lint.Job
+	for _, r := range all {
+		jobs = append(jobs, lint.Job{Check: byName[r.Lint], Params: p.params(r)})
+	}
+	return jobs
 }
 
 // params are the parameters of a rule: those of the catalogue, replaced by those

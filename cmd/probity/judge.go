@@ -111,6 +111,14 @@ func readIntermediates(path string) ([]lint.Intermediate, error) {
 	return out, err
 }
 
+// ahead judges certificates before the assets are known.
+func (j *judgement) ahead(reading lint.Reading) error {
+	if err := rules.Ahead(j.catalogue, all.Checks(), reading, j.policy, j.at); err != nil {
+		return fmt.Errorf("judge certificates: %w", err)
+	}
+	return nil
+}
+
 // findings yields what a corpus amounts to, and sees whether any of it is negative.
 func (j *judgement) findings(corpus *lint.Corpus) iter.Seq2[evidence.Finding, error] {
 	return func(yield func(evidence.Finding, error) bool) {

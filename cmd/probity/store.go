@@ -4,9 +4,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/user"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,15 +99,15 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 	if err != nil {
 		return err
 	}
-	corpus, err := a.corpus(ctx, st, begun)
-	if err != nil {
-		return err
-	}
 	facts, err := st.AssetFacts(ctx)
 	if err != nil {
 		return err
 	}
 	j.policy.Site.Inventory, j.policy.Site.Disclosures = identify.Inventory(facts), identify.Disclosures(facts)
+	corpus, err := a.corpus(ctx, st, j, begun)
+	if err != nil {
+		return err
+	}
 	if err := st.SaveFindings(ctx, run.ID, j.findings(corpus)); err != nil {
 		return err
 	}
@@ -117,9 +119,9 @@ func (a *app) assess(ctx context.Context, st *store.Store, f storeFlags, j *judg
 	return a.giveOut(ckpt, f)
 }
 
-// corpus is what is judged: the observations of the store, which are decoded while
-// they are resolved into assets.
-func (a *app) corpus(ctx context.Context, st *store.Store, begun *early) (*lint.Corpus, error) {
+// corpus is what is judged: the observations of the store. Their certificates are
+// decoded, and judged, while they are resolved into assets.
+func (a *app) corpus(ctx context.Context, st *store.Store, j *judgement, begun *early) (*lint.Corpus, error) {
 	if begun == nil {
 		begun = a.beginEarly(ctx, st)
 		defer begun.stop()
@@ -129,11 +131,15 @@ func (a *app) corpus(ctx context.Context, st *store.Store, begun *early) (*lint.
 		return nil, err
 	}
 	decoded := begun.read.Decode(obs)
-	if err := begun.resolved(); err != nil {
-		return nil, err
+	var judging sync.WaitGroup
+	var judged error
+	judging.Go(func() { judged = j.ahead(decoded) })
+	assets, err := []evidence.Asset(nil), begun.resolved()
+	if err == nil {
+		assets, err = a.assets(ctx, st, read(obs))
 	}
-	assets, err := a.assets(ctx, st, read(obs))
-	if err != nil {
+	judging.Wait()
+	if err := errors.Join(err, judged); err != nil {
 		return nil, err
 	}
 	return decoded.NewCorpus(assets), nil

@@ -80,6 +80,7 @@ type answered struct {
 	answer
 	subjects []int64
 	keys     []byte
+	many     bool // a row was filled
 }
 
 func (b *batch) newFindingWriter(run int64, rules map[string]int64) (*findingWriter, error) {
@@ -125,9 +126,13 @@ func (w *findingWriter) add(f *evidence.Finding) error {
 		w.answers[said] = a
 		w.order = append(w.order, a)
 	}
+	if a.keys == nil && a.many {
+		a.keys = make([]byte, 0, maxTogetherFindings*len(f.Key))
+	}
 	a.subjects = append(a.subjects, subject)
 	a.keys = append(a.keys, f.Key[:]...)
 	if len(a.subjects) == maxTogetherFindings {
+		a.many = true
 		w.insert(a)
 	}
 	return w.b.err

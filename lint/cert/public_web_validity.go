@@ -2,6 +2,7 @@ package cert
 
 import (
 	"bytes"
+	stdx509 "crypto/x509"
 	"slices"
 	"strings"
 	"sync"
@@ -76,7 +77,7 @@ func publicLimit(issued time.Time) int {
 func publicRoots() map[string][][]byte {
 	out := make(map[string][][]byte)
 	for r := range bundle.Roots() {
-		if c, err := x509.ParseCertificate(r.Certificate); err == nil {
+		if c, err := stdx509.ParseCertificate(r.Certificate); err == nil {
 			out[string(c.RawSubject)] = append(out[string(c.RawSubject)], r.Certificate)
 		}
 	}
