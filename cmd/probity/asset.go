@@ -59,7 +59,7 @@ func (a *app) assetListCommand() *cobra.Command {
 		Example: "  probity asset list --db hospital.db",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withAssets(cmd.Context(), f, nil, func(assets []evidence.Asset, _ []evidence.AssetFact) error {
+			return a.withAssets(cmd.Context(), f, nil, func(_ *store.Store, assets []evidence.Asset) error {
 				records := make([]reports.AssetRecord, 0, len(assets))
 				for _, asset := range assets {
 					records = append(records, reports.NewAssetRecord(asset))
@@ -90,7 +90,7 @@ func (a *app) assetShowCommand() *cobra.Command {
 		Example: "  probity asset show 192.0.2.7 --db hospital.db",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withAssets(cmd.Context(), f, args, func(assets []evidence.Asset, _ []evidence.AssetFact) error {
+			return a.withAssets(cmd.Context(), f, args, func(_ *store.Store, assets []evidence.Asset) error {
 				asset, err := findAsset(assets, args[0])
 				if err != nil {
 					return err
@@ -130,7 +130,11 @@ func (a *app) assetExportCommand() *cobra.Command {
 			if !ok {
 				return fmt.Errorf("format %q: want csv or json", safetext.Clean(format))
 			}
-			return a.withAssets(cmd.Context(), f, nil, func(assets []evidence.Asset, facts []evidence.AssetFact) error {
+			return a.withAssets(cmd.Context(), f, nil, func(st *store.Store, assets []evidence.Asset) error {
+				facts, err := st.AssetFacts(cmd.Context())
+				if err != nil {
+					return err
+				}
 				rows := reports.InventoryRows(assets, identify.Inventory(facts))
 				return a.writeOutput(output, func(w io.Writer) error { return write(w, rows) })
 			})
@@ -143,12 +147,13 @@ func (a *app) assetExportCommand() *cobra.Command {
 }
 
 // withAssets calls do with the assets as they were last resolved, all or those that
-// have one of some names, and with all that people said of assets.
-func (a *app) withAssets(ctx context.Context, f storeFlags, names []string, do func([]evidence.Asset, []evidence.AssetFact) error) error {
+// have one of some names, and with the store that they are from.
+func (a *app) withAssets(ctx context.Context, f storeFlags, names []string, do func(*store.Store, []evidence.Asset) error) (err error) {
 	st, err := a.openReader(ctx, f)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, st.Close()) }()
 	load := func() ([]evidence.Asset, error) { return st.Assets(ctx) }
 	if names != nil {
 		load = func() ([]evidence.Asset, error) { return st.AssetsNamed(ctx, names...) }
@@ -157,15 +162,14 @@ func (a *app) withAssets(ctx context.Context, f storeFlags, names []string, do f
 	if errors.Is(err, store.ErrProjection) {
 		err = fmt.Errorf("%w: run probity asset resolve --anew --db %s", err, f.db)
 	}
-	facts, ferr := st.AssetFacts(ctx)
 	behind, berr := st.Unresolved(ctx)
-	if err = errors.Join(err, ferr, berr, st.Close()); err != nil {
+	if err = errors.Join(err, berr); err != nil {
 		return err
 	}
 	if behind > 0 {
 		a.note("%d newer records are not taken into account yet; probity asset resolve does", behind)
 	}
-	return do(assets, facts)
+	return do(st, assets)
 }
 
 // findAsset finds an asset by its id, an id that it had, or an address that it
