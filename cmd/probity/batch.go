@@ -138,8 +138,8 @@ func judgeFile(p *batch.Profile, f artefactFile, password string) judgedFile {
 	return r
 }
 
-// sharedPrimes looks for common primes among the keys, and with the moduli of
-// --moduli.
+// sharedPrimes looks for common primes among the keys, and for those and equal keys
+// among the moduli of --moduli.
 func (a *app) sharedPrimes(ctx context.Context, f lintFlags, b *batch.Batch, keys []batchgcd.Key) error {
 	if len(keys) == 0 {
 		return nil
@@ -149,7 +149,12 @@ func (a *app) sharedPrimes(ctx context.Context, f lintFlags, b *batch.Batch, key
 		return err
 	}
 	for _, s := range report.Shared {
-		b.SharedPrime(s.Value.BitLen(), s.Labels)
+		b.SharedDivisor(s.Value.BitLen(), s.Splits, s.Given, s.Remembered)
+	}
+	for _, e := range report.Equal {
+		if len(e.Remembered) > 0 {
+			b.RememberedKey(e.Given, e.Remembered)
+		}
 	}
 	return nil
 }

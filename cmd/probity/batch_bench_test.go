@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -201,85 +200,5 @@ func sameLines(b *testing.B, truth moduliTruth, out []byte) {
 	}
 	if diff := cmp.Diff(truth.flagged(), got); diff != "" {
 		b.Errorf("lines that share something (-want +got):\n%s", diff)
-	}
-}
-
-// BenchmarkBatch is the whole test of a batch of EC certificates in one archive, with a
-// report that is read again.
-func BenchmarkBatch(b *testing.B) {
-	for _, n := range benchSizes(b, 10_000, 100_000) {
-		dir := b.TempDir()
-		archive, profile := filepath.Join(dir, "line.tar"), filepath.Join(dir, "profile.yaml")
-		if err := os.WriteFile(profile, []byte(factoryProfile), 0o600); err != nil {
-			b.Fatal(err)
-		}
-		cmd := self(b)
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s=%d", asFactory, archive, n))
-		if out, err := cmd.CombinedOutput(); err != nil {
-			b.Fatalf("%v\n%s", err, out)
-		}
-		for _, keep := range []bool{false, true} {
-			name := fmt.Sprintf("%d/files", n)
-			if keep {
-				name = fmt.Sprintf("%d/store", n)
-			}
-			b.Run(name, func(b *testing.B) {
-				for b.Loop() {
-					report := filepath.Join(b.TempDir(), "batch.csv")
-					args := []string{"lint", "--batch", archive, "--profile", profile, "--format", "csv", "--output", report}
-					if keep {
-						args = append(args, "--db", filepath.Join(b.TempDir(), "evidence.db"))
-					}
-					child(b, self(b, args...))
-					checkFactoryReport(b, report, n)
-				}
-			})
-		}
-	}
-}
-
-// BenchmarkLint is lint of EC certificates in one archive, as a process of its own, with
-// the table that it prints. Two have one key and two one serial number.
-func BenchmarkLint(b *testing.B) {
-	for _, n := range benchSizes(b, 10_000, 100_000) {
-		archive := filepath.Join(b.TempDir(), "line.tar")
-		cmd := self(b)
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s=%d", asFactory, archive, n))
-		if out, err := cmd.CombinedOutput(); err != nil {
-			b.Fatalf("%v\n%s", err, out)
-		}
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			for b.Loop() {
-				out := string(child(b, self(b, "lint", archive, "--scratch", b.TempDir())))
-				for _, want := range []string{"high      MD-DUP-003", "critical  MD-DUP-002", fmt.Sprintf("1 fail, %d warns", n+2)} {
-					if !strings.Contains(out, want) {
-						b.Fatalf("the table does not say %q:\n%.4000s", want, out)
-					}
-				}
-			}
-		})
-	}
-}
-
-// checkFactoryReport expects what the factory did wrong.
-func checkFactoryReport(b *testing.B, report string, n int) {
-	b.Helper()
-	f, err := os.Open(report)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil || len(rows) != n+1 {
-		b.Fatalf("got %d rows, %v, want %d", len(rows), err, n+1)
-	}
-	var bad []int
-	for i, row := range rows[1:] {
-		if row[4] != "pass" {
-			bad = append(bad, i)
-		}
-	}
-	if diff := cmp.Diff([]int{0, n - 4, n - 3, n - 2, n - 1}, bad); diff != "" {
-		b.Errorf("certificates with something wrong (-want +got):\n%s", diff)
 	}
 }

@@ -301,15 +301,15 @@ type sharedDivisor struct {
 }
 
 func moduliJSON(w io.Writer, r batchgcd.Report, left []leftOut) error {
-	doc := moduliDocument{Moduli: r.Moduli, Added: r.Added, LeftOut: left, Equal: r.Equal, Shared: []sharedDivisor{}}
-	if doc.Equal == nil {
-		doc.Equal = [][]string{}
+	doc := moduliDocument{Moduli: r.Moduli, Added: r.Added, LeftOut: left, Equal: [][]string{}, Shared: []sharedDivisor{}}
+	for _, e := range r.Equal {
+		doc.Equal = append(doc.Equal, e.All())
 	}
 	if doc.LeftOut == nil {
 		doc.LeftOut = []leftOut{}
 	}
 	for _, s := range r.Shared {
-		doc.Shared = append(doc.Shared, sharedDivisor{Divisor: s.Value.Text(16), Bits: s.Value.BitLen(), Prime: s.Splits, Whole: s.Whole, Keys: s.Labels})
+		doc.Shared = append(doc.Shared, sharedDivisor{Divisor: s.Value.Text(16), Bits: s.Value.BitLen(), Prime: s.Splits, Whole: s.Whole, Keys: s.All()})
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -334,7 +334,7 @@ func moduliTable(w io.Writer, r batchgcd.Report, width, limit int) error {
 	}
 	var rows, others [][]string
 	for _, s := range r.Shared {
-		row := []string{strconv.Itoa(s.Value.BitLen()) + " bits", "share a prime: anyone can compute their private keys", places(s.Labels)}
+		row := []string{strconv.Itoa(s.Value.BitLen()) + " bits", "share a prime: anyone can compute their private keys", places(s.All())}
 		switch {
 		case s.Splits && len(rows) < limit:
 			rows = append(rows, row)
@@ -347,8 +347,8 @@ func moduliTable(w io.Writer, r batchgcd.Report, width, limit int) error {
 			others = append(others, row)
 		}
 	}
-	for _, l := range r.Equal[:min(limit, len(r.Equal))] {
-		rows = append(rows, []string{"all", "have the same modulus: one key in several places", places(l)})
+	for _, e := range r.Equal[:min(limit, len(r.Equal))] {
+		rows = append(rows, []string{"all", "have the same modulus: one key in several places", places(e.All())})
 	}
 	rows = append(rows, others...)
 	rows = rows[:min(limit, len(rows))]

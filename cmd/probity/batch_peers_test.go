@@ -1,26 +1,18 @@
 package main
 
 import (
-	"archive/tar"
 	"bufio"
 	"bytes"
-	"crypto/elliptic"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/remyoudompheng/bigfft"
-
-	fixture "probity/fixtures/pki"
 )
 
 // moduliTruth is what a file of planted moduli holds, as line numbers from 1.
@@ -290,7 +282,7 @@ func asPeer() func() {
 		return func() { bigfftCommand(path) }
 	}
 	if text := os.Getenv(asFactory); text != "" {
-		return func() { factoryCommand(text) }
+		return func() { factoryCommand([]byte(text)) }
 	}
 	if text := os.Getenv(asPlanter); text != "" {
 		return func() { planterCommand(text) }
@@ -304,77 +296,4 @@ func randomPrime(r *rand.ChaCha8, bits int) *big.Int {
 			return p
 		}
 	}
-}
-
-// asFactory in the environment makes the test binary a factory: it writes an archive of
-// device certificates.
-const asFactory = "PROBITY_TEST_FACTORY"
-
-// factoryProfile is what the certificates of the factory follow.
-const factoryProfile = `name: benchmark
-issuers: ["CN=Factory CA,O=Acme"]
-keys: [{algorithm: EC, curve: P-256}]
-signatures: [ECDSA-SHA256]
-validity: {max_days: 3660}
-subject: {O: Acme, serialNumber: "PX-[0-9]{8}"}
-key_usage: [digitalSignature]
-extended_key_usage: [clientAuth]
-`
-
-// factoryCommand writes the certificates that the environment names as path and
-// number. The last four repeat the key, the serial number and the identifier of the
-// first, and live too long.
-func factoryCommand(text string) {
-	path, count, _ := strings.Cut(text, "=")
-	n, err := strconv.Atoi(count)
-	must(err)
-	seed := fixture.NewSeed(5)
-	caKey, err := fixture.ECKey(seed.Derive("ca"), elliptic.P256())
-	must(err)
-	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	ca, err := fixture.SelfSigned(caKey, fixture.Template{
-		Serial: big.NewInt(1), Subject: pkix.Name{Organization: []string{"Acme"}, CommonName: "Factory CA"},
-		NotBefore: from, NotAfter: from.AddDate(20, 0, 0), CA: true,
-	})
-	must(err)
-	issue := func(i int) []byte {
-		key, serial, id, days := i, i, i, 3000
-		switch n - i {
-		case 1:
-			key = 0
-		case 2:
-			serial = 0
-		case 3:
-			id = 0
-		case 4:
-			days = 4000
-		}
-		k, err := fixture.ECKey(seed.Derive(strconv.Itoa(key)), elliptic.P256())
-		must(err)
-		der, err := ca.Issue(k.Public(), fixture.Template{
-			Serial: big.NewInt(int64(serial) + 1000), Subject: pkix.Name{Organization: []string{"Acme"}, SerialNumber: fmt.Sprintf("PX-%08d", id)},
-			NotBefore: from, NotAfter: from.AddDate(0, 0, days),
-			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		})
-		must(err)
-		return der
-	}
-	f, err := os.Create(path)
-	must(err)
-	out := bufio.NewWriterSize(f, 1<<20)
-	w := tar.NewWriter(out)
-	const run = 1 << 12
-	ders := make([][]byte, run)
-	for start := 0; start < n; start += run {
-		some := ders[:min(run, n-start)]
-		onTwo(len(some), func(i int) { some[i] = issue(start + i) })
-		for i, der := range some {
-			must(w.WriteHeader(&tar.Header{Name: fmt.Sprintf("%08d.der", start+i), Mode: 0o600, Size: int64(len(der))}))
-			_, err := w.Write(der)
-			must(err)
-		}
-	}
-	must(w.Close())
-	must(out.Flush())
-	must(f.Close())
 }

@@ -49,7 +49,7 @@ func (s *batchStore) earlier(ctx context.Context, b *batch.Batch) (*batchKeys, e
 			continue
 		}
 		for _, c := range o.Certs {
-			j := b.Profile.Judge(batch.Place{File: o.Endpoint.Name, Number: o.Facts.Artefact.Index + 1}, c.DER)
+			j := b.Profile.Judge(batch.Place{Run: o.Run, File: o.Endpoint.Name, Number: o.Facts.Artefact.Index + 1}, c.DER)
 			b.AddEarlier(j)
 			keys.take(j)
 		}

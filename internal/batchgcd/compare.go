@@ -10,16 +10,31 @@ import (
 	"probity/internal/ntt"
 )
 
-// Shared is a divisor with the labels of the keys that it divides.
+// Places are the labels of keys, each list sorted and without repeats.
+type Places struct {
+	// Given are those of the call, and Remembered further ones that only the set has.
+	// One label may be in both, for different moduli.
+	Given, Remembered []string
+}
+
+// All returns the labels of both.
+func (p Places) All() []string { return sorted(slices.Concat(p.Given, p.Remembered)) }
+
+func sorted(labels []string) []string {
+	slices.Sort(labels)
+	return slices.Compact(labels)
+}
+
+// Shared is a divisor with the places of the keys that it divides.
 type Shared struct {
 	Divisor
-	Labels []string
+	Places
 }
 
 // Report is what Compare finds.
 type Report struct {
-	// Equal lists the labels of keys with one modulus: the same key in several places.
-	Equal [][]string
+	// Equal lists the places of keys with one modulus: the same key in several places.
+	Equal []Places
 	// Shared lists what different moduli have in common.
 	Shared []Shared
 	// Moduli is how many distinct moduli were compared, and Added how many of them
@@ -39,13 +54,18 @@ func markOf(n []byte) mark {
 type given struct {
 	Key
 	more  []string // further labels
-	known bool     // the set has it
+	known []string // labels that the set has it under
 }
 
-func (g given) labels() []string {
-	out := append([]string{g.Label}, g.more...)
-	slices.Sort(out)
-	return slices.Compact(out)
+// places are all of a modulus. A place that the set has, too, is the same file again.
+func (g given) places() Places {
+	p := Places{Given: sorted(append([]string{g.Label}, g.more...))}
+	for _, l := range g.known {
+		if _, same := slices.BinarySearch(p.Given, l); !same {
+			p.Remembered = append(p.Remembered, l)
+		}
+	}
+	return p
 }
 
 // comparison is one Compare.
@@ -92,8 +112,7 @@ func (c *comparison) findKnown(ctx context.Context) error {
 		c.known += len(f.keys)
 		for _, k := range f.keys {
 			if i, ok := c.at[markOf(k.modulus)]; ok {
-				c.given[i].known = true
-				c.given[i].more = append(c.given[i].more, string(k.label))
+				c.given[i].known = append(c.given[i].known, string(k.label))
 			}
 		}
 		return nil
@@ -103,7 +122,7 @@ func (c *comparison) findKnown(ctx context.Context) error {
 func (c *comparison) fresh() []Key {
 	var out []Key
 	for _, g := range c.given {
-		if !g.known {
+		if g.known == nil {
 			out = append(out, g.Key)
 		}
 	}
@@ -202,24 +221,25 @@ func (c *comparison) common(ctx context.Context, f *file, moduli []*big.Int, all
 func (c *comparison) report(found []Divisor, partners []partner, fresh int) Report {
 	r := Report{Moduli: c.known + fresh, Added: fresh}
 	for _, g := range c.given {
-		if len(g.more) == 0 {
+		if len(g.more)+len(g.known) == 0 {
 			continue
 		}
-		if l := g.labels(); len(l) > 1 {
-			r.Equal = append(r.Equal, l)
+		if p := g.places(); len(p.Given)+len(p.Remembered) > 1 {
+			r.Equal = append(r.Equal, p)
 		}
 	}
-	slices.SortFunc(r.Equal, slices.Compare)
+	slices.SortFunc(r.Equal, func(a, b Places) int { return slices.Compare(a.All(), b.All()) })
 	for _, d := range found {
 		s := Shared{Divisor: d}
 		for _, i := range d.Moduli {
 			if i < len(c.given) {
-				s.Labels = append(s.Labels, c.given[i].labels()...)
+				p := c.given[i].places()
+				s.Given, s.Remembered = append(s.Given, p.Given...), append(s.Remembered, p.Remembered...)
 			} else {
-				s.Labels = append(s.Labels, partners[i-len(c.given)].key.Label)
+				s.Remembered = append(s.Remembered, partners[i-len(c.given)].key.Label)
 			}
 		}
-		slices.Sort(s.Labels)
+		s.Given, s.Remembered = sorted(s.Given), sorted(s.Remembered)
 		r.Shared = append(r.Shared, s)
 	}
 	return r

@@ -41,7 +41,7 @@ func compare(t *testing.T, dir string, keys ...Key) Report {
 func labels(r Report) [][]string {
 	var out [][]string
 	for _, s := range r.Shared {
-		out = append(out, s.Labels)
+		out = append(out, s.All())
 	}
 	return out
 }
@@ -60,7 +60,7 @@ func TestSet_growing(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"a", "d"}, {"b", "copy of b", "f"}, {"c", "f"}}, labels(second), sortSlices(func(a, b []string) bool { return slices.Compare(a, b) < 0 })); diff != "" {
 		t.Errorf("second batch (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([][]string{{"b", "copy of b"}}, second.Equal); diff != "" {
+	if diff := cmp.Diff([]Places{{Given: []string{"copy of b"}, Remembered: []string{"b"}}}, second.Equal); diff != "" {
 		t.Errorf("equal moduli (-want +got):\n%s", diff)
 	}
 	if second.Moduli != 6 || second.Added != 3 {
@@ -98,7 +98,7 @@ func TestSet_files(t *testing.T) {
 	has := func(r Report) bool {
 		for _, s := range r.Shared {
 			if s.Value.Cmp(p) == 0 {
-				return cmp.Equal([]string{"1029", "2147", "3"}, s.Labels)
+				return cmp.Equal([]string{"1029", "2147", "3"}, s.All())
 			}
 		}
 		return false

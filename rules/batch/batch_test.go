@@ -140,13 +140,13 @@ func TestCheck(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tpl := good(5, "PX-0001")
 			tt.change(&tpl)
-			got := parse(t, profileText).Judge(Place{"a.pem", 1}, f.issue("k", tpl))
+			got := parse(t, profileText).Judge(Place{File: "a.pem", Number: 1}, f.issue("k", tpl))
 			if diff := cmp.Diff(tt.want, fields(got.entry.Deviations)); diff != "" {
 				t.Errorf("deviations (-want +got):\n%s\n%v", diff, got.entry.Deviations)
 			}
 		})
 	}
-	if got := parse(t, profileText).Judge(Place{"a.pem", 1}, []byte{0x30, 0}); len(got.entry.Deviations) != 1 || got.ok {
+	if got := parse(t, profileText).Judge(Place{File: "a.pem", Number: 1}, []byte{0x30, 0}); len(got.entry.Deviations) != 1 || got.ok {
 		t.Errorf("not a certificate: got %v, want one deviation", got.entry.Deviations)
 	}
 }
@@ -165,9 +165,12 @@ func TestBatch_repeats(t *testing.T) {
 	}
 	ders = append(ders, ders[5])
 	b := New(p)
-	b.AddEarlier(p.Judge(Place{"old.pem", 1}, earlier))
+	b.AddEarlier(p.Judge(Place{Run: 7, File: "old.pem", Number: 1}, earlier))
+	// Batches have files of the same names.
+	b.AddEarlier(p.Judge(Place{Run: 7, File: "6.pem", Number: 1}, f.issue("k2", good(7, "PX-0007"))))
+	b.AddEarlier(p.Judge(Place{Run: 7, File: "5.pem", Number: 1}, f.issue("k5", good(8, "PX-0008"))))
 	for i, der := range ders {
-		b.Add(p.Judge(Place{fmt.Sprintf("%d.pem", i+1), 1}, der))
+		b.Add(p.Judge(Place{File: fmt.Sprintf("%d.pem", i+1), Number: 1}, der))
 	}
 	b.Finish()
 	var got []string
@@ -176,10 +179,10 @@ func TestBatch_repeats(t *testing.T) {
 	}
 	want := []string{
 		"1.pem:1 fail The same key is in 3.pem:1.",
-		"2.pem:1 fail The same issuer gave the same serial number to 4.pem:1.",
+		"2.pem:1 fail The same key is in 6.pem:1 (run 7). The same issuer gave the same serial number to 4.pem:1.",
 		"3.pem:1 fail The same key is in 1.pem:1.",
 		"4.pem:1 fail The same issuer gave the same serial number to 2.pem:1.",
-		`5.pem:1 fail The identifier "PX-0100" also names old.pem:1.`,
+		`5.pem:1 fail The same key is in 5.pem:1 (run 7). The identifier "PX-0100" also names old.pem:1 (run 7).`,
 		"6.pem:1 fail The same certificate is 7.pem:1.",
 		"7.pem:1 fail The same certificate is 6.pem:1.",
 	}
@@ -195,10 +198,10 @@ func TestBatch_repeats(t *testing.T) {
 func TestBatch_again(t *testing.T) {
 	f := newFactory(t)
 	p := parse(t, profileText)
-	j := p.Judge(Place{"1.pem", 1}, f.issue("k1", good(1, "PX-0001")))
+	der := f.issue("k1", good(1, "PX-0001"))
 	b := New(p)
-	b.AddEarlier(j)
-	b.Add(j)
+	b.AddEarlier(p.Judge(Place{Run: 7, File: "1.pem", Number: 1}, der))
+	b.Add(p.Judge(Place{File: "1.pem", Number: 1}, der))
 	b.Finish()
 	if len(b.Repeats) != 0 {
 		t.Errorf("got %v, want nothing", b.Repeats)
@@ -212,13 +215,41 @@ func TestBatch_again(t *testing.T) {
 	}
 }
 
+// TestBatch_divisors says where keys stand that share a divisor, or are remembered.
+func TestBatch_divisors(t *testing.T) {
+	f := newFactory(t)
+	p := parse(t, profileText)
+	b := New(p)
+	for i := range 3 {
+		b.Add(p.Judge(Place{File: fmt.Sprintf("%d.pem", i), Number: 1}, f.issue(fmt.Sprint("k", i), good(int64(i+1), fmt.Sprintf("PX-000%d", i)))))
+	}
+	b.Finish()
+	b.SharedDivisor(1024, true, []string{"0.pem:1", "1.pem:1 (run 7)"}, []string{"1.pem:1"})
+	b.SharedDivisor(17, false, []string{"0.pem:1", "2.pem:1"}, nil)
+	b.RememberedKey([]string{"1.pem:1"}, []string{"2.pem:1"})
+	b.RememberedKey([]string{"1.pem:1"}, []string{"2.pem:1"}) // said already
+	var got []string
+	for _, e := range b.Entries {
+		got = append(got, strings.Join(e.Repeats, " "))
+	}
+	want := []string{
+		"The key shares a prime of 1024 bits with 1.pem:1 (run 7), 1.pem:1 (remembered): anyone can compute both. " +
+			"The key shares a divisor of 17 bits with 2.pem:1: it is no product of two large primes.",
+		"The same key is in 2.pem:1 (remembered).",
+		"The key shares a divisor of 17 bits with 0.pem:1: it is no product of two large primes.",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("repeats (-want +got):\n%s", diff)
+	}
+}
+
 // TestProfile_devicePairs allows an RSA and an EC certificate for each device.
 func TestProfile_devicePairs(t *testing.T) {
 	f := newFactory(t)
 	p := parse(t, strings.Replace(profileText, "certificates_per_device: 1", "certificates_per_device: 2", 1))
 	b := New(p)
 	for i := range 3 {
-		b.Add(p.Judge(Place{fmt.Sprintf("%d.pem", i), 1}, f.issue(fmt.Sprint("k", i), good(int64(i+1), "PX-0001"))))
+		b.Add(p.Judge(Place{File: fmt.Sprintf("%d.pem", i), Number: 1}, f.issue(fmt.Sprint("k", i), good(int64(i+1), "PX-0001"))))
 		b.Finish()
 		if want := i / 2; len(b.Repeats) != want {
 			t.Errorf("%d certificates with one identifier: got %v, want %d repeats", i+1, b.Repeats, want)
@@ -236,6 +267,6 @@ func BenchmarkBatch(b *testing.B) {
 	batch := New(p)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		batch.Add(p.Judge(Place{"a.pem", i}, der))
+		batch.Add(p.Judge(Place{File: "a.pem", Number: i}, der))
 	}
 }

@@ -3,6 +3,7 @@ package batch
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"probity/evidence"
@@ -98,13 +99,37 @@ func (b *Batch) Fail(file string, err error) {
 	b.Unreadable = append(b.Unreadable, Unreadable{File: file, Reason: err.Error()})
 }
 
-// SharedPrime notes, after Finish, that moduli at places share a prime. Places that
-// are not of this batch are named but have no entry.
-func (b *Batch) SharedPrime(bits int, places []string) {
-	b.note(places, func(others string) string {
+// SharedDivisor notes, after Finish, that moduli at places have a divisor of some bits
+// in common with each other and with those at remembered places. It is a prime of RSA
+// keys if prime is set. Places of earlier runs, and remembered ones, are named but have
+// no entry.
+func (b *Batch) SharedDivisor(bits int, prime bool, places, remembered []string) {
+	b.note(places, remembered, func(others string) string {
+		if !prime {
+			return fmt.Sprintf("The key shares a divisor of %d bits with %s: it is no product of two large primes.", bits, others)
+		}
 		return fmt.Sprintf("The key shares a prime of %d bits with %s: anyone can compute both.", bits, others)
 	})
 }
+
+// RememberedKey notes, after Finish, that keys at places stand at remembered places,
+// too. What Finish has found itself is not said again.
+func (b *Batch) RememberedKey(places, remembered []string) {
+	for _, p := range places {
+		if e := b.entry(p); e == nil || slices.ContainsFunc(e.Repeats, func(s string) bool {
+			return strings.HasPrefix(s, sameKey) || strings.HasPrefix(s, sameCertificate)
+		}) {
+			continue
+		}
+		b.note([]string{p}, remembered, func(others string) string { return sameKey + others + "." })
+	}
+}
+
+// How the sentences of repeats begin that speak of a certificate or of its key.
+const (
+	sameCertificate = "The same certificate is "
+	sameKey         = "The same key is in "
+)
 
 // Finish finds what repeats. Entries are in the order of their places after it.
 func (b *Batch) Finish() {
@@ -115,12 +140,12 @@ func (b *Batch) Finish() {
 		for i, p := range r.Places {
 			places[i] = p.String()
 		}
-		b.note(places, func(others string) string {
+		b.note(places, nil, func(others string) string {
 			switch r.What {
 			case Certificate:
-				return fmt.Sprintf("The same certificate is %s.", others)
+				return sameCertificate + others + "."
 			case Key:
-				return fmt.Sprintf("The same key is in %s.", others)
+				return sameKey + others + "."
 			case IssuerSerial:
 				return fmt.Sprintf("The same issuer gave the same serial number to %s.", others)
 			default:
@@ -130,18 +155,29 @@ func (b *Batch) Finish() {
 	}
 }
 
-// String is the place as text, such as "line3/0042.pem:1".
-func (p Place) String() string { return fmt.Sprintf("%s:%d", p.File, p.Number) }
+// String is the place as text, such as "line3/0042.pem:1", and "line3/0042.pem:1 (run 7)"
+// of an earlier batch.
+func (p Place) String() string {
+	text := p.File + ":" + strconv.Itoa(p.Number)
+	if p.Run != 0 {
+		text += fmt.Sprintf(" (run %d)", p.Run)
+	}
+	return text
+}
 
 // mostOthers is how many other places a sentence names.
 const mostOthers = 5
 
-// note adds a sentence to the entries at places.
-func (b *Batch) note(places []string, say func(others string) string) {
+// note adds a sentence to the entries at places; elsewhere are places without entries.
+func (b *Batch) note(places, elsewhere []string, say func(others string) string) {
+	var remembered []string
+	for _, p := range elsewhere[:min(len(elsewhere), mostOthers)] {
+		remembered = append(remembered, p+" (remembered)")
+	}
 	for i, p := range places {
-		others := slices.Concat(places[:min(i, mostOthers+1)], places[i+1:min(len(places), i+1+mostOthers+1)])
+		others := slices.Concat(places[:min(i, mostOthers+1)], places[i+1:min(len(places), i+1+mostOthers+1)], remembered)
 		text := strings.Join(others[:min(len(others), mostOthers)], ", ")
-		if more := len(places) - 1 - mostOthers; more > 0 {
+		if more := len(places) + len(elsewhere) - 1 - mostOthers; more > 0 {
 			text += fmt.Sprintf(" and %d more", more)
 		}
 		if e := b.entry(p); e != nil {
@@ -153,8 +189,8 @@ func (b *Batch) note(places []string, say func(others string) string) {
 // entry returns the entry at a place; nil if it is of an earlier batch.
 func (b *Batch) entry(place string) *Entry {
 	i := strings.LastIndexByte(place, ':')
-	var n int
-	if _, err := fmt.Sscanf(place[i+1:], "%d", &n); err != nil {
+	n, err := strconv.Atoi(place[i+1:])
+	if err != nil { // it goes on with the run
 		return nil
 	}
 	at, found := slices.BinarySearchFunc(b.Entries, Place{File: place[:max(i, 0)], Number: n}, func(e Entry, p Place) int { return e.Compare(p) })

@@ -21,15 +21,17 @@ const (
 	Identifier   = "identifier"
 )
 
-// Place is where a certificate stands: the file, and its number in it from 1.
+// Place is where a certificate stands: the file, and its number in it from 1. Run is
+// that of an earlier batch, whose files may have the names of this one's; 0 is this batch.
 type Place struct {
+	Run    int64
 	File   string
 	Number int
 }
 
-// Compare orders places by file and number.
+// Compare orders places by run, file and number.
 func (p Place) Compare(q Place) int {
-	return cmp.Or(cmp.Compare(p.File, q.File), cmp.Compare(p.Number, q.Number))
+	return cmp.Or(cmp.Compare(p.Run, q.Run), cmp.Compare(p.File, q.File), cmp.Compare(p.Number, q.Number))
 }
 
 // Facts are what uniqueness rests on; they are small, so that a million fit memory.
@@ -104,7 +106,8 @@ func (u *Uniqueness) EndOfEarlier() { u.earlier = len(u.places) }
 
 // Repeats returns what repeats in the batch, or in it and before it, ordered by kind
 // and first place. A certificate that stands twice has its key, serial number and
-// identifier twice, too; only the certificate is reported then.
+// identifier twice, too; only the certificate is reported then. One that an earlier run
+// found in the same file at the same place is the same file read again, and no repeat.
 func (u *Uniqueness) Repeats() []Repeat {
 	var out []Repeat
 	same := make([]int32, len(u.places)) // a place to the first with the same certificate
@@ -123,16 +126,9 @@ func (u *Uniqueness) Repeats() []Repeat {
 				return
 			}
 			r := Repeat{What: what, Earlier: int(places[0]) < u.earlier}
-			distinct := make(map[int32]bool)
-			for _, n := range places {
-				distinct[same[n]] = true
-				r.Places = append(r.Places, u.places[n])
-			}
-			slices.SortFunc(r.Places, Place.Compare)
-			r.Places = slices.Compact(r.Places)
-			differ := len(distinct)
-			if what == Certificate {
-				differ = len(r.Places) // the same file read again is no repeat
+			var differ int
+			if r.Places, differ = u.apart(places, same); what == Certificate {
+				differ = len(r.Places)
 			}
 			if differ <= allowed {
 				return
@@ -147,6 +143,27 @@ func (u *Uniqueness) Repeats() []Repeat {
 		return cmp.Or(cmp.Compare(rank(a.What), rank(b.What)), slices.CompareFunc(a.Places, b.Places, Place.Compare))
 	})
 	return out
+}
+
+// apart returns the places of certificates, in order and without those that are the
+// same file read again, and how many certificates differ; same has the first place of
+// each.
+func (u *Uniqueness) apart(places, same []int32) (out []Place, differ int) {
+	type read struct {
+		file        string
+		number      int
+		certificate int32
+	}
+	seen, distinct := make(map[read]bool), make(map[int32]bool)
+	for _, n := range slices.SortedFunc(slices.Values(places), func(a, b int32) int { return u.places[a].Compare(u.places[b]) }) {
+		p := u.places[n]
+		distinct[same[n]] = true
+		if r := (read{p.File, p.Number, same[n]}); !seen[r] {
+			seen[r] = true
+			out = append(out, p)
+		}
+	}
+	return out, len(distinct)
 }
 
 // groups calls take for the places of each mark, in the order in which they came.
