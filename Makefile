@@ -14,7 +14,7 @@ NAME    ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Build, scan a simulated hospital on loopback, write demo/evidence.db and demo/report.html
@@ -79,12 +79,16 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@TAGS='$(TAGS)' FUZZTIME='$(FUZZTIME)' scripts/fuzz.sh
 
 .PHONY: new-lint
-new-lint: ## Begin a check of NAME (cert/no_md5): file, case, line in Checks, hints for the catalogue
+new-lint: ## Begin a check of NAME (cert/no_md5): file, cases, line in Checks, entry in the catalogue
 	@scripts/new-lint.sh '$(NAME)'
 
+.PHONY: cases
+cases: ## Write cases of checks that are not there yet, and what every check says of each; read the diff
+	$(GOTEST) ./lint/all -run '^TestCases$$' -generate
+
 .PHONY: golden
-golden: ## Rewrite golden files; read the diff before you commit it
-	$(GOTEST) ./cmd/probity ./reports ./lint/all ./evidence/store -update
+golden: cases ## Rewrite all golden files; read the diff before you commit it
+	$(GOTEST) ./reports ./evidence/store ./cmd/probity -run '_golden$$|^TestScripts$$|^TestDocs_fingerprints$$' -update
 
 $(TOOLS)/%: .ci/tools/go.mod .ci/tools/go.sum
 	@echo "building the development tools into $(TOOLS) (once)"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: scripts/new-lint.sh PACKAGE/PROPERTY, such as cert/no_md5
-# Writes the file of a check, a case to start from and its line in Checks, and
-# prints the entry that the catalogue of rules needs. ROOT is where lint/ and
-# rules/ are: this repository, unless a test says otherwise.
+# Writes the file of a check, cases to start from, its line in Checks, and its entry in
+# the catalogue of rules, each with FILL IN where something is left to say. ROOT is
+# where lint/ and rules/ are: this repository, unless a test says otherwise.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=${ROOT:-$(dirname "$here")}
@@ -36,27 +36,26 @@ awk -v line="$func()," '
   END { exit !done }' "$list" >"$list.new" || { rm -f "$list.new" "$file"; fail "$list has no list of Checks"; }
 mv "$list.new" "$list"
 
-# A case: the input of another one; make golden writes what every check says of it.
+# A case: the input of another one; make cases writes what every check says of it.
 mkdir -p "$cases"
 for of in "$root/lint/$like"/*.txtar; do
   sed '/^-- want --$/,$d' "$of" >"$cases/FILL_IN_$(basename "$of")"
-  printf -- '-- want --\nFILL IN: make golden\n' >>"$cases/FILL_IN_$(basename "$of")"
+  printf -- '-- want --\nFILL IN: make cases\n' >>"$cases/FILL_IN_$(basename "$of")"
 done
 
 case $package in cert) area=CERT ;; key) area=KEY ;; chain) area=CHAIN ;; endpoint) area=TLS ;; asset) area=ID ;; fleet) area=DUP ;; esac
 yaml=$root/rules/catalogue/data/$(tr '[:upper:]' '[:lower:]' <<<"$area").yaml
 next=$(sed -n "s/^  - id: MD-$area-0*\([0-9]*\)$/\1/p" "$yaml" | sort -n | tail -1)
-printf 'wrote  %s\nadded  %s() to Checks in %s\nwrote  %s/ (rename the cases, change their inputs, then: make golden)\n\n' \
-  "${file#"$root"/}" "$func" "${list#"$root"/}" "${cases#"$root"/}"
-printf 'The rule, for %s (docs/new-rule.md says what each line means):\n\n' "${yaml#"$root"/}"
-cat <<RULE
-  - id: MD-$area-$(printf '%03d' $((next + 1)))
+id=MD-$area-$(printf '%03d' $((10#$next + 1)))
+cat >>"$yaml" <<RULE
+
+  - id: $id
     title: FILL IN, a sentence that a pass answers with yes
     severity: medium
     rationale: FILL IN
     lint: $name
     status: stable
-    since: 1.1.0
+    since: FILL IN, the version in sources.yaml
     observed: FILL IN
     method: FILL IN
     applies_to: [FILL IN]
@@ -66,8 +65,24 @@ cat <<RULE
       not-applicable: FILL IN
     remediation: FILL IN
     false_positives: FILL IN
-    examples:
+    examples: # cases in lint/$package/testdata/$property
       - {case: FILL IN, want: pass}
+      - {case: FILL IN, want: fail}
+      - {case: FILL IN, want: not-applicable}
     clauses:
       - {source: FILL IN, clause: "FILL IN", relation: tests, verified: recalled, title: "FILL IN"}
 RULE
+
+cat <<NEXT
+wrote  ${file#"$root"/}
+added  $func() to Checks in ${list#"$root"/}
+wrote  ${cases#"$root"/}/
+added  $id to ${yaml#"$root"/}
+
+What is left, in this order (docs/new-rule.md says more):
+  1. ${file#"$root"/}: say in Go what is true
+  2. ${cases#"$root"/}/: rename the cases and change their inputs, or delete them and
+     declare others in lint/all/*_test.go; then: make cases
+  3. ${yaml#"$root"/}: say in words what it means; grep -rn 'FILL IN' lint rules
+  4. make golden && go test ./lint/... ./rules/... && make lint
+NEXT

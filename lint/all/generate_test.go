@@ -176,6 +176,7 @@ func (w *world) anchors() *lint.Policy {
 	return &lint.Policy{Anchors: [][]byte{w.root.DER, w.maker.DER}}
 }
 
+// writeInputs writes the cases that are declared in Go and not there yet.
 func writeInputs(t *testing.T) {
 	w := newWorld(t)
 	inputs := certInputs(w)
@@ -189,6 +190,9 @@ func writeInputs(t *testing.T) {
 	for _, in := range inputs {
 		parts := strings.Split(in.name, "/")
 		file := filepath.Join("..", parts[0], "testdata", parts[1], parts[2]+".txtar")
+		if _, err := os.Stat(file); err == nil {
+			continue // one that is to be made anew is deleted first
+		}
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -326,6 +330,15 @@ func certInputs(w *world) []input {
 	served("no_patient_data/record_number", func(t *pki.Template) { t.Subject = pkix.Name{CommonName: "Patient ID 4711"} })
 	served("no_patient_data/person_name", func(t *pki.Template) { t.Subject = pkix.Name{CommonName: "DOE^JOHN"} })
 	add(w.served("cert/no_patient_data/not_decodable", broken))
+
+	add(w.served("cert/not_in_public_logs/not_decodable", broken))
+	served("not_in_public_logs/private", nil)
+	for name, e := range map[string]pkix.Extension{ // RFC 6962 sections 3.1 and 3.3; the list is empty
+		"precertificate": {Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 3}, Critical: true, Value: []byte{5, 0}},
+		"timestamps":     {Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 2}, Value: []byte{4, 2, 0, 0}},
+	} {
+		raw("not_in_public_logs/"+name, func(c *x509.Certificate) { c.ExtraExtensions = []pkix.Extension{e} })
+	}
 
 	served("not_default/own", nil)
 	published := must[*rsa.PrivateKey](w.t)(pki.PublishedRSA2048())

@@ -27,7 +27,7 @@ import (
 const (
 	// mutationsInCI is how many certificates are damaged where nothing else is asked
 	// for; PROBITY_MUTATIONS asks for another number.
-	mutationsInCI = 100_000
+	mutationsInCI = 10_000
 	// mutationsInRace is the same under the race detector, which is slow and looks
 	// for something else.
 	mutationsInRace = 5_000

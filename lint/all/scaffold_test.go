@@ -91,8 +91,16 @@ func TestNewLint(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", pkg, err, out)
 		}
-		if !strings.Contains(out, "lint: "+pkg+"/no_such_2_thing") || !regexp.MustCompile(`- id: MD-[A-Z]+-\d{3}\n`).MatchString(out) {
-			t.Errorf("%s: no entry for the catalogue:\n%s", pkg, out)
+		added := regexp.MustCompile(`added  (MD-[A-Z]+-\d{3}) to (rules/catalogue/data/[a-z]+\.yaml)\n`).FindStringSubmatch(out)
+		if added == nil {
+			t.Fatalf("%s: no entry for the catalogue:\n%s", pkg, out)
+		}
+		entries, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(added[2])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(entries, []byte("  - id: "+added[1]+"\n")); n != 1 || !bytes.Contains(entries, []byte("lint: "+pkg+"/no_such_2_thing\n")) {
+			t.Errorf("%s: %d entries %s in %s:\n%s", pkg, n, added[1], added[2], out)
 		}
 		for _, file := range []string{pkg + "/no_such_2_thing.go", pkg + "/" + pkg + ".go"} {
 			replace[filepath.Join(top, "lint", file)] = filepath.Join(root, "lint", file)

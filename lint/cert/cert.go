@@ -30,5 +30,6 @@ func Checks() []lint.Check {
 		policyMatch(),
 		deviceIdentifier(),
 		noPatientData(),
+		notInPublicLogs(publicRoots),
 	}
 }
