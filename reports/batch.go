@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"probity/evidence"
 )
@@ -176,9 +177,10 @@ func BatchCSV(w io.Writer, b Batch) error {
 	return c.Error()
 }
 
-// cell defuses text that a spreadsheet would run (OWASP, CSV injection).
+// cell defuses text that a spreadsheet would run (OWASP, CSV injection), also where it
+// takes the wide forms of the signs for them.
 func cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
+	if first, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
 		return "'" + s
 	}
 	return s

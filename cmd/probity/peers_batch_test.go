@@ -41,10 +41,11 @@ const junitGrammar = `<element name="testsuite" xmlns="http://relaxng.org/ns/str
  <element name="system-err"><text/></element>
 </element>`
 
-// readReports reads both reports with the parsers of Python, and holds the counts of
-// the JUnit one against its cases.
+// readReports reads both reports with the parsers of Python and the JUnit one with
+// junitparser, too, and holds its counts against its cases.
 const readReports = `
 import csv, json, sys, xml.etree.ElementTree as xml
+from junitparser import JUnitXml, Error, Failure
 rows = list(csv.DictReader(open(sys.argv[1], newline="")))
 suite = xml.parse(sys.argv[2]).getroot()
 cases = suite.findall("testcase")
@@ -52,6 +53,12 @@ assert len(cases) == int(suite.get("tests"))
 for kind, count in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
     problems = suite.findall("testcase/" + kind)
     assert len(problems) == int(suite.get(count)), (kind, len(problems))
+read = JUnitXml.fromfile(sys.argv[2])
+counts = [read.tests, read.failures, read.errors]
+read.update_statistics() # from the cases
+assert counts == [read.tests, read.failures, read.errors], counts
+kinds = {c.classname: [type(r) for r in c.result] for c in read}
+assert kinds == {r["file"]: [Failure] if r["outcome"] == "fail" else [] for r in rows}, kinds
 print(json.dumps([[r["file"], r["identifier"], r["outcome"]] for r in rows]))
 `
 
@@ -59,7 +66,8 @@ print(json.dumps([[r["file"], r["identifier"], r["outcome"]] for r in rows]))
 // are formulas to a spreadsheet and markup to a browser, and reads the reports with
 // Python and SQLite.
 func TestPeer_batch(t *testing.T) {
-	at := peer.Require(t, "openssl", "certtool", "sqlite3", "python3", "xmllint")
+	at := peer.Require(t, "openssl", "certtool", "sqlite3", "xmllint")
+	at["python3"] = peer.RequireModule(t, "junitparser")
 	dir := t.TempDir()
 	run := func(program string, args ...string) string {
 		t.Helper()
@@ -81,7 +89,7 @@ func TestPeer_batch(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "line"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	names := []string{`=cmd|' /C calc'!A0`, `@SUM(1)`, `plain, "quoted"`, `]]><script>&amp;`}
+	names := []string{`=cmd|' /C calc'!A0`, `＝SUM(1)`, `plain, "quoted"`, `]]><script>&amp;`}
 	for i, name := range names {
 		file := string(rune('a'+i)) + ".pem"
 		run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "k.pem",
@@ -107,7 +115,7 @@ func TestPeer_batch(t *testing.T) {
 	var want [][]string
 	for i, outcome := range []string{"pass", "pass", "pass", "pass", "fail"} {
 		name := append(slices.Clone(names), "+1 GnuTLS")[i]
-		if strings.ContainsRune("=+@-", rune(name[0])) {
+		if strings.ContainsAny(name[:1], "=+@-") || strings.HasPrefix(name, "＝") {
 			name = "'" + name
 		}
 		want = append(want, []string{filepath.Join(dir, "line", string("abcdg"[i])+".pem"), name, outcome})
