@@ -2,6 +2,7 @@ package reports
 
 import (
 	"bytes"
+	"fmt"
 	"flag"
 	"os"
 	"path/filepath"
@@ -96,7 +97,7 @@ func TestRulesTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for _, want := range []string{"MD-CERT-002", "cert/not_expired", "MD-FW-001", "planned", "161 rules; a check or command decides"} {
+	for _, want := range []string{"MD-CERT-002", "cert/not_expired", "MD-FW-001", "planned", fmt.Sprintf("%d rules; a check or command decides", len(cat.Rules()))} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in the table of rules", want)
 		}

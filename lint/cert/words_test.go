@@ -121,7 +121,7 @@ func TestZlinter_panic(t *testing.T) {
 	lintOf := func(name string, l zlint.CertificateLintInterface) *zlint.CertificateLint {
 		return &zlint.CertificateLint{LintMetadata: zlint.LintMetadata{Name: name}, Lint: func() zlint.CertificateLintInterface { return l }}
 	}
-	z := zlinter{lints: []*zlint.CertificateLint{lintOf("a", warning{}), lintOf("b", failing{}), lintOf("c", warning{}), lintOf("d", failing{})}, framed: make([]bool, 4), about: make([]uint32, 4)}
+	z := zlinter{lints: []*zlint.CertificateLint{lintOf("a", warning{}), lintOf("b", failing{}), lintOf("c", warning{}), lintOf("d", failing{})}, framed: make([]bool, 4), about: make([]uint32, 4), every: make([]bool, 4)}
 	got := z.run(new(x509.Certificate))
 	if diff := cmp.Diff([]string{"a", "c"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -43,9 +43,11 @@ type zlinter struct {
 	// sources of the CA/Browser Forum are about.
 	framed []bool
 	// extensions are those that some lints are about, and about has for each lint the
-	// bit of its extension; 0: it is about none of them.
+	// bit of its extension; 0: it is about none of them. every says of those whether they
+	// apply wherever the extension is.
 	extensions []string
 	about      []uint32
+	every      []bool
 	config     zlint.Configuration
 }
 
@@ -68,12 +70,15 @@ func newZlinter(sources zlint.SourceList) zlinter {
 		framed[i] = configurable || l.Source == zlint.CABFBaselineRequirements ||
 			l.Source == zlint.CABFSMIMEBaselineRequirements || l.Source == zlint.CABFCSBaselineRequirements
 	}
-	z := zlinter{lints: lints, framed: framed, about: make([]uint32, len(lints)), config: r.GetConfiguration()}
+	z := zlinter{lints: lints, framed: framed, about: make([]uint32, len(lints)), every: make([]bool, len(lints)), config: r.GetConfiguration()}
 	extensions := aboutExtensions()
 	z.extensions = slices.Sorted(maps.Keys(extensions))
 	for i, l := range lints {
-		if n := slices.IndexFunc(z.extensions, func(id string) bool { return slices.Contains(extensions[id], l.Name) }); n >= 0 {
-			z.about[i] = 1 << n
+		for n, id := range z.extensions {
+			if z.every[i] = slices.Contains(extensions[id].every, l.Name); z.every[i] || slices.Contains(extensions[id].some, l.Name) {
+				z.about[i] = 1 << n
+				break
+			}
 		}
 	}
 	return z
@@ -104,8 +109,9 @@ func (z zlinter) run(c *x509.Certificate) []string {
 }
 
 // runFrom runs the lints from next on, to the end or to one that panics, and
-// returns where it stopped. Those about missing extensions do not apply. It does what [zlint.CertificateLint.Execute] does, but
-// makes no result for the many lints that do not apply.
+// returns where it stopped. Those about missing extensions do not apply. It does what
+// [zlint.CertificateLint.Execute] does, but makes no result for the many lints that do
+// not apply.
 func (z zlinter) runFrom(next int, c *x509.Certificate, missing uint32, before []string) (hits []string, stopped int) {
 	hits = before
 	defer func() {
@@ -123,7 +129,7 @@ func (z zlinter) runFrom(next int, c *x509.Certificate, missing uint32, before [
 			r = l.Execute(c, z.config)
 		} else {
 			impl := l.Lint()
-			if !impl.CheckApplies(c) || !l.CheckEffective(c) {
+			if !z.every[next] && !impl.CheckApplies(c) || !l.CheckEffective(c) {
 				continue
 			}
 			r = impl.Execute(c)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,8 @@ import (
 )
 
 // TestAboutExtensions holds that zlint's lints about an extension do not apply to any
-// of its test certificates that is without, and do apply to some that have it.
+// of its test certificates that is without, and do apply to some that have it, or to
+// all of them.
 func TestAboutExtensions(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/zmap/zlint/v3").Output()
 	if err != nil {
@@ -23,10 +25,11 @@ func TestAboutExtensions(t *testing.T) {
 	if err != nil || len(names) == 0 {
 		t.Skipf("the sources of zlint hold %d test certificates, %v", len(names), err)
 	}
-	about := make(map[string]string)
+	about, every := make(map[string]string), make(map[string]bool)
 	for id, lints := range aboutExtensions() {
-		for _, name := range lints {
+		for _, name := range slices.Concat(lints.every, lints.some) {
 			about[name] = id
+			every[name] = slices.Contains(lints.every, name)
 		}
 	}
 	applied, without := make(map[string]bool), 0
@@ -50,7 +53,9 @@ func TestAboutExtensions(t *testing.T) {
 			}
 			applies := l.Lint().CheckApplies(c)
 			applied[lint] = applied[lint] || applies
-			if _, has := c.ExtensionsMap[id]; !has {
+			if _, has := c.ExtensionsMap[id]; has && every[lint] && !applies {
+				t.Errorf("%s does not apply to %s, which has the extension %s", lint, filepath.Base(name), id)
+			} else if !has {
 				if without++; applies {
 					t.Errorf("%s applies to %s, which has no extension %s", lint, filepath.Base(name), id)
 				}
