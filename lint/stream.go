@@ -2,6 +2,7 @@ package lint
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -246,18 +247,62 @@ func signedPart(o *evidence.Observation) *evidence.Observation {
 	return out
 }
 
-// Observations yields the observations of files again, with their bytes: first those
-// of certificates, requests and keys, then lists and responses.
+// Observations yields the observations of files again, with their bytes, in the order
+// in which they were added.
 func (s *Stream) Observations() iter.Seq2[evidence.Observation, error] {
 	return func(yield func(evidence.Observation, error) bool) {
+		kept := s.kept
 		for i := range s.items {
+			for ; len(kept) > 0 && kept[0].ID < s.items[i].observation; kept = kept[1:] {
+				if !yield(kept[0], nil) {
+					return
+				}
+			}
 			der, err := s.read(&s.items[i])
 			if !yield(s.observation(&s.items[i], der), err) || err != nil {
 				return
 			}
 		}
-		for _, o := range s.kept {
+		for _, o := range kept {
 			if !yield(o, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Certificates yields the certificates of files again, as DER: each once, in the order
+// of their SHA-256.
+func (s *Stream) Certificates() iter.Seq2[[]byte, error] {
+	type place struct {
+		digest evidence.Digest
+		at     int32  // in items; -1 where the bytes are at hand
+		der    []byte // of what came with a list or response
+	}
+	return func(yield func([]byte, error) bool) {
+		var order []place
+		for i := range s.items {
+			if s.items[i].kind == itemCertificate {
+				order = append(order, place{digest: s.items[i].digest, at: narrow(i)})
+			}
+		}
+		for _, o := range s.kept {
+			for _, c := range o.Certs {
+				order = append(order, place{digest: evidence.DigestOf(c.DER), at: -1, der: c.DER})
+			}
+		}
+		slices.SortFunc(order, func(a, b place) int {
+			return cmp.Or(bytes.Compare(a.digest[:], b.digest[:]), cmp.Compare(a.at, b.at))
+		})
+		for i, p := range order {
+			if i > 0 && p.digest == order[i-1].digest {
+				continue
+			}
+			der, err := p.der, error(nil)
+			if p.at >= 0 {
+				der, err = s.read(&s.items[p.at])
+			}
+			if !yield(der, err) || err != nil {
 				return
 			}
 		}

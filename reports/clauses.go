@@ -265,41 +265,75 @@ func (b *builder) runs() []Run {
 }
 
 // observations lists what findings rest on, by id.
-func (b *builder) observationList() []Observation {
+// observationList lists the observations that findings name.
+func (b *builder) observationList() List[Observation] {
+	if b.in.Lists != nil {
+		return List[Observation]{func(yield func(Observation, error) bool) {
+			for o, err := range b.in.Lists.Observations {
+				if err == nil && !b.observations[o.ID] {
+					continue
+				}
+				var raw []evidence.Digest
+				for _, blob := range o.Raw {
+					raw = append(raw, evidence.DigestOf(blob.Data))
+				}
+				if !yield(observed(&o, raw), err) || err != nil {
+					return
+				}
+			}
+		}}
+	}
 	out := []Observation{}
 	for _, o := range b.in.Observations {
-		if !b.observations[o.ID] {
-			continue
+		if b.observations[o.ID] {
+			out = append(out, observed(&o, b.in.Raw[o.ID]))
 		}
-		x := Observation{
-			ID: o.ID, Run: o.Run, Method: o.Method, Kind: o.Kind, Endpoint: safetext.Clean(o.Endpoint.String()),
-			At: o.At.UTC(), Result: o.Result, Detail: safetext.Clean(o.Detail), Raw: []string{},
-		}
-		for _, sum := range b.in.Raw[o.ID] {
-			x.Raw = append(x.Raw, sum.String())
-		}
-		out = append(out, x)
 	}
 	slices.SortFunc(out, func(x, y Observation) int { return cmp.Compare(x.ID, y.ID) })
-	return out
+	return listOf(out)
 }
 
-func (b *builder) certificateList() []Certificate {
-	named := map[string]bool{}
-	for _, all := range []map[evidence.Digest]bool{b.certificates, b.members} {
-		for sum := range all {
-			named[sum.String()] = true
-		}
+// observed is an observation as a report lists it, with the digests of its raw bytes.
+func observed(o *evidence.Observation, raw []evidence.Digest) Observation {
+	x := Observation{
+		ID: o.ID, Run: o.Run, Method: o.Method, Kind: o.Kind, Endpoint: safetext.Clean(o.Endpoint.String()),
+		At: o.At.UTC(), Result: o.Result, Detail: safetext.Clean(o.Detail), Raw: []string{},
+	}
+	for _, sum := range raw {
+		x.Raw = append(x.Raw, sum.String())
+	}
+	return x
+}
+
+// certificateList lists the certificates that findings name.
+func (b *builder) certificateList() List[Certificate] {
+	named := func(c Certificate) bool {
+		sum, err := evidence.ParseDigest(c.SHA256)
+		return err == nil && (b.certificates[sum] || b.members[sum])
+	}
+	clean := func(c Certificate) Certificate {
+		c.Subject, c.Issuer, c.Serial = safetext.Clean(c.Subject), safetext.Clean(c.Issuer), safetext.Clean(c.Serial)
+		c.KeyAlgorithm = safetext.Clean(c.KeyAlgorithm)
+		return c
+	}
+	if b.in.Lists != nil {
+		return List[Certificate]{func(yield func(Certificate, error) bool) {
+			for c, err := range b.in.Lists.Certificates {
+				if err == nil && !named(c) {
+					continue
+				}
+				if !yield(clean(c), err) || err != nil {
+					return
+				}
+			}
+		}}
 	}
 	out := []Certificate{}
 	for _, c := range b.in.Certificates {
-		if !named[c.SHA256] {
-			continue
+		if named(c) {
+			out = append(out, clean(c))
 		}
-		c.Subject, c.Issuer, c.Serial = safetext.Clean(c.Subject), safetext.Clean(c.Issuer), safetext.Clean(c.Serial)
-		c.KeyAlgorithm = safetext.Clean(c.KeyAlgorithm)
-		out = append(out, c)
 	}
 	slices.SortFunc(out, func(x, y Certificate) int { return cmp.Compare(x.SHA256, y.SHA256) })
-	return out
+	return listOf(out)
 }

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"iter"
 	"time"
 
 	"probity/evidence"
@@ -30,10 +31,21 @@ type Input struct {
 	Observations []evidence.Observation
 	Raw          map[int64][]evidence.Digest // of the raw bytes of observations; may be nil where they are not listed
 	Certificates []Certificate               // those that findings name; may be empty
-	Checkpoint   *Checkpoint                 // nil: the evidence is not sealed
+	// Lists yields what is listed instead of Observations, Raw and Certificates, where
+	// that is too much to be held: what files hold, which were read and not probed. It
+	// may be nil.
+	Lists      *Lists
+	Checkpoint *Checkpoint // nil: the evidence is not sealed
 	// Verify are the steps by which a reader checks the evidence without this
 	// program, one command or sentence each.
 	Verify []string
+}
+
+// Lists are the observations and certificates of files. Each may be gone through more
+// than once, and may end with an error.
+type Lists struct {
+	Observations iter.Seq2[evidence.Observation, error] // with raw bytes, ascending by ID
+	Certificates iter.Seq2[Certificate, error]          // each once, ascending by SHA-256
 }
 
 // RunRecord is a run with its end and its scope. End is nil for a run that was
@@ -46,30 +58,30 @@ type RunRecord struct {
 
 // Document is a report as data. Its JSON form is the JSON report.
 type Document struct {
-	Schema       string        `json:"schema"`
-	Tool         string        `json:"tool"`
-	Generated    time.Time     `json:"generated"`
-	AsOf         time.Time     `json:"as_of"`
-	Profile      string        `json:"profile"`
-	ProfileNote  string        `json:"profile_note"`
-	Policy       string        `json:"policy,omitzero"` // SHA-256
-	Catalogue    CatalogueInfo `json:"catalogue"`
-	Summary      Summary       `json:"summary"`
-	Actions      []Action      `json:"actions"`
-	Findings     Ordered       `json:"findings"`
-	Duplicates   []Duplicate   `json:"duplicates"`
-	Assets       []Asset       `json:"assets"`
-	Traffic      Traffic       `json:"traffic"`
-	Coverage     Coverage      `json:"coverage"`
-	Sources      []Source      `json:"sources"`
-	Clauses      []Clause      `json:"clauses"`
-	Rules        []Rule        `json:"rules"`
-	Limits       Limits        `json:"limits"`
-	Certificates []Certificate `json:"certificates"`
-	Observations []Observation `json:"observations"`
-	Runs         []Run         `json:"runs"`
-	Checkpoint   *Checkpoint   `json:"checkpoint"`
-	Verify       []string      `json:"verify"`
+	Schema       string            `json:"schema"`
+	Tool         string            `json:"tool"`
+	Generated    time.Time         `json:"generated"`
+	AsOf         time.Time         `json:"as_of"`
+	Profile      string            `json:"profile"`
+	ProfileNote  string            `json:"profile_note"`
+	Policy       string            `json:"policy,omitzero"` // SHA-256
+	Catalogue    CatalogueInfo     `json:"catalogue"`
+	Summary      Summary           `json:"summary"`
+	Actions      []Action          `json:"actions"`
+	Findings     Ordered           `json:"findings"`
+	Duplicates   []Duplicate       `json:"duplicates"`
+	Assets       []Asset           `json:"assets"`
+	Traffic      Traffic           `json:"traffic"`
+	Coverage     Coverage          `json:"coverage"`
+	Sources      []Source          `json:"sources"`
+	Clauses      []Clause          `json:"clauses"`
+	Rules        []Rule            `json:"rules"`
+	Limits       Limits            `json:"limits"`
+	Certificates List[Certificate] `json:"certificates"`
+	Observations List[Observation] `json:"observations"`
+	Runs         []Run             `json:"runs"`
+	Checkpoint   *Checkpoint       `json:"checkpoint"`
+	Verify       []string          `json:"verify"`
 }
 
 // CatalogueInfo says which rules were in force.

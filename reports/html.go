@@ -42,6 +42,9 @@ const (
 	plainObservations = 500
 	plainServices     = 300
 	plainClients      = 100
+	// embeddedFindings is the number of findings that the page embeds, the most urgent of
+	// all: what a browser can still show.
+	embeddedFindings = 500_000
 	// embeddedDigests is the number of observations up to which the page embeds
 	// the digests of all raw bytes: they do not compress.
 	embeddedDigests = 20000
@@ -59,12 +62,15 @@ type page struct {
 	Data         template.HTML // base64, holds no character that HTML knows
 	DataDigest   string
 	Findings     []Finding
+	Embedded     int               // findings within Data
+	Subjects     map[string]string // of the certificates of Findings, with issuer and end
 	Assets       []Asset
 	Duplicates   []Duplicate
 	Services     []Service
 	Clients      []Client
 	NotReached   []Unreached
 	Observations []Observation
+	Observed     int // all that findings rest on
 	Areas        []string
 	Sources      []sourceGroup
 }
@@ -78,9 +84,18 @@ type sourceGroup struct {
 // HTML writes a report as one self-contained page. It makes no network request
 // and runs no script but its own: a content security policy names the digests of
 // its one style and one script. Without JavaScript it shows the summary and the
-// first findings, with it all of them.
+// first findings, with it all of them; of more than half a million, the most urgent.
 func HTML(w io.Writer, d Document) error {
-	data, err := embed(d)
+	shown := d.Findings.first(plainFindings)
+	observations, observed, raw, err := observationsOf(d, shown)
+	if err != nil {
+		return fmt.Errorf("write HTML report: %w", err)
+	}
+	subjects, err := subjectsOf(d, shown)
+	if err != nil {
+		return fmt.Errorf("write HTML report: %w", err)
+	}
+	data, err := embed(d, raw)
 	if err != nil {
 		return fmt.Errorf("write HTML report: %w", err)
 	}
@@ -90,12 +105,11 @@ func HTML(w io.Writer, d Document) error {
 			sourceDigest(pageScript), sourceDigest(pageStyle)),
 		Data:       template.HTML(base64.StdEncoding.EncodeToString(data)), //nolint:gosec // base64
 		DataDigest: evidence.DigestOf(data).String(),
-		Findings:   d.Findings.first(plainFindings), Assets: first(d.Assets, plainAssets),
+		Findings:   shown, Embedded: min(d.Findings.Len(), embeddedFindings), Subjects: subjects, Observations: observations, Observed: observed, Assets: first(d.Assets, plainAssets),
 		Duplicates: first(d.Duplicates, plainDuplicates), NotReached: first(d.Coverage.NotReached, plainNotReached),
 		Services: first(d.Traffic.Services, plainServices), Clients: first(d.Traffic.Clients, plainClients),
 		Areas: areas(d.Rules), Sources: bySource(d),
 	}
-	p.Observations = observationsOf(d, p.Findings)
 	t, err := template.New("report").Funcs(functions(p)).Parse(pageTemplate)
 	if err != nil {
 		return fmt.Errorf("write HTML report: %w", err)
@@ -145,21 +159,48 @@ func bySource(d Document) []sourceGroup {
 	return out
 }
 
-// observationsOf lists the observations that the given findings rest on.
-func observationsOf(d Document, findings []Finding) []Observation {
+// observationsOf lists the observations that the given findings rest on, with the number
+// of all, and the digests of the raw bytes of all, unless there are too many.
+func observationsOf(d Document, findings []Finding) (out []Observation, all int, raw map[string]string, err error) {
 	named := map[int64]bool{}
 	for _, f := range findings {
 		for _, id := range f.Observations {
 			named[id] = true
 		}
 	}
-	var out []Observation
-	for _, o := range d.Observations {
+	raw = map[string]string{}
+	for o, err := range d.Observations.All() {
+		if err != nil {
+			return nil, 0, nil, err
+		}
 		if named[o.ID] && len(out) < plainObservations {
 			out = append(out, o)
 		}
+		if all++; all <= embeddedDigests {
+			raw[strconv.FormatInt(o.ID, 10)] = strings.Join(o.Raw, " ")
+		}
 	}
-	return out
+	if all > embeddedDigests {
+		raw = map[string]string{}
+	}
+	return out, all, raw, nil
+}
+
+// subjectsOf says of the certificates of findings what they are, by their SHA-256.
+func subjectsOf(d Document, findings []Finding) (map[string]string, error) {
+	out := make(map[string]string)
+	for _, f := range findings {
+		out[f.Certificate] = ""
+	}
+	for c, err := range d.Certificates.All() {
+		if err != nil {
+			return nil, err
+		}
+		if _, named := out[c.SHA256]; named {
+			out[c.SHA256] = c.Subject + ", issued by " + c.Issuer + ", until " + day(c.NotAfter) + " "
+		}
+	}
+	return out, nil
 }
 
 // columns is the embedded form of all findings: a dictionary for each field and
@@ -212,8 +253,9 @@ func (d *dictionary[T]) number(v T) int {
 	return n
 }
 
-// embed returns all findings as gzipped JSON columns.
-func embed(d Document) ([]byte, error) {
+// embed returns the findings as gzipped JSON columns, with the digests of raw bytes by
+// observation.
+func embed(d Document, raw map[string]string) ([]byte, error) {
 	labels := make(map[string]string, len(d.Assets))
 	for _, a := range d.Assets {
 		labels[a.ID] = a.Label
@@ -228,9 +270,12 @@ func embed(d Document) ([]byte, error) {
 	rules, assets := newDictionary[[2]string](), newDictionary([2]string{})
 	endpoints, certificates, groups := newDictionary(""), newDictionary(""), newDictionary("")
 	details, observations := newDictionary[string](), newDictionary[string]()
-	c := columns{N: d.Findings.Len(), Raw: map[string]string{}}
+	c := columns{N: min(d.Findings.Len(), embeddedFindings), Raw: raw}
 	var keys strings.Builder
 	for f := range d.Findings.All() {
+		if len(c.O) == c.N {
+			break
+		}
 		c.O = append(c.O, outcomes.number(string(f.Outcome)))
 		c.S = append(c.S, severities.number(string(f.Severity)))
 		c.R = append(c.R, rules.number([2]string{f.Rule, f.Title}))
@@ -241,11 +286,6 @@ func embed(d Document) ([]byte, error) {
 		c.D = append(c.D, details.number(detailText(f)))
 		c.B = append(c.B, observations.number(ids(f.Observations, len(f.Observations)+1)))
 		keys.WriteString(anchor(f.Key))
-	}
-	if len(d.Observations) <= embeddedDigests {
-		for _, o := range d.Observations {
-			c.Raw[strconv.FormatInt(o.ID, 10)] = strings.Join(o.Raw, " ")
-		}
 	}
 	c.Outcomes, c.Severities, c.Rules, c.Assets = outcomes.values, severities.values, rules.values, assets.values
 	c.Endpoints, c.Certificates, c.Groups = endpoints.values, certificates.values, groups.values
@@ -265,12 +305,9 @@ func anchor(key string) string { return key[:min(anchorDigits, len(key))] }
 
 // functions are the helpers of the template.
 func functions(p page) template.FuncMap {
-	labels, subjects, clauses := map[string]string{}, map[string]string{}, map[string]string{}
+	labels, clauses := map[string]string{}, map[string]string{}
 	for _, a := range p.D.Assets {
 		labels[a.ID] = a.Label
-	}
-	for _, c := range p.D.Certificates {
-		subjects[c.SHA256] = c.Subject + ", issued by " + c.Issuer + ", until " + day(c.NotAfter) + " "
 	}
 	for _, r := range p.D.Rules {
 		var tests []string
@@ -291,7 +328,7 @@ func functions(p page) template.FuncMap {
 		"rest":  func(list []Action) []Action { return list[min(plainActions, len(list)):] },
 		"bars":  bars, "verdicts": verdictRows,
 		"label":   func(id string) string { return cmp.Or(labels[id], id) },
-		"subject": func(digest string) string { return subjects[digest] },
+		"subject": func(digest string) string { return p.Subjects[digest] },
 		"clauses": func(rule string) string { return clauses[rule] },
 		"known":   func(id int64) bool { return listed[id] },
 		"ruled":   func(rule string) bool { _, ok := clauses[rule]; return ok },

@@ -25,17 +25,22 @@ func certificatesOf(obs []evidence.Observation) []reports.Certificate {
 	}
 	out := make([]reports.Certificate, 0, len(ders))
 	for _, der := range ders {
-		c := lint.ParseCertificate(der)
-		r := reports.Certificate{SHA256: c.Digest.String(), Subject: c.Subject(), Issuer: c.Issuer()}
-		if c.Key != nil {
-			r.SPKI, r.KeyAlgorithm, r.KeyBits = c.Key.SPKI.String(), string(c.Key.Algorithm), c.Key.Bits
-		}
-		if c.Decoded() {
-			r.Serial = c.X509().SerialNumber.Text(16)
-			r.NotBefore, r.NotAfter = c.NotBefore().UTC(), c.NotAfter().UTC()
-		}
-		out = append(out, r)
+		out = append(out, described(der))
 	}
 	slices.SortFunc(out, func(x, y reports.Certificate) int { return bytes.Compare([]byte(x.SHA256), []byte(y.SHA256)) })
 	return out
+}
+
+// described is a certificate as reports list it.
+func described(der []byte) reports.Certificate {
+	c := lint.ParseCertificate(der)
+	r := reports.Certificate{SHA256: c.Digest.String(), Subject: c.Subject(), Issuer: c.Issuer()}
+	if c.Key != nil {
+		r.SPKI, r.KeyAlgorithm, r.KeyBits = c.Key.SPKI.String(), string(c.Key.Algorithm), c.Key.Bits
+	}
+	if c.Decoded() {
+		r.Serial = c.X509().SerialNumber.Text(16)
+		r.NotBefore, r.NotAfter = c.NotBefore().UTC(), c.NotAfter().UTC()
+	}
+	return r
 }

@@ -104,11 +104,7 @@ func (a *app) lint(ctx context.Context, f lintFlags, files []string) error {
 	if err := a.judgeStream(ctx, j, stream, findings); err != nil {
 		return err
 	}
-	doc, err := a.lintDocument(j, stream, findings, f.view)
-	if err != nil {
-		return err
-	}
-	if err := a.show(doc, f.view); err != nil || findings.err != nil {
+	if err := a.show(a.lintDocument(j, stream, findings, f.view), f.view); err != nil || findings.err != nil {
 		return errors.Join(err, findings.err)
 	}
 	return verdict(j.negative, false)
@@ -179,26 +175,34 @@ func (a *app) judgeStream(ctx context.Context, j *judgement, stream *lint.Stream
 
 // lintDocument is a report on files alone: nothing was stored, so there is no
 // run and no log.
-func (a *app) lintDocument(j *judgement, stream *lint.Stream, findings *spooledFindings, view viewFlags) (reports.Document, error) {
+func (a *app) lintDocument(j *judgement, stream *lint.Stream, findings *spooledFindings, view viewFlags) reports.Document {
 	in := reports.Input{
 		Tool: toolName(), Generated: a.now().UTC(), AsOf: j.at, Profile: string(j.policy.Profile),
 		Policy: j.policy.Digest, Catalogue: j.catalogue, Findings: findings,
 	}
 	if view.lists() {
-		in.Raw = make(map[int64][]evidence.Digest)
-		for o, err := range stream.Observations() {
-			if err != nil {
-				return reports.Document{}, err
-			}
-			o.At = j.at
-			for _, b := range o.Raw {
-				in.Raw[o.ID] = append(in.Raw[o.ID], evidence.DigestOf(b.Data))
-			}
-			in.Observations = append(in.Observations, o)
+		in.Lists = &reports.Lists{
+			Observations: func(yield func(evidence.Observation, error) bool) {
+				for o, err := range stream.Observations() {
+					if o.At = j.at; !yield(o, err) {
+						return
+					}
+				}
+			},
+			Certificates: func(yield func(reports.Certificate, error) bool) {
+				for der, err := range stream.Certificates() {
+					var c reports.Certificate
+					if err == nil {
+						c = described(der)
+					}
+					if !yield(c, err) {
+						return
+					}
+				}
+			},
 		}
-		in.Certificates = certificatesOf(in.Observations)
 	}
-	return reports.Build(in), nil
+	return reports.Build(in)
 }
 
 func readPassword(path string) (string, error) {
