@@ -296,6 +296,10 @@ func (w *fileWalk) tar(s origin, r io.Reader) error {
 	for range maxArchiveFiles {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
+			// What is around it has its checksum at the end.
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				return w.failed(s, damaged(err))
+			}
 			return nil
 		}
 		if err != nil {

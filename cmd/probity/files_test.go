@@ -9,6 +9,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -72,3 +73,26 @@ func TestFileWalk_bound(t *testing.T) {
 type zeroReader struct{}
 
 func (zeroReader) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// TestFileWalk_checksum: what is damaged behind the last member of an archive is said.
+func TestFileWalk_checksum(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	if err := errors.Join(w.WriteHeader(&tar.Header{Name: "x", Typeflag: tar.TypeReg, Mode: 0o600}), w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	b.Bytes()[b.Len()-6] ^= 1 // the checksum of gzip
+	path := filepath.Join(t.TempDir(), "a.tgz")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var got []error
+	err := eachFile([]string{path}, func(f artefactFile) error {
+		got = append(got, f.err)
+		return nil
+	})
+	if err != nil || len(got) != 2 || got[0] != nil || !errors.Is(got[1], errDamaged) {
+		t.Errorf("got %v, %v, want the member and then %v", got, err, errDamaged)
+	}
+}

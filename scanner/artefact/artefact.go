@@ -122,12 +122,12 @@ func parse(data []byte, password string) ([]item, error) {
 	case trimmed[0] == tagSequence:
 		return readDER(trimmed, password)
 	case data[0]&0x80 != 0:
-		if items, err := readPGP(data); err == nil {
-			return items, nil
+		if items, err := readPGP(data); err == nil || beginsPGP(data[0]) {
+			return items, err
 		}
 	default:
-		if items := readSSH(data); len(items) > 0 {
-			return items, nil
+		if items, err := readSSH(data); err != nil || len(items) > 0 {
+			return items, err
 		}
 	}
 	return nil, fmt.Errorf("not a certificate: byte %d is 0x%02x, neither PEM (-----BEGIN) nor DER (0x30): %s", len(data)-len(trimmed), trimmed[0], notKnown)

@@ -119,10 +119,13 @@ func build(oid asn1.ObjectIdentifier, params, key func(*cryptobyte.Builder)) ([]
 }
 
 // readSSH returns the keys of lines as in authorized_keys, *.pub and known_hosts
-// (sshd(8)). Lines that hold none are passed over.
-func readSSH(data []byte) []item {
+// (sshd(8)). Lines that hold none, or one of a kind that is not read, are passed over;
+// one that is cut off is an error.
+func readSSH(data []byte) ([]item, error) {
 	var items []item
+	number := 0
 	for line := range bytes.Lines(data) {
+		number++
 		line = bytes.TrimSpace(line)
 		if len(line) == 0 || line[0] == '#' {
 			continue
@@ -132,6 +135,9 @@ func readSSH(data []byte) []item {
 			_, _, key, _, _, err = ssh.ParseKnownHosts(line)
 		}
 		if err != nil {
+			if cutOff(line) {
+				return nil, fmt.Errorf("not a key: line %d: the SSH key is cut off or damaged: copy the line again", number)
+			}
 			continue
 		}
 		if spki, err := sshSPKI(key); err == nil {
@@ -141,7 +147,30 @@ func readSSH(data []byte) []item {
 			break // the caller refuses them
 		}
 	}
-	return items
+	return items, nil
+}
+
+// cutOff reports whether a line names a kind of SSH key that is read, without such a key
+// after it.
+func cutOff(line []byte) bool {
+	words := bytes.Fields(line)
+	for i, w := range words {
+		switch string(w) {
+		case ssh.KeyAlgoRSA, ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, "ssh-dss":
+		default:
+			continue
+		}
+		if i+1 == len(words) {
+			return true
+		}
+		blob, err := base64.StdEncoding.DecodeString(string(words[i+1]))
+		if err != nil {
+			return true
+		}
+		_, err = ssh.ParsePublicKey(blob)
+		return err != nil
+	}
+	return false
 }
 
 func sshSPKI(key ssh.PublicKey) ([]byte, error) {
@@ -224,6 +253,18 @@ func octetKey(raw []byte) ([]byte, bool) {
 	return spki, err == nil
 }
 
+// exportAgain is the mend of damaged OpenPGP data.
+const exportAgain = "copy the file or export the public key again (gpg --export)"
+
+// beginsPGP reports whether a file that begins with b begins as an OpenPGP public or
+// secret key does (RFC 9580 section 4.2): packet types 6 and 5 in either format.
+func beginsPGP(b byte) bool {
+	if b&0x40 != 0 {
+		return b == 0xc6 || b == 0xc5
+	}
+	return b>>2 == 0x98>>2 || b>>2 == 0x94>>2
+}
+
 // readPGP returns the keys and subkeys of OpenPGP key material, in ASCII armour or not (RFC
 // 9580). The public half of a private key is read.
 func readPGP(data []byte) (items []item, err error) {
@@ -236,7 +277,7 @@ func readPGP(data []byte) (items []item, err error) {
 	if at := bytes.Index(data, []byte("-----BEGIN PGP ")); at >= 0 {
 		block, err := armor.Decode(bytes.NewReader(data[at:]))
 		if err != nil {
-			return nil, fmt.Errorf("not a key: ASCII armour of OpenPGP: %w", err)
+			return nil, fmt.Errorf("not a key: ASCII armour of OpenPGP: %w: %s", err, exportAgain)
 		}
 		in = io.LimitReader(block.Body, MaxFile)
 	}
@@ -247,7 +288,7 @@ func readPGP(data []byte) (items []item, err error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("not a key: OpenPGP: %w", err)
+			return nil, fmt.Errorf("not a key: OpenPGP after key %d: %w: %s", len(items), err, exportAgain)
 		}
 		var key any
 		switch p := p.(type) {
@@ -266,7 +307,7 @@ func readPGP(data []byte) (items []item, err error) {
 		items = append(items, item{format: formatPGP, kind: kindPublicKey, der: spki})
 	}
 	if len(items) == 0 {
-		return nil, errors.Join(errors.New("not a key: the OpenPGP data hold no key that is read"), unread)
+		return nil, errors.Join(errors.New("not a key: the OpenPGP data hold no key that is read: "+exportAgain), unread)
 	}
 	return items, nil
 }

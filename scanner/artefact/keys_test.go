@@ -2,6 +2,7 @@ package artefact
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/ssh"
 
 	"probity/evidence"
 	"probity/fixtures/peer"
@@ -230,5 +233,29 @@ func TestRead_jwk(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRead_damagedKeys asks that what is cut off is said, with its place.
+func TestRead_damagedKeys(t *testing.T) {
+	signer, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := "pump-1 " + string(ssh.MarshalAuthorizedKey(signer.PublicKey()))
+	for name, tt := range map[string]struct{ data, want string }{
+		"ssh":     {"# hosts\n" + line + line[:len(line)-20] + "\n", `"ssh": not a key: line 3: the SSH key is cut off or damaged: copy the line again`},
+		"kind":    {"pump-1 ssh-ed25519\n", `"kind": not a key: line 1: the SSH key is cut off`},
+		"openpgp": {"\x98\x33\x04", `"openpgp": not a key: OpenPGP after key 0: `},
+		"armour":  {"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDME\n-----END", "copy the file or export the public key again"},
+	} {
+		if _, err := Read(name, []byte(tt.data), ""); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %s", name, err, tt.want)
+		}
+	}
+	// A kind that is not read is passed over.
+	obs, err := Read("kinds", []byte("pump-2 ssh-xmss@openssh.com AAAA\n"+line), "")
+	if err != nil || len(obs) != 1 {
+		t.Errorf("got %d keys, %v, want 1", len(obs), err)
 	}
 }
