@@ -262,7 +262,7 @@ type IdentityFacts struct {
 	Version      string   `json:"version,omitzero"` // of firmware or product
 	Serial       string   `json:"serial,omitzero"`
 	Software     string   `json:"software,omitzero"`     // server or agent, such as "nginx/1.22"
-	Description  string   `json:"description,omitzero"`  // SNMP sysDescr, LLDP system description
+	Description  string   `json:"description,omitzero"`  // SNMP sysDescr, LLDP system description, sender of LIS2
 	ObjectID     string   `json:"object_id,omitzero"`    // SNMP sysObjectID, dotted
 	VendorClass  string   `json:"vendor_class,omitzero"` // DHCP option 60
 	ClientID     []byte   `json:"client_id,omitzero"`    // DHCP option 61

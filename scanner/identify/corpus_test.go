@@ -221,7 +221,8 @@ func (m model) show(r *rand.Rand, issuer *issuer, d *corpusDevice) []shown {
 	add("hl7", m.hl7[0] != "", facts(evidence.Facts{HL7: &evidence.HL7Facts{Sender: evidence.RoleServer, SendingApplication: fill(m.hl7[0]), SendingFacility: fill(m.hl7[1])}}))
 	add("poct1", m.poct1[0] != "", facts(evidence.Facts{Identity: &evidence.IdentityFacts{Protocol: "poct1", Sender: evidence.RoleClient, Manufacturer: m.poct1[0], Model: m.poct1[1]}}))
 	add("lis2", m.lis2[0] != "", facts(evidence.Facts{Identity: &evidence.IdentityFacts{
-		Protocol: "lis2", Experimental: true, Sender: evidence.RoleClient, Model: fill(m.lis2[0]), Serial: fill(m.lis2[1]), Version: fill(m.lis2[2]),
+		Protocol: "lis2", Experimental: true, Sender: evidence.RoleClient, Model: fill(m.lis2[0]),
+		Description: strings.Join([]string{fill(m.lis2[0]), fill(m.lis2[1]), fill(m.lis2[2])}, "^"),
 	}}))
 	switch r.IntN(10) {
 	case 0, 1, 2:

@@ -52,7 +52,11 @@ func (d *drawing) describe(f evidence.IdentityFacts) {
 			d.show(layer, fingerprint.WSDType, t, 0)
 		}
 	case "lis2":
-		d.show(layer, fingerprint.Analyser, strings.Join([]string{f.Model, f.Serial, f.Version}, "^"), 0)
+		sender := f.Description
+		if sender == "" { // recorded when serial number and version were taken by their place
+			sender = strings.Join([]string{f.Model, f.Serial, f.Version}, "^")
+		}
+		d.show(layer, fingerprint.Analyser, sender, 0)
 	case "ssdp":
 		d.software(fingerprint.SSDPServer, layer, f.Software)
 		return

@@ -44,7 +44,7 @@ var classifiers = sync.OnceValue(func() []classifier {
 		{isMQTT, newMQTTSession},
 		{anyPrefix("HELF", "ACKF"), newOPCUASession},
 		{isPOCT1, newPOCT1Session},
-		{anyPrefix("\x05\x021H", "\x021H"), newLIS2Session},
+		{isLIS2, newLIS2Session},
 	}
 })
 

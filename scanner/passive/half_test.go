@@ -3,6 +3,7 @@ package passive
 import (
 	"bytes"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -104,6 +105,13 @@ func TestClassify(t *testing.T) {
 		{"\x0bMSH|", &hl7Session{}, false},
 		{"\x0bMS", nil, true},
 		{"\x0bPID|", nil, false},
+		{"\x05", nil, true},
+		{"\x06\x06", nil, true},
+		{"\x05\x021H|\\^&|", &helloSession{}, false},
+		{"\x0bH|\\^&|", &helloSession{}, false},
+		{"\x0b<HEL.R01", &helloSession{}, false},
+		{"\r\n<?xml version='1.0'?>\r\n<HEL.R01", &helloSession{}, false},
+		{strings.Repeat("\x06", 64), nil, false},
 		{"SSH-2.0-x", &sshSession{}, false},
 		{"SS", nil, true},
 		{"GET / HTTP/1.1", nil, false},
@@ -130,6 +138,8 @@ func typeName(s session) string {
 		return "hl7"
 	case *sshSession:
 		return "ssh"
+	case *helloSession:
+		return "hello"
 	}
 	return "none"
 }

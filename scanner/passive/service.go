@@ -7,6 +7,7 @@ import (
 	"probity/evidence"
 	"probity/internal/safetext"
 	"probity/internal/wire/idwire"
+	"probity/internal/wire/mllpwire"
 )
 
 // presence tells that a protocol is spoken, and nothing more: no byte is kept.
@@ -88,14 +89,25 @@ const maxHello = 16 << 10
 func newPOCT1Session() session { return &helloSession{end: "</HEL.R01>", read: idwire.POCT1} }
 func newLIS2Session() session  { return &helloSession{end: "\r", read: idwire.LIS2} }
 
-// isPOCT1 knows the hello of an analyser, with or without an XML declaration.
+// isPOCT1 knows the hello of an analyser, with or without an XML declaration, by
+// itself or in a frame of MLLP.
 func isPOCT1(b []byte) (is, more bool) {
+	b = bytes.TrimPrefix(b, []byte{mllpwire.StartBlock})
+	b = bytes.TrimLeft(b, " \r\n\t")
 	is, more = anyPrefix("<HEL.R01", "<?xml")(b)
 	if !is {
 		return false, more
 	}
 	is = bytes.Contains(b[:min(len(b), maxPreludeHead)], []byte("<HEL.R01"))
 	return is, !is && len(b) < maxPreludeHead
+}
+
+// isLIS2 knows the header record of an analyser's message. It may come long after
+// the line was asked for, but not after much else.
+func isLIS2(b []byte) (is, more bool) {
+	const most = 64
+	_, is, more = idwire.LIS2Header(b)
+	return is, more && len(b) < most
 }
 
 func (s *helloSession) held() int { return len(s.buffer[0]) + len(s.buffer[1]) }

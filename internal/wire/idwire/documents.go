@@ -105,10 +105,11 @@ func DPWS(b []byte) (evidence.SDCFacts, bool) {
 	return f, f != evidence.SDCFacts{}
 }
 
-// POCT1 reads the hello of an analyser (POCT1-A2, message HEL.R01).
+// POCT1 reads the hello of an analyser (POCT1-A2, message HEL.R01). One that tells
+// no model has its name in that place.
 func POCT1(b []byte) (evidence.IdentityFacts, bool) {
 	f := evidence.IdentityFacts{Protocol: "poct1"}
-	hello := false
+	hello, name := false, ""
 	eachElement(b, func(e xmlElement) {
 		hello = hello || string(e.name) == "HEL.R01" || bytes.HasPrefix(e.parent, []byte("HEL.R01"))
 		if string(e.parent) != "DEV" {
@@ -119,34 +120,16 @@ func POCT1(b []byte) (evidence.IdentityFacts, bool) {
 			f.Manufacturer = text(e.attribute)
 		case "DEV.model_id":
 			f.Model = text(e.attribute)
+		case "DEV.device_name":
+			name = text(e.attribute)
 		case "DEV.serial_id":
 			f.Serial = text(e.attribute)
 		case "DEV.sw_version":
 			f.Version = text(e.attribute)
 		}
 	})
+	if f.Model == "" {
+		f.Model = name
+	}
 	return f, hello && (f.Manufacturer != "" || f.Model != "" || f.Serial != "")
-}
-
-// LIS2 reads the sender of a header record (LIS02-A2 section 6: field 5): name,
-// model or serial number, and version. No other record is looked at.
-func LIS2(b []byte) (evidence.IdentityFacts, bool) {
-	f := evidence.IdentityFacts{Protocol: "lis2", Experimental: true}
-	record, _, whole := bytes.Cut(b, []byte("\r"))
-	_, record, found := bytes.Cut(record, []byte("\x021H"))
-	if !whole || !found || len(record) == 0 {
-		return f, false
-	}
-	fields := bytes.Split(record, record[:1])
-	const sender = 4 // the first field is before the first separator
-	if len(fields) <= sender {
-		return f, false
-	}
-	parts := bytes.Split(fields[sender], []byte("^"))
-	for i, field := range []*string{&f.Model, &f.Serial, &f.Version} {
-		if i < len(parts) {
-			*field = text(parts[i])
-		}
-	}
-	return f, f.Model != ""
 }

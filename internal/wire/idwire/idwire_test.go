@@ -52,7 +52,7 @@ const (
 	wsd   = `<e:Envelope xmlns:e="x"><e:Body><d:Hello><d:Types>dpws:Device mdpws:MedicalDevice</d:Types><d:Scopes>sdc.ctxt.loc:/MARKER?bed=MARKER sdc.mds.pkp:1.2</d:Scopes><d:XAddrs>https://10.0.0.1:443/MARKER https://10.0.0.1:6464/72313CAB735251c983738b4031a66ec7 http://10.0.0.1/72313cab-7352-51c9-8373-8b4031a66ec7/ http://10.0.0.1:81/72313cab-7352-51c9-8373-8b4031a66ec7/MARKER http://10.0.0.1:82/72313cab-7352-51c9-8373-8b4031a66eMA</d:XAddrs></d:Hello></e:Body></e:Envelope>`
 	dpws  = `<e><d:ThisModel><d:Manufacturer>ACME</d:Manufacturer><d:ModelName>M1</d:ModelName></d:ThisModel><d:ThisDevice><d:FriendlyName>MARKER</d:FriendlyName><d:SerialNumber>S1</d:SerialNumber></d:ThisDevice></e>`
 	poct1 = `<?xml version="1.0"?><HEL.R01><HDR><HDR.control_id V="MARKER"/></HDR><DEV><DEV.device_id V="MARKER"/><DEV.vendor_id V="ACME"/><DEV.model_id V="G1"/><DEV.serial_id V="77"/></DEV></HEL.R01>`
-	lis2  = "\x05\x021H|\\^&|MARKER|MARKER|Analyzer^A77^1.2|MARKER||||||P|1|2026\r"
+	lis2  = "\x05\x021H|\\^&|MARKER|MARKER|Analyzer^A77001^1.2|MARKER||||||P|1|2026\r"
 	fhir  = `{"resourceType":"CapabilityStatement","fhirVersion":"4.0.1","publisher":"MARKER","software":{"name":"HAPI","version":"6"},"contact":[{"name":"MARKER"}]}`
 	arp   = "\x00\x01\x08\x00\x06\x04\x00\x02\x02\x00\x00\x00\x00\x01\x0a\x00\x00\x01\x02\x00\x00\x00\x00\x02\x0a\x00\x00\x02"
 	nd    = "\x88\x00\x00\x00\x60\x00\x00\x00\xfe\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x09\x02\x01\x02\x00\x00\x00\x00\x07"
@@ -157,7 +157,7 @@ func TestParsers(t *testing.T) {
 		"wsd":        `{"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.mds.pkp:1.2"],"places":["https://10.0.0.1:443","https://10.0.0.1:6464/72313CAB735251c983738b4031a66ec7","http://10.0.0.1/72313cab-7352-51c9-8373-8b4031a66ec7/","http://10.0.0.1:81","http://10.0.0.1:82"]}`,
 		"dpws":       `{"manufacturer":"ACME","model_name":"M1","serial":"S1"}`,
 		"poct1":      `{"protocol":"poct1","manufacturer":"ACME","model":"G1","serial":"77"}`,
-		"lis2":       `{"protocol":"lis2","experimental":true,"model":"Analyzer","version":"1.2","serial":"A77"}`,
+		"lis2":       `{"protocol":"lis2","experimental":true,"model":"Analyzer","version":"1.2","serial":"A77001","description":"Analyzer^A77001^1.2"}`,
 		"fhir":       `{"document":"capability","status":0,"version":"4.0.1","software":"HAPI","release":"6"}`,
 		"intellivue": `{"protocol":"intellivue","experimental":true,"mac":"02:00:00:00:00:09","manufacturer":"ACME","model":"M1","version":"G.01","serial":"DE1","places":["udp://10.0.0.9:24105"]}`,
 		"ge-unity":   `{"protocol":"ge-unity","experimental":true}`,
