@@ -182,6 +182,19 @@ func TestGolden_captures(t *testing.T) {
 			"hl7 tcp/127.0.0.1:22575 client MONITOR|ICU > EHR|HOSP ORU^R01^ORU_R01 P 2.6 [PID OBR OBX]",
 			"hl7 tcp/127.0.0.1:22575 server EHR|HOSP > MONITOR|ICU ACK P 2.3 [MSA]",
 		}},
+		{"live_hl7_mllp_nodehl7.pcap", []string{
+			"hl7 tcp/10.60.0.2:2575 client VENT-7|ICU > EHR|HOSP ORU^R01^ORU_R01 P 2.7 [PID OBX]",
+			"hl7 tcp/10.60.0.2:2575 server EHR|HOSP > VENT-7|ICU ACK^R01^ACK_R01 P 2.7 [MSA]",
+		}},
+		{"live_hl7_mllp_pythonhl7.pcap", []string{
+			"hl7 tcp/10.60.0.2:2576 client MON-3|ICU > EHR|HOSP ADT^A01 P 2.5 [PID PV1]",
+			"hl7 tcp/10.60.0.2:2576 server EHR|HOSP > MON-3|ICU ACK^A01^ACK P 2.5 [MSA]",
+		}},
+		{"live_modbus_pymodbus.pcap", []string{`identity tcp/10.60.0.2:502 {"protocol":"modbus"}`}},
+		{"live_opcua_gopcua.pcap", []string{`identity tcp/10.60.0.2:4840 {"protocol":"opcua"}`}},
+		{"live_tds_tedious.pcap", []string{
+			"tls tcp/10.60.0.2:1433 0x0303 suite 0xc02b group 0x001d dh 0 scheme 0x0403 complete client-auth not-asked (0 authorities) certs 1+0",
+		}},
 		{"live_mqtt_tls12_mtls.pcap", []string{
 			"tls tcp/127.0.0.1:28883 0x0303 suite 0xc030 group 0x001d dh 0 scheme 0x0804 complete client-auth requested (0 authorities) certs 2+2",
 		}},
