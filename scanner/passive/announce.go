@@ -27,6 +27,7 @@ const (
 	portGEUnity      = 2000 // of GE: not registered
 	portWSDiscovery  = 3702
 	portMDNS         = 5353
+	portGEPresence   = 7000  // of GE: not registered
 	portIntelliVue   = 24005 // of Philips: not registered
 	portBACnet       = 47808
 )
@@ -93,6 +94,8 @@ func (r *reader) announce(s *segment, at time.Time) {
 		f, ok = idwire.IntelliVue(b)
 	case is(portGEUnity, to == portGEUnity):
 		f, ok = idwire.GEUnity(b, addr)
+	case is(portGEPresence, to == portGEPresence):
+		f, ok = idwire.GEUnityPresence(b, addr)
 	case is(portBACnet, from == portBACnet):
 		// BACnet virtual link control for IP (ASHRAE 135 annex J).
 		f.Protocol, ok = "bacnet", len(b) >= 4 && b[0] == 0x81 && int(b[2])<<8|int(b[3]) == len(b)

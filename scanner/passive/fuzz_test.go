@@ -69,12 +69,12 @@ func FuzzSessions(f *testing.F) {
 func FuzzDatagram(f *testing.F) {
 	ports := []uint16{
 		portDHCPServer, portDHCPClient, portTFTP, portNBNS, portSNMP, portDHCPv6Client, portDHCPv6Server,
-		portSSDP, portGEUnity, portWSDiscovery, portMDNS, portIntelliVue, portBACnet, 443, 4433,
+		portSSDP, portGEUnity, portWSDiscovery, portMDNS, portGEPresence, portIntelliVue, portBACnet, 443, 4433,
 	}
 	for i := range ports {
 		f.Add(uint8(i), uint8(i), []byte("\x30\x03\x02\x01\x01"))
 	}
-	f.Add(uint8(13), uint8(14), quicSeal(f, []byte{6, 0, 4, 1, 0, 0, 0}, 0))
+	f.Add(uint8(14), uint8(15), quicSeal(f, []byte{6, 0, 4, 1, 0, 0, 0}, 0))
 	f.Fuzz(func(t *testing.T, from, to uint8, b []byte) {
 		src := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), ports[int(from)%len(ports)])
 		dst := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), ports[int(to)%len(ports)])

@@ -58,6 +58,10 @@ const (
 	nd    = "\x88\x00\x00\x00\x60\x00\x00\x00\xfe\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x09\x02\x01\x02\x00\x00\x00\x00\x07"
 )
 
+// gePresence is what a monitor at 10.0.0.1 says, with a ward, a bed and a patient.
+const gePresence = "\x01\x04\x00\x00\x0a\x00\x00\x01\x5a\x40\xcd\xc0" + "MARKER|MARKER\x00\x00\x00" + "MARKER,MARKER\x00\x00\x07" +
+	"\x00\x03\x07\xd0\x00\x11\x00\x20\x00\x09\x07\xd0\x00\x13\x0b\xb8\x00\x1c\x0b\xb9\x00\x0d\x07\xd0\x00\x0c\x07\xd0" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+
 // geUnity is a time synchronisation of 10.0.0.1 with a unit and a room.
 const geUnity = "\x00\x00\x00\x00\x00\x00\x0a\x00\x00\x01" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" + "MARKER\x00|MARKE" +
 	"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" + "\xee\x00\x00\x00"
@@ -118,6 +122,8 @@ func said(which string, b []byte) string {
 		f, ok = SMART(b)
 	case "intellivue":
 		f, ok = IntelliVue(b)
+	case "ge-presence":
+		f, ok = GEUnityPresence(b, netip.MustParseAddr("10.0.0.1"))
 	case "ge-unity":
 		f, ok = GEUnity(b, netip.MustParseAddr("10.0.0.1"))
 	}
@@ -137,30 +143,31 @@ func said(which string, b []byte) string {
 func messages() map[string]string {
 	return map[string]string{
 		"arp": arp, "nd": nd, "dhcp": dhcp(), "lldp": lldp, "cdp": cdp, "mdns": mdns(), "nbns": nbns("PUMP7", 0x20, false), "ssdp": ssdp,
-		"snmp": snmp, "wsd": wsd, "dpws": dpws, "poct1": poct1, "lis2": lis2, "fhir": fhir, "intellivue": intellivue(), "ge-unity": geUnity,
+		"snmp": snmp, "wsd": wsd, "dpws": dpws, "poct1": poct1, "lis2": lis2, "fhir": fhir, "intellivue": intellivue(), "ge-unity": geUnity, "ge-presence": gePresence,
 		"dhcpv6": "\x01abc\x00\x01\x00\x04\x00\x03\x00\x01\x00\x27\x00\x08\x00\x06pump-3\x00\x10\x00\x0a\x00\x00\x00\x01\x00\x04MSFT\x00\x63\x00\x06MARKER",
 	}
 }
 
 func TestParsers(t *testing.T) {
 	want := map[string]string{
-		"arp":        `{"protocol":"arp","mac":"02:00:00:00:00:01"} at 10.0.0.1`,
-		"nd":         `{"protocol":"nd","mac":"02:00:00:00:00:07"} at fe80::9`,
-		"dhcp":       `{"protocol":"dhcp","mac":"02:00:00:00:00:07","hostnames":["pump-1"],"vendor_class":"MSFT","client_id":"AWFi","parameters":[1,3,6]} at 10.0.0.9`,
-		"dhcpv6":     `{"protocol":"dhcpv6","hostnames":["pump-3"],"vendor_class":"MSFT","client_id":"AAMAAQ=="}`,
-		"lldp":       `{"protocol":"lldp","mac":"02:00:00:00:00:01","hostnames":["sw-1"],"manufacturer":"ACME","serial":"S123","description":"Linux"} at 10.0.0.2`,
-		"cdp":        `{"protocol":"cdp","hostnames":["sw-2"],"model":"C950"} at 10.0.0.3`,
-		"mdns":       `{"protocol":"mdns","hostnames":["ward"],"model":"MX800","types":["_dicom._tcp"]}`,
-		"nbns":       `{"protocol":"nbns","hostnames":["PUMP7"]}`,
-		"ssdp":       `{"protocol":"ssdp","software":"Linux/3 UPnP/1.0 X/2","types":["urn:schemas-upnp-org:device:Basic:1"]}`,
-		"snmp":       `{"protocol":"snmp","description":"HP"}`,
-		"wsd":        `{"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.mds.pkp:1.2"],"places":["https://10.0.0.1:443","https://10.0.0.1:6464/72313CAB735251c983738b4031a66ec7","http://10.0.0.1/72313cab-7352-51c9-8373-8b4031a66ec7/","http://10.0.0.1:81","http://10.0.0.1:82"]}`,
-		"dpws":       `{"manufacturer":"ACME","model_name":"M1","serial":"S1"}`,
-		"poct1":      `{"protocol":"poct1","manufacturer":"ACME","model":"G1","serial":"77"}`,
-		"lis2":       `{"protocol":"lis2","experimental":true,"model":"Analyzer","version":"1.2","serial":"A77001","description":"Analyzer^A77001^1.2"}`,
-		"fhir":       `{"document":"capability","status":0,"version":"4.0.1","software":"HAPI","release":"6"}`,
-		"intellivue": `{"protocol":"intellivue","experimental":true,"mac":"02:00:00:00:00:09","manufacturer":"ACME","model":"M1","version":"G.01","serial":"DE1","places":["udp://10.0.0.9:24105"]}`,
-		"ge-unity":   `{"protocol":"ge-unity","experimental":true}`,
+		"arp":         `{"protocol":"arp","mac":"02:00:00:00:00:01"} at 10.0.0.1`,
+		"nd":          `{"protocol":"nd","mac":"02:00:00:00:00:07"} at fe80::9`,
+		"dhcp":        `{"protocol":"dhcp","mac":"02:00:00:00:00:07","hostnames":["pump-1"],"vendor_class":"MSFT","client_id":"AWFi","parameters":[1,3,6]} at 10.0.0.9`,
+		"dhcpv6":      `{"protocol":"dhcpv6","hostnames":["pump-3"],"vendor_class":"MSFT","client_id":"AAMAAQ=="}`,
+		"lldp":        `{"protocol":"lldp","mac":"02:00:00:00:00:01","hostnames":["sw-1"],"manufacturer":"ACME","serial":"S123","description":"Linux"} at 10.0.0.2`,
+		"cdp":         `{"protocol":"cdp","hostnames":["sw-2"],"model":"C950"} at 10.0.0.3`,
+		"mdns":        `{"protocol":"mdns","hostnames":["ward"],"model":"MX800","types":["_dicom._tcp"]}`,
+		"nbns":        `{"protocol":"nbns","hostnames":["PUMP7"]}`,
+		"ssdp":        `{"protocol":"ssdp","software":"Linux/3 UPnP/1.0 X/2","types":["urn:schemas-upnp-org:device:Basic:1"]}`,
+		"snmp":        `{"protocol":"snmp","description":"HP"}`,
+		"wsd":         `{"protocol":"ws-discovery","types":["Device","MedicalDevice","sdc.mds.pkp:1.2"],"places":["https://10.0.0.1:443","https://10.0.0.1:6464/72313CAB735251c983738b4031a66ec7","http://10.0.0.1/72313cab-7352-51c9-8373-8b4031a66ec7/","http://10.0.0.1:81","http://10.0.0.1:82"]}`,
+		"dpws":        `{"manufacturer":"ACME","model_name":"M1","serial":"S1"}`,
+		"poct1":       `{"protocol":"poct1","manufacturer":"ACME","model":"G1","serial":"77"}`,
+		"lis2":        `{"protocol":"lis2","experimental":true,"model":"Analyzer","version":"1.2","serial":"A77001","description":"Analyzer^A77001^1.2"}`,
+		"fhir":        `{"document":"capability","status":0,"version":"4.0.1","software":"HAPI","release":"6"}`,
+		"intellivue":  `{"protocol":"intellivue","experimental":true,"mac":"02:00:00:00:00:09","manufacturer":"ACME","model":"M1","version":"G.01","serial":"DE1","places":["udp://10.0.0.9:24105"]}`,
+		"ge-unity":    `{"protocol":"ge-unity","experimental":true}`,
+		"ge-presence": `{"protocol":"ge-unity","experimental":true}`,
 	}
 	got := map[string]string{}
 	for name, b := range messages() {
@@ -195,6 +202,9 @@ func TestParsers_refuse(t *testing.T) {
 		{"intellivue", strings.Replace(intellivue(), "\x00\x23", "\x00\x2a", 1)},          // of a patient
 		{"ge-unity", strings.Replace(geUnity, "\x0a\x00\x00\x01", "\x0a\x00\x00\x02", 1)}, // of another sender
 		{"ge-unity", geUnity[:60] + "\x00\x00\x00\x01"},                                   // not a time
+		{"ge-presence", strings.Replace(gePresence, "\x0a\x00\x00\x01", "\x0a\x00\x00\x02", 1)},
+		{"ge-presence", strings.Replace(gePresence, "\x5a\x40", "\x00\x00", 1)},
+		{"ge-presence", gePresence[:43]},
 	} {
 		if got := said(tt[0], []byte(tt[1])); got != "" {
 			t.Errorf("%s %q gives %s", tt[0], tt[1], got)
@@ -206,7 +216,7 @@ func TestParsers_refuse(t *testing.T) {
 }
 
 func FuzzParsers(f *testing.F) {
-	names := []string{"arp", "nd", "dhcp", "dhcpv6", "lldp", "cdp", "mdns", "nbns", "ssdp", "snmp", "wsd", "dpws", "poct1", "lis2", "fhir", "intellivue", "ge-unity", "smart"}
+	names := []string{"arp", "nd", "dhcp", "dhcpv6", "lldp", "cdp", "mdns", "nbns", "ssdp", "snmp", "wsd", "dpws", "poct1", "lis2", "fhir", "intellivue", "ge-unity", "ge-presence", "smart"}
 	all := messages()
 	for i, name := range names {
 		f.Add(uint8(i), []byte(all[name]))

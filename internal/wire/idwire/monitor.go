@@ -141,12 +141,25 @@ func monitorPorts(b []byte) []int {
 // adapter, "Understanding GE Carescape Networks"). Unit and room, which it also
 // holds, are not read. No device confirmed it, so that the facts are experimental.
 func GEUnity(b []byte, source netip.Addr) (evidence.IdentityFacts, bool) {
-	const size, address, clock = 64, 6, 60
-	const earliest, latest = 3_155_673_600, 4_260_211_200 // the years 2000 and 2035
+	const size, address, clock, since1900 = 64, 6, 60, 2_208_988_800
+	return unity(b, len(b) == size, source, address, clock, since1900)
+}
+
+// GEUnityPresence knows what every monitor of such a network broadcasts to UDP port
+// 7000, as it was decoded of a Dash 4000 (mindleaving/gedash, DiscoveryMessage): the
+// sender's own address in bytes 5 to 8, the seconds since 1970 in the next four, then
+// ward and bed, and the name of the patient, which are not read.
+func GEUnityPresence(b []byte, source netip.Addr) (evidence.IdentityFacts, bool) {
+	const size, address, clock = 44, 4, 8
+	return unity(b, len(b) >= size && b[0] == 1, source, address, clock, 0)
+}
+
+func unity(b []byte, fits bool, source netip.Addr, address, clock int, epoch uint32) (evidence.IdentityFacts, bool) {
+	const earliest, latest = 946_684_800, 2_051_222_400 // the years 2000 and 2035, of 1970
 	f := evidence.IdentityFacts{Protocol: "ge-unity", Experimental: true}
-	if len(b) != size || !source.Is4() || [4]byte(b[address:address+4]) != source.As4() {
+	if !fits || !source.Is4() || [4]byte(b[address:address+4]) != source.As4() {
 		return f, false
 	}
-	seconds := binary.BigEndian.Uint32(b[clock:])
+	seconds := binary.BigEndian.Uint32(b[clock:]) - epoch
 	return f, seconds >= earliest && seconds < latest
 }
