@@ -39,6 +39,7 @@ func (s *dtlsSession) conclude(f *flow) []evidence.Observation {
 			s.sides[i].detail = "fragments of a handshake message are missing"
 			f.gaps++
 		}
+		s.streams[i].Forget()
 	}
 	list := s.tlsSession.conclude(f)
 	for _, o := range list {
@@ -97,7 +98,8 @@ func (s *quicSession) feed(side int, b []byte) (done bool) {
 		if c.Offset+uint64(len(c.Data)) > maxQUICHello {
 			return true
 		}
-		v := s.crypto[side].push(uint32(c.Offset), c.Data, l, func(b []byte) { s.message[side] = append(s.message[side], b...) })
+		v := s.crypto[side].push(uint32(c.Offset), c.Data, l, func(b []byte) { s.message[side] = keep(s.message[side], b) })
+		clear(c.Data) // of the packet as it was decrypted
 		if v.overflow {
 			return true
 		}
@@ -117,6 +119,7 @@ func (s *quicSession) hello(side int) (done bool) {
 		return n > maxQUICHello
 	}
 	raw := slices.Clone(b[:header+n])
+	forget(b)
 	s.message[side] = nil
 	s.sides[side].message(tlswire.Message{Kind: tlswire.Handshake, Type: raw[0], Body: raw[header:], Raw: raw})
 	return true

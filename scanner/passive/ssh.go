@@ -85,12 +85,14 @@ func (t *sshSide) pass(n int) {
 // step takes what is complete and reports whether the side's part in clear is
 // over.
 func (t *sshSide) step() (done bool) {
-	if t.line == nil {
+	for t.line == nil {
 		end := bytes.IndexByte(t.buffer, '\n')
 		if end < 0 || end > maxSSHBanner {
 			return len(t.buffer) > maxSSHBanner
 		}
-		t.line = bytes.Clone(t.buffer[:end+1])
+		if bytes.HasPrefix(t.buffer, []byte("SSH-")) { // others may come before it (RFC 4253 section 4.2)
+			t.line = bytes.Clone(t.buffer[:end+1])
+		}
 		t.pass(end + 1)
 	}
 	for len(t.buffer) >= 5 {

@@ -14,7 +14,8 @@ import (
 const (
 	// mediaTLS are the handshake messages in clear that the client sent and then
 	// those of the server, which begin with its hello. Of a Certificate message it
-	// has the header: its body is the list of the certificates presented.
+	// has the header: its body is the list of the certificates presented. What may
+	// name a user is zero.
 	mediaTLS    = "application/x-probity-tls-handshake"
 	mediaStaple = "application/ocsp-response" // RFC 6960 appendix C.2
 
@@ -140,6 +141,10 @@ func (t *tlsSide) handshake(m tlswire.Message) (keep []byte) {
 		if h, err = tlswire.ParseClientHello(m.Body); err == nil {
 			t.hello(&h)
 		}
+		if tlswire.RedactClientHello(m.Raw[min(t.header(), len(m.Raw)):], t.carrier == carrierDTLS) {
+			tlswire.RedactClientHello(m.Body, false) // of DTLS, where it is a copy
+			t.odd = true
+		}
 	case tlswire.TypeServerHello:
 		var h tlswire.ServerHello
 		if h, err = tlswire.ParseServerHello(m.Body); err == nil {
@@ -220,12 +225,44 @@ func (s *tlsSession) server(f *flow) int {
 	return serverOf(f, unknownSide)
 }
 
+// forgetIdentities clears what names a client in an exchange with a shared key. The
+// suite says whether it is one; without an answer, what the client offers.
+func forgetIdentities(offer, answer *tlsSide) {
+	shared := offer.client != nil && slices.ContainsFunc(offer.client.Suites, tlswire.SharesKey)
+	if answer.server != nil {
+		shared = tlswire.SharesKey(answer.server.CipherSuite)
+	}
+	if !shared {
+		return
+	}
+	offer.odd = true
+	for _, t := range []*tlsSide{offer, answer} {
+		for _, m := range t.raw {
+			if m[0] == tlswire.TypeClientKeyExchange || m[0] == tlswire.TypeServerKeyExchange {
+				tlswire.RedactIdentity(m[min(t.header(), len(m)):])
+			}
+		}
+	}
+}
+
+// header is the size of what is before a handshake message (RFC 5246 section 7.4, RFC
+// 6347 section 4.2.2).
+func (t *tlsSide) header() int {
+	if t.carrier == carrierDTLS {
+		return 12
+	}
+	return 4
+}
+
 func (s *tlsSession) conclude(f *flow) []evidence.Observation {
 	server := s.server(f)
 	answer, offer := &s.sides[server], &s.sides[1-server]
 	if answer.server == nil && offer.client == nil && answer.alert == nil {
 		return nil // bytes that looked like TLS
 	}
+	forgetIdentities(offer, answer)
+	offer.stream.Forget()
+	answer.stream.Forget()
 	facts := &evidence.TLSFacts{Offer: evidence.OfferPassive, Handshake: evidence.StageNone, Ambiguous: f.ambiguous}
 	offer.describeOffer(facts)
 	answer.describeAnswer(facts)

@@ -54,9 +54,11 @@ const (
 	itemUserInformation       = 0x50
 	itemMaximumLength         = 0x51
 	itemImplementationUID     = 0x52
+	itemAsyncOperations       = 0x53
+	itemRoleSelection         = 0x54
 	itemImplementationVersion = 0x55
-	itemUserIdentity          = 0x58
-	itemUserIdentityAnswer    = 0x59
+	itemExtendedNegotiation   = 0x56
+	itemCommonNegotiation     = 0x57
 )
 
 // Identifiers of PS3.6 and PS3.7 that an association needs.
@@ -252,22 +254,32 @@ func ParseAbort(body []byte) (source, reason uint8, err error) {
 	return body[2], body[3], nil
 }
 
-// Redact returns a copy of the body of an A-ASSOCIATE-RQ or -AC in which the
-// content of every user identity item is zero: such an item may hold a user name,
-// a password or a token (PS3.7 annex D.3.3.7).
+// Redact returns a copy of the body of an A-ASSOCIATE-RQ or -AC in which all but
+// titles, contexts and what the sides say of their implementations is zero: what is
+// reserved, items that the standard does not know, and user identities, which may
+// hold a user name, a password or a token (PS3.7 annex D.3.3.7).
 func Redact(body []byte) []byte {
+	const reserved = 4 + 2*titleSize
 	out := append([]byte(nil), body...)
 	if len(out) < fixedSize {
+		clear(out)
 		return out
 	}
+	clear(out[reserved:fixedSize])
 	// A body that [ParseAssociate] refuses is zero from the damage on.
 	walk(out[fixedSize:], func(kind uint8, value []byte) {
-		if kind == itemUserInformation {
+		switch kind {
+		case itemApplicationContext, itemPresentationContextRQ, itemPresentationContextAC:
+		case itemUserInformation:
 			walk(value, func(kind uint8, value []byte) {
-				if kind == itemUserIdentity || kind == itemUserIdentityAnswer {
+				switch kind {
+				case itemMaximumLength, itemImplementationUID, itemAsyncOperations, itemRoleSelection, itemImplementationVersion, itemExtendedNegotiation, itemCommonNegotiation:
+				default:
 					clear(value)
 				}
 			})
+		default:
+			clear(value)
 		}
 	})
 	return out

@@ -168,6 +168,10 @@ func TestRedact(t *testing.T) {
 	if !bytes.Contains(body, []byte("secret")) {
 		t.Error("the input was changed")
 	}
+	body = append(append(make([]byte, fixedSize-9), "MARKER..."...), 0x66, 0, 0, 6, 'M', 'A', 'R', 'K', 'E', 'R', 0x50, 0, 0, 10, 0x77, 0, 0, 6, 'M', 'A', 'R', 'K', 'E', 'R')
+	if got := Redact(body); bytes.Contains(got, []byte("MARK")) || len(got) != len(body) {
+		t.Errorf("what the standard does not know is kept: %q", got)
+	}
 	if got := Redact(append(make([]byte, fixedSize), 0x50, 0, 0, 9, 's', 'e', 'c')); bytes.Contains(got, []byte("sec")) {
 		t.Errorf("damaged item kept: %q", got)
 	}

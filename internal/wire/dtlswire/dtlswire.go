@@ -70,6 +70,16 @@ type piece struct {
 // Buffered returns how many bytes of incomplete messages are kept.
 func (s *Stream) Buffered() int { return s.bytes }
 
+// Forget lets go of what is kept, and overwrites it.
+func (s *Stream) Forget() {
+	for _, m := range s.open {
+		for _, p := range m.pieces {
+			clear(p.data)
+		}
+	}
+	s.open, s.bytes = nil, 0
+}
+
 // Feed takes one datagram and returns the messages that it completes. A message
 // that was returned is not returned again. An error says that the datagram is not
 // DTLS from some place on; later datagrams may be.
@@ -167,6 +177,7 @@ func (s *Stream) add(seq uint16, kind uint8, length, offset int, data []byte) ([
 	body := make([]byte, 0, m.length)
 	for _, p := range m.pieces {
 		body = append(body, p.data...)
+		clear(p.data)
 	}
 	s.bytes -= m.have
 	s.given[seq] = true

@@ -109,7 +109,7 @@ func DPWS(b []byte) (evidence.SDCFacts, bool) {
 // no model has its name in that place.
 func POCT1(b []byte) (evidence.IdentityFacts, bool) {
 	f := evidence.IdentityFacts{Protocol: "poct1"}
-	hello, name := false, ""
+	hello := false
 	eachElement(b, func(e xmlElement) {
 		hello = hello || string(e.name) == "HEL.R01" || bytes.HasPrefix(e.parent, []byte("HEL.R01"))
 		if string(e.parent) != "DEV" {
@@ -120,16 +120,18 @@ func POCT1(b []byte) (evidence.IdentityFacts, bool) {
 			f.Manufacturer = text(e.attribute)
 		case "DEV.model_id":
 			f.Model = text(e.attribute)
-		case "DEV.device_name":
-			name = text(e.attribute)
 		case "DEV.serial_id":
 			f.Serial = text(e.attribute)
 		case "DEV.sw_version":
 			f.Version = text(e.attribute)
 		}
 	})
-	if f.Model == "" {
-		f.Model = name
+	if hello && f.Model == "" { // only then, so that of other names no copy is left
+		eachElement(b, func(e xmlElement) {
+			if string(e.parent) == "DEV" && string(e.name) == "DEV.device_name" {
+				f.Model = text(e.attribute)
+			}
+		})
 	}
 	return f, hello && (f.Manufacturer != "" || f.Model != "" || f.Serial != "")
 }

@@ -114,7 +114,7 @@ func (s *Stream) Feed(b []byte) ([]Message, error) {
 		var err error
 		if b, out, err = s.step(b, out); err != nil {
 			s.err = err
-			s.record, s.message = nil, nil
+			s.Forget()
 		}
 	}
 	return out, s.err
@@ -135,7 +135,7 @@ func (s *Stream) step(b []byte, out []Message) ([]byte, []Message, error) {
 	}
 	if len(s.record) < recordHeader {
 		n := min(recordHeader-len(s.record), len(b))
-		s.record = append(s.record, b[:n]...)
+		s.record = keep(s.record, b[:n])
 		b = b[n:]
 	}
 	size, err := s.checkHeader(s.record[:min(len(s.record), recordHeader)])
@@ -149,12 +149,13 @@ func (s *Stream) step(b []byte, out []Message) ([]byte, []Message, error) {
 		return b, append(out, Message{Kind: ApplicationData, Version: version}), nil
 	}
 	n := min(size-len(s.record), len(b))
-	s.record = append(s.record, b[:n]...)
+	s.record = keep(s.record, b[:n])
 	b = b[n:]
 	if len(s.record) < size {
 		return b, out, nil
 	}
 	out, err = s.content(Kind(s.record[0]), version, s.record[recordHeader:], out)
+	clear(s.record)
 	s.record = nil
 	return b, out, err
 }
@@ -217,7 +218,7 @@ func helloAfterCipherChange(b []byte) bool {
 // share one copy of their bytes.
 func (s *Stream) handshake(version uint16, b []byte, out []Message) ([]Message, error) {
 	if len(s.message) > 0 {
-		s.message = append(s.message, b...)
+		s.message = keep(s.message, b)
 		b = s.message
 	}
 	n, err := s.complete(b)
@@ -228,9 +229,12 @@ func (s *Stream) handshake(version uint16, b []byte, out []Message) ([]Message, 
 		whole = whole[size:]
 	}
 	if n == len(b) {
+		clear(s.message)
 		s.message = nil
 	} else {
-		s.message = append(s.message[:0], b[n:]...)
+		rest := bytes.Clone(b[n:])
+		clear(s.message)
+		s.message = rest
 	}
 	return out, err
 }
@@ -256,5 +260,23 @@ func (s *Stream) complete(b []byte) (n int, err error) {
 
 // Buffered returns how many bytes of incomplete records and messages are kept.
 func (s *Stream) Buffered() int { return len(s.record) + len(s.message) }
+
+// Forget lets go of what is kept, and overwrites it.
+func (s *Stream) Forget() {
+	clear(s.record)
+	clear(s.message)
+	s.record, s.message = nil, nil
+}
+
+// keep appends to what is kept. Where that must move, the place that it had is
+// overwritten: it is what others say to each other.
+func keep(kept, more []byte) []byte {
+	if len(more) <= cap(kept)-len(kept) {
+		return append(kept, more...)
+	}
+	moved := append(append(make([]byte, 0, 2*len(kept)+len(more)), kept...), more...)
+	clear(kept)
+	return moved
+}
 
 func uint24(b []byte) int { return int(b[0])<<16 | int(b[1])<<8 | int(b[2]) }
