@@ -64,12 +64,50 @@ func FuzzSessions(f *testing.F) {
 	})
 }
 
+// FuzzTalk lets two sides say anything, in turns and in pieces, so that it is told by
+// its first bytes who reads it.
+func FuzzTalk(f *testing.F) {
+	for _, said := range [][2]string{
+		{"\x05\x05\x021H|\\^&|||Analyser^1.0\r\x03", "\x06\x06\x06"},
+		{"\x0b<HEL.R01><DEV><DEV.model_id V=\"G1\"/></DEV></HEL.R01>\x1c\r", "\x0b<ACK.R01>"},
+		{"SSH-2.0-x\r\n", "Notice\nSSH-2.0-y\r\n"},
+		{"EHLO x\r\nSTARTTLS\r\n", "220 x\r\n220 y\r\n"},
+		{"\x00\x00\x00\x08\x04\xd2\x16\x2f", "S"},
+		{"\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x03\x00\x00\x00", "\x03\x00\x00\x13\x0e\xd0\x00\x00\x00\x00\x00\x02\x00\x08\x00\x01\x00\x00\x00"},
+		{"\x12\x01\x00\x11\x00\x00\x00\x00\x01\x00\x06\x00\x01\x02\xff\x00\x02", "\x04\x01\x00\x11\x00\x00\x00\x00\x01\x00\x06\x00\x01\x02\xff\x00\x02"},
+		{"\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037", "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00"},
+		{"<?xml version='1.0'?><stream:stream><starttls/>", "<stream:stream><proceed/>"},
+		{"\x00\x01\x00\x00\x00\x06\x01\x03\x00\x01\x00\x02", "\x00\x01\x00\x00\x00\x04\x01\x03\x02\x00"},
+	} {
+		f.Add([]byte(said[0]), []byte(said[1]), uint8(9), uint16(502))
+	}
+	f.Fuzz(func(t *testing.T, client, server []byte, size uint8, port uint16) {
+		if len(client)+len(server) > 60_000 {
+			return
+		}
+		k := newTalk(t, "10.0.0.1:40000", netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), port).String()).open()
+		n := int(size) + 1
+		for len(client)+len(server) > 0 {
+			for side, b := range []*[]byte{&client, &server} {
+				if piece := (*b)[:min(n, len(*b))]; len(piece) > 0 {
+					k.say(side, string(piece))
+					*b = (*b)[len(piece):]
+				}
+			}
+		}
+		if _, stats, err := read(t, &packets{list: k.list}, Options{}); err != nil || stats.Panics > 0 {
+			t.Fatalf("%+v, %v", stats, err)
+		}
+	})
+}
+
 // FuzzDatagram gives a datagram to the reader at the ports of the protocols that
 // are known by them, and the frames below IP.
 func FuzzDatagram(f *testing.F) {
 	ports := []uint16{
 		portDHCPServer, portDHCPClient, portTFTP, portNBNS, portSNMP, portDHCPv6Client, portDHCPv6Server,
 		portSSDP, portGEUnity, portWSDiscovery, portMDNS, portGEPresence, portIntelliVue, portBACnet, 443, 4433,
+		portNTP, portVXLAN, portGeneve, portGTPU,
 	}
 	for i := range ports {
 		f.Add(uint8(i), uint8(i), []byte("\x30\x03\x02\x01\x01"))
