@@ -156,7 +156,7 @@ func (p *planter) deeper(h byte) {
 }
 
 // around plants in announcements, and below and around what is read: in frames,
-// fragments without a whole, and connections with holes.
+// damaged fragments, and connections with holes.
 func (p *planter) around(h byte) {
 	m := p.m
 	p.udp(h, 161, 50003, "\x30\x50\x02\x01\x03\x30\x0d\x02\x01\x01\x02\x02\x05\xdc\x04\x01\x00\x02\x01\x03\x04\x1f\x30\x1d\x04\x05\x80\x00\x00\x01\x02\x02\x01\x05\x02\x02\x01\x00\x04\x09"+m()+"\x04\x00\x04\x00\x30\x1b\x04\x05\x80\x00\x00\x01\x02\x04\x00\xa8\x10"+m())
@@ -174,7 +174,7 @@ func (p *planter) around(h byte) {
 	p.frame(0x9999, m())
 	p.ip(47, [4]byte{10, 0, 0, h}, [4]byte{10, 0, 1, h}, []byte("\x00\x00\x88\x0b"+m()))
 	p.ip(1, [4]byte{10, 0, 0, h}, [4]byte{10, 0, 1, h}, []byte("\x08\x00\x00\x00"+m()))
-	// A fragment of a datagram that never becomes whole.
+	// A fragment of a length that none but the last may have.
 	p.ip(17, [4]byte{10, 0, 0, h}, [4]byte{10, 0, 1, h}, []byte("\x13\x88\x00\xa1\x00\x80\x00\x00"+m()+m()))
 	at := len(p.pcap) - 34 - 26 // of the packet
 	p.pcap[at+14+6] = 0x20      // more fragments
@@ -189,7 +189,7 @@ func (p *planter) frame(kind uint16, text string) {
 	p.packet(append(b, text...))
 }
 
-// hole plays a client whose second text is missing.
+// hole plays a client whose second text is missing, and which then gives up.
 func (p *planter) hole(host byte, port uint16, before, missing, after string) {
 	segment := func(seq uint32, flags byte, text string) {
 		b := binary.BigEndian.AppendUint16(nil, 40000)
@@ -201,4 +201,5 @@ func (p *planter) hole(host byte, port uint16, before, missing, after string) {
 	segment(999, 2, "")
 	segment(1000, 0x18, before)
 	segment(1000+uint32(len(before)+len(missing)), 0x18, after)
+	segment(1000+uint32(len(before)), 4, "")
 }
