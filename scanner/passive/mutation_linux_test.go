@@ -60,6 +60,8 @@ func announcements() []capture.Packet {
 		{50001, 69, "\x00\x01x\x00octet\x00"},
 		{40000, 24005, monitor},
 		{2000, 2000, unity},
+		{7000, 7000, "\x01\x04\x00\x00\x0a\x00\x00\x01\x5a\x40\xcd\xc0WARD|BED\x00\x00\x00\x00\x00\x00\x00\x00NAME,FIRST\x00\x00\x00\x00\x00\x07\x00\x03\x07\xd0"},
+		{123, 123, "\x24\x02\x06\xe9" + strings.Repeat("\x01", 36) + "\xee\x00\x00\x00\x00\x00\x00\x00"},
 	} {
 		out = append(out, udpPacket(fmt.Sprintf("10.0.0.1:%d", m.from), fmt.Sprintf("10.0.0.2:%d", m.to), []byte(m.text)))
 	}
@@ -118,6 +120,8 @@ func conversations(t testing.TB) [][]capture.Packet {
 	talk(80, "GET /metadata HTTP/1.1\r\n\r\n", answer)
 	talk(9100, `<?xml version="1.0"?><HEL.R01><DEV><DEV.vendor_id V="ACME"/><DEV.model_id V="G1"/></DEV></HEL.R01>`)
 	talk(9200, "\x05\x021H|\\^&|||Analyzer^7^1||||||P|1|2026\rP|1\r")
+	talk(9101, "\x0b<HEL.R01><DEV><DEV.device_name V='Meter'/><DEV.serial_id V='1'/></DEV></HEL.R01>\x1c\r", "\x0b<ACK.R01/>\x1c\r")
+	talk(9201, "\x05\x05\x02H|\\^&|||Analyzer^1.0^A12345\r", "\x06\x06\x0bH|\\^&|||LIS\r")
 	talk(502, "\x00\x01\x00\x00\x00\x06\x01\x03\x00\x00\x00\x01", "\x00\x01\x00\x00\x00\x05\x01\x03\x02\x00\x07")
 	talk(4840, "HELF\x20\x00\x00\x00\x00\x00\x00\x00")
 	talk(1883, "\x10\x10\x00\x04MQTT\x04\xc2\x00\x3c\x00\x04name")

@@ -2,10 +2,8 @@ package passive
 
 import (
 	"bytes"
-	"strconv"
 
 	"probity/evidence"
-	"probity/internal/safetext"
 	"probity/internal/wire/idwire"
 	"probity/internal/wire/mllpwire"
 )
@@ -149,122 +147,4 @@ func (s *helloSession) conclude(f *flow) []evidence.Observation {
 		out = append(out, evidence.Observation{Kind: evidence.KindIdentity, Detail: ambiguity(f), Facts: evidence.Facts{Identity: facts}})
 	}
 	return out
-}
-
-// Bounds of an HTTP answer.
-const (
-	maxHTTPHead = 8 << 10
-	maxHTTPBody = 64 << 10
-)
-
-// httpSession reads the first answer of a server: the Server header and, where
-// the media type says that it is one, a FHIR CapabilityStatement or the metadata
-// of a DPWS device. Of the client not a byte is looked at: its request holds
-// names, and so does its address.
-type httpSession struct {
-	answer int // side; unknownSide until it spoke
-	buffer []byte
-	head   int // size of the head, once complete
-	size   int // of head and body
-	media  string
-	list   []evidence.Observation
-}
-
-func newHTTPSession() session { return &httpSession{answer: unknownSide} }
-
-func (s *httpSession) held() int { return len(s.buffer) }
-
-func (s *httpSession) feed(side int, b []byte) (done bool) {
-	if s.answer == unknownSide {
-		if is, _ := prefix(b, "HTTP/1."); !is {
-			return true
-		}
-		s.answer = side
-	}
-	if side != s.answer {
-		return true
-	}
-	s.buffer = keep(s.buffer, b[:min(len(b), maxHTTPHead+maxHTTPBody-len(s.buffer))])
-	if s.head == 0 {
-		end := bytes.Index(s.buffer, []byte("\r\n\r\n"))
-		if end < 0 || end > maxHTTPHead {
-			return s.finish(len(s.buffer) > maxHTTPHead)
-		}
-		s.header(s.buffer[:end])
-		s.head = end + 4
-		s.size += s.head
-		if s.media == "" {
-			return s.finish(true)
-		}
-	}
-	if len(s.buffer) < s.size {
-		return false
-	}
-	s.document(s.buffer[s.head:s.size])
-	return s.finish(true)
-}
-
-func (s *httpSession) finish(done bool) bool {
-	if done {
-		forget(s.buffer)
-		s.buffer = nil
-	}
-	return done
-}
-
-// header takes what is read of a head.
-func (s *httpSession) header(head []byte) {
-	status, rest, _ := bytes.Cut(head, []byte("\r\n"))
-	var software string
-	for line := range bytes.SplitSeq(rest, []byte("\r\n")) {
-		key, value, _ := bytes.Cut(line, []byte(":"))
-		is := func(name string) bool { return bytes.EqualFold(key, []byte(name)) }
-		switch value = bytes.TrimSpace(value); {
-		case is("server"):
-			software = safetext.CleanN(string(value), 128)
-		case is("content-length"):
-			s.size, _ = strconv.Atoi(string(value))
-			s.size = max(s.size, 0)
-		case is("content-type"):
-			media, _, _ := bytes.Cut(value, []byte(";"))
-			for _, known := range []string{"application/fhir+json", "application/soap+xml"} {
-				if bytes.EqualFold(bytes.TrimSpace(media), []byte(known)) {
-					s.media = known
-				}
-			}
-		}
-	}
-	if s.size == 0 || s.size > maxHTTPBody || !bytes.Contains(status, []byte(" 200")) {
-		s.media = ""
-	}
-	if software != "" {
-		o := identityOf("http")
-		o.Facts.Identity.Software = software
-		s.list = append(s.list, o)
-	}
-}
-
-// document reads the body of an answer.
-func (s *httpSession) document(b []byte) {
-	switch s.media {
-	case "application/fhir+json":
-		if f, ok := idwire.FHIR(b); ok {
-			f.Status = 200
-			s.list = append(s.list, evidence.Observation{Kind: evidence.KindFHIR, Facts: evidence.Facts{FHIR: &f}})
-		}
-	case "application/soap+xml":
-		if f, ok := idwire.DPWS(b); ok {
-			s.list = append(s.list, evidence.Observation{Kind: evidence.KindSDC, Facts: evidence.Facts{SDC: &f}})
-		}
-	}
-}
-
-func (s *httpSession) server(f *flow) int { return serverOf(f, s.answer) }
-
-func (s *httpSession) conclude(f *flow) []evidence.Observation {
-	forget(s.buffer)
-	for i := range s.list {
-		s.list[i].Detail = ambiguity(f)
-	}
-	return s.list
 }
