@@ -59,10 +59,8 @@ func (s *httpSession) feed(side int, b []byte) (done bool) {
 			return s.finish(true)
 		}
 	}
-	if len(s.buffer) < s.size && !(s.chunked && bytes.HasSuffix(s.buffer[s.head:], []byte("0\r\n\r\n"))) {
-		return false
-	}
-	return s.finish(true)
+	whole := len(s.buffer) >= s.size || s.chunked && bytes.HasSuffix(s.buffer[s.head:], []byte("0\r\n\r\n"))
+	return s.finish(whole)
 }
 
 // finish reads the document that is kept, if done, and lets go of it.
