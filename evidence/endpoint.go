@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // Transport is the layer-4 protocol of an endpoint.
@@ -41,6 +42,29 @@ func (e Endpoint) appendText(b []byte) []byte {
 		b = append(append(b, '#'), e.Name...)
 	}
 	return b
+}
+
+// The text around the hosts in the name of a file's line, see [KnownHost].
+const (
+	hostBegin = " (host "
+	hostEnd   = ")"
+	// maxHosts is how many bytes of hosts a name has.
+	maxHosts = 200
+)
+
+// KnownHost returns the endpoint of a line of a known_hosts file (sshd(8)), which gives
+// an SSH key to hosts: a comma-separated list of names and addresses, which may be hashed.
+func KnownHost(file, hosts string) Endpoint {
+	return Endpoint{Transport: File, Name: file + hostBegin + hosts[:min(len(hosts), maxHosts)] + hostEnd}
+}
+
+// Hosts returns the hosts of an endpoint that [KnownHost] made; otherwise none.
+func (e Endpoint) Hosts() []string {
+	at := strings.LastIndex(e.Name, hostBegin)
+	if e.Transport != File || at < 0 || !strings.HasSuffix(e.Name, hostEnd) {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(e.Name[at+len(hostBegin):], hostEnd), ",")
 }
 
 // HostPort returns "192.0.2.1:443" or "[2001:db8::1]:443"; for a file its name.

@@ -184,7 +184,7 @@ func writeInputs(t *testing.T) {
 	inputs = append(inputs, chainInputs(w)...)
 	inputs = append(inputs, fleetInputs(w)...)
 	inputs = append(inputs, endpointInputs()...)
-	for _, more := range []func(*world) []input{statusInputs, nonceInputs, sharedInputs, modelInputs, subjectInputs, serialInputs, pathInputs, macInputs} {
+	for _, more := range []func(*world) []input{statusInputs, nonceInputs, sharedInputs, modelInputs, subjectInputs, serialInputs, pathInputs, macInputs, knownHostInputs} {
 		inputs = append(inputs, more(w)...)
 	}
 	for _, in := range inputs {

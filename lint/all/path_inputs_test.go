@@ -53,3 +53,24 @@ func macInputs(w *world) []input {
 		two("virtual_router", "00:00:5e:00:01:07", "00:1b:21:0a:0b:0d"),
 	}
 }
+
+// knownHostInputs are lines of known_hosts files.
+func knownHostInputs(w *world) []input {
+	line := func(key, hosts string) evidence.Observation {
+		spki := must[[]byte](w.t)(x509.MarshalPKIXPublicKey(w.ec(key).Public()))
+		return evidence.Observation{
+			Method: evidence.Import, Kind: evidence.KindArtefact, Result: evidence.ResultData, At: now,
+			Endpoint: evidence.KnownHost("known_hosts", hosts), Facts: evidence.Facts{Artefact: &evidence.ArtefactFacts{Format: "ssh", Key: spki}},
+		}
+	}
+	of := func(name string, lines ...evidence.Observation) input {
+		for i := range lines {
+			lines[i].ID, lines[i].Facts.Artefact.Index = int64(i+1), i
+		}
+		return input{name: "fleet/unique_ssh_host_key/" + name, obs: lines}
+	}
+	return []input{
+		of("known_hosts", line("one", "pump-1,192.0.2.1"), line("two", "pump-2"), line("one", "192.0.2.1")),
+		of("two_names", line("one", "pump-1,192.0.2.1"), line("one", "pump-2"), line("two", "pump-3")),
+	}
+}

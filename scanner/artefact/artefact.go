@@ -50,6 +50,7 @@ type item struct {
 	kind     kind
 	der      []byte // for a key its SubjectPublicKeyInfo
 	position int    // of a certificate in its chain
+	hosts    string // of an SSH key in a known_hosts file
 }
 
 // Read returns one observation for each certificate or request in a file, in
@@ -80,6 +81,9 @@ func observation(name string, index int, it item) evidence.Observation {
 		Method: evidence.Import, Kind: evidence.KindArtefact, Result: evidence.ResultData,
 		Endpoint: evidence.Endpoint{Transport: evidence.File, Name: name},
 		Facts:    evidence.Facts{Artefact: &evidence.ArtefactFacts{Format: it.format, Index: index}},
+	}
+	if it.hosts != "" {
+		o.Endpoint = evidence.KnownHost(name, it.hosts)
 	}
 	alone := func(field *[]byte, media string) evidence.Observation {
 		*field = it.der

@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
+	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	pgpecdsa "github.com/ProtonMail/go-crypto/openpgp/ecdsa"
@@ -130,7 +132,11 @@ func readSSH(data []byte) ([]item, error) {
 		if len(line) == 0 || line[0] == '#' {
 			continue
 		}
-		key, _, _, _, err := ssh.ParseAuthorizedKey(line)
+		key, _, options, _, err := ssh.ParseAuthorizedKey(line)
+		if slices.ContainsFunc(options, keyOption) {
+			options = nil
+		}
+		hosts := strings.Join(options, ",") // which known_hosts has in their place
 		if err != nil {
 			_, _, key, _, _, err = ssh.ParseKnownHosts(line)
 		}
@@ -141,13 +147,24 @@ func readSSH(data []byte) ([]item, error) {
 			continue
 		}
 		if spki, err := sshSPKI(key); err == nil {
-			items = append(items, item{format: formatSSH, kind: kindPublicKey, der: spki})
+			items = append(items, item{format: formatSSH, kind: kindPublicKey, der: spki, hosts: hosts})
 		}
 		if len(items) > MaxCertificates {
 			break // the caller refuses them
 		}
 	}
 	return items, nil
+}
+
+// keyOption reports whether a word before a key is an option of authorized_keys
+// (sshd(8)) and no host.
+func keyOption(word string) bool {
+	name, _, valued := strings.Cut(word, "=")
+	switch name = strings.ToLower(name); name {
+	case "restrict", "cert-authority", "agent-forwarding", "port-forwarding", "pty", "user-rc", "x11-forwarding":
+		return true
+	}
+	return valued && !strings.HasPrefix(word, "|") || strings.HasPrefix(name, "no-") || strings.HasPrefix(name, "@")
 }
 
 // cutOff reports whether a line names a kind of SSH key that is read, without such a key

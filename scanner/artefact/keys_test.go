@@ -253,6 +253,18 @@ func TestRead_damagedKeys(t *testing.T) {
 			t.Errorf("%s: got %v, want %s", name, err, tt.want)
 		}
 	}
+	for line, hosts := range map[string]string{
+		line: "pump-1", "|1|c2FsdA==|aGFzaA== " + line[7:]: "|1|c2FsdA==|aGFzaA==", "pump-1,[192.0.2.1]:2222 " + line[7:]: "pump-1 [192.0.2.1]:2222",
+		line[7:]: "", "no-pty,command=\"x\" " + line[7:]: "", "@revoked * " + line[7:]: "",
+	} {
+		obs, err := Read("line", []byte(line), "")
+		if err != nil || len(obs) != 1 {
+			t.Fatalf("%q: %d keys, %v", line, len(obs), err)
+		}
+		if got := strings.Join(obs[0].Endpoint.Hosts(), " "); got != hosts {
+			t.Errorf("%q: got hosts %q, want %q", line, got, hosts)
+		}
+	}
 	// A kind that is not read is passed over.
 	obs, err := Read("kinds", []byte("pump-2 ssh-xmss@openssh.com AAAA\n"+line), "")
 	if err != nil || len(obs) != 1 {
