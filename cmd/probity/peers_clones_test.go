@@ -61,12 +61,9 @@ type wardDevice struct {
 // device starts a machine with one interface, on which nginx shows a certificate.
 // Directives of nginx's server may follow.
 func (w *ward) device(mac, certificate string, addresses []string, directives ...string) *wardDevice {
-	t := w.t
-	t.Helper()
-	w.devices++
-	d := &wardDevice{w: w, link: fmt.Sprintf("d%d", w.devices), mac: mac, addresses: addresses}
-	name := fmt.Sprintf("device%d", w.devices)
-	conf := writeFile(t, w.file(name+".conf"), fmt.Sprintf(`
+	w.t.Helper()
+	name := fmt.Sprintf("device%d", w.devices+1)
+	conf := writeFile(w.t, w.file(name+".conf"), fmt.Sprintf(`
 daemon off; master_process off; pid %[1]s.pid; error_log %[1]s.log;
 events {}
 http {
@@ -74,11 +71,28 @@ http {
  server { listen 443 ssl; ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate %[2]s.pem; ssl_certificate_key %[2]s.key; %[3]s return 204; }
 }
 `, w.file(name), w.file(certificate), strings.Join(directives, " ")))
+	return w.machine(mac, addresses, w.paths["nginx"]+" -c "+conf)
+}
+
+// forwarder starts a machine that hands connections on to another, as a load balancer
+// or the forwarding of a port does: what is at the other end shows at its address, too.
+func (w *ward) forwarder(mac, address, to string) *wardDevice {
+	w.t.Helper()
+	return w.machine(mac, []string{address}, peer.Require(w.t, "socat")["socat"]+" TCP-LISTEN:443,fork,reuseaddr TCP:"+to+":443")
+}
+
+// machine starts a machine with one interface that runs a command.
+func (w *ward) machine(mac string, addresses []string, command string) *wardDevice {
+	t := w.t
+	t.Helper()
+	w.devices++
+	d := &wardDevice{w: w, link: fmt.Sprintf("d%d", w.devices), mac: mac, addresses: addresses}
+	name := fmt.Sprintf("device%d", w.devices)
 	script := fmt.Sprintf(": > %[2]s\nuntil %[1]s link show eth0 >/dev/null 2>&1; do sleep 0.02; done\n%[1]s link set lo up\n", w.paths["ip"], w.file(name+".in"))
 	for _, a := range addresses {
 		script += fmt.Sprintf("%s addr add %s/16 dev eth0\n", w.paths["ip"], a)
 	}
-	script += fmt.Sprintf("%s link set eth0 up\nexec %s -c %s\n", w.paths["ip"], w.paths["nginx"], conf)
+	script += fmt.Sprintf("%s link set eth0 up\nexec %s\n", w.paths["ip"], command)
 	cmd := exec.CommandContext(t.Context(), w.paths["unshare"], "-n", w.paths["sh"], writeFile(t, w.file(name+".sh"), script))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -127,7 +141,7 @@ func TestPeer_clones(t *testing.T) {
 		return
 	}
 	w := newWard(t)
-	certificates := []string{"clone", "homed", "machines", "cluster", "pair", "moved"}
+	certificates := []string{"clone", "homed", "machines", "cluster", "pair", "moved", "balanced"}
 	for _, name := range certificates {
 		w.certificate(name)
 	}
@@ -147,13 +161,15 @@ func TestPeer_clones(t *testing.T) {
 		w.device(card(5), "pair", at(5))
 	}
 	w.device("00:1b:21:00:02:01", "homed", []string{"10.78.2.1", "10.78.2.2"})
+	w.device("00:1b:21:00:07:01", "balanced", []string{"10.78.7.1"})
+	w.forwarder("00:1b:21:00:07:02", "10.78.7.2", "10.78.7.1")
 	active := w.device("00:1b:21:00:06:01", "moved", []string{"10.78.6.1"})
 	writeFile(t, w.file("site.yaml"), `version: 1
 shared_identity:
   - {name: archive pair, reason: high availability, addresses: [10.78.5.1, 10.78.5.2]}
 `)
 	var places []string
-	for n := 1; n <= 5; n++ {
+	for _, n := range []int{1, 2, 3, 4, 5, 7} {
 		places = append(places, fmt.Sprintf("10.78.%d.1", n), fmt.Sprintf("10.78.%d.2", n))
 	}
 	args := []string{"--ports", "443", "--policy", w.file("site.yaml"), "--fail-on", "none", "--discover", "arp", "--via", "br0"}
@@ -161,11 +177,12 @@ shared_identity:
 	again := func(args ...string) {
 		probity(t, exitOK, slices.Concat([]string{"scan", "--db", db.path, "--rate", "200", "--asset-rate", "50", "--quiet"}, args)...)
 	}
-	again(slices.Concat(args, []string{"--probes", "exhaustive", "--i-own-this-device", "10.78.4.1", "10.78.4.2"})...) // which looks at tickets
+	again(slices.Concat(args, []string{"--probes", "exhaustive", "--i-own-this-device", "10.78.4.1", "10.78.4.2", "10.78.7.1", "10.78.7.2"})...) // which looks at tickets
 	want := map[string]string{
 		"clone":    "fail The same certificate is on 2 devices; # and # are two, as they differ in their MAC addresses.",
 		"machines": "warn The same certificate is at 2 assets (#, #) that are not proved to be different devices.",
 		"cluster":  "warn The same certificate is on 2 devices (#, #), which take up each other's TLS sessions, as the nodes of one cluster do: if they are one, declare it.",
+		"balanced": "warn The same certificate is on 2 devices (#, #), which take up each other's TLS sessions, as the nodes of one cluster do: if they are one, declare it.",
 	}
 	w.wantShared(db, certificates, want)
 
