@@ -73,7 +73,7 @@ func (a *app) lintBatch(ctx context.Context, f lintFlags, dirs []string) error {
 		}
 		for _, j := range r.judged {
 			b.Add(j)
-			keys.take(j)
+			keys.take(j, false)
 		}
 		if err := keep.record(ctx, r.found); err != nil {
 			return err
@@ -107,10 +107,10 @@ type batchKeys struct {
 	keys         []batchgcd.Key
 }
 
-func (k *batchKeys) take(j batch.Judged) {
+func (k *batchKeys) take(j batch.Judged, earlier bool) {
 	k.certificates++
 	if j.Key != nil && j.Key.N != nil && j.Key.N.Sign() > 0 && j.Key.N.BitLen() <= batchgcd.MaxBits {
-		k.keys = append(k.keys, batchgcd.Key{Label: j.Place().String(), N: j.Key.N})
+		k.keys = append(k.keys, batchgcd.Key{Label: j.Place().String(), N: j.Key.N, Earlier: earlier})
 	}
 }
 

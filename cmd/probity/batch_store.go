@@ -51,7 +51,7 @@ func (s *batchStore) earlier(ctx context.Context, b *batch.Batch) (*batchKeys, e
 		for _, c := range o.Certs {
 			j := b.Profile.Judge(batch.Place{Run: o.Run, File: o.Endpoint.Name, Number: o.Facts.Artefact.Index + 1}, c.DER)
 			b.AddEarlier(j)
-			keys.take(j)
+			keys.take(j, true)
 		}
 	}
 	return keys, nil

@@ -41,7 +41,8 @@ func (f factory) make(b *testing.B) factoryTruth {
 }
 
 // BenchmarkBatch is the whole test of batches of certificates, each in one archive:
-// alone, into a store, and a second batch of 10,000 against that store. Members of both
+// alone, into a store with moduli remembered, and a second batch of 10,000 against
+// those. Members of both
 // have the same names. The reports are read again, and held against all that the
 // factory did wrong.
 func BenchmarkBatch(b *testing.B) {
@@ -77,11 +78,12 @@ func benchmarkBatch(b *testing.B, n int, rsa bool) {
 		})
 	}
 	run("files", first, truth, "csv")
-	run("store", first, truth, "junit", "--db", path("evidence.db"))
+	keep := []string{"--db", path("evidence.db"), "--moduli", path("moduli")}
+	run("store", first, truth, "junit", keep...)
 	if _, err := os.Stat(path("evidence.db")); err != nil {
 		return // that benchmark was not asked for
 	}
-	run("second", second, again, "csv", "--db", path("evidence.db"))
+	run("second", second, again, "csv", keep...)
 }
 
 // readFactoryReport reads which kinds of reasons each certificate has, and asks that

@@ -93,7 +93,20 @@ func (c *comparison) take(k Key) error {
 		return nil
 	}
 	c.given[i].more = append(c.given[i].more, k.Label)
+	c.given[i].Earlier = c.given[i].Earlier && k.Earlier
 	return nil
+}
+
+// leaveEarlier leaves earlier keys to the set where it has them.
+func (c *comparison) leaveEarlier() {
+	left := slices.DeleteFunc(c.given, func(g given) bool { return g.Earlier && g.known != nil })
+	if len(left) == len(c.at) {
+		return
+	}
+	c.given, c.at = left, make(map[mark]int32, len(left))
+	for i, g := range c.given {
+		c.at[markOf(g.N.Bytes())] = int32(i)
+	}
 }
 
 func size(n *big.Int) string {

@@ -24,6 +24,9 @@ const (
 type Key struct {
 	Label string
 	N     *big.Int
+	// Earlier says that the key was compared before: it is given in case that the set
+	// does not have it.
+	Earlier bool
 }
 
 // Set is a directory that remembers moduli, so that new ones are compared with all
@@ -64,7 +67,8 @@ func (s *Set) Close() error {
 
 // Compare compares the keys with each other and, if s is not nil, with all keys of
 // the set, to which it then adds those with new moduli. Keys that the set has are
-// compared again, so that a second call says the same.
+// compared again, so that a second call says the same, but for those that are said to
+// be earlier: they count as remembered.
 func (s *Set) Compare(ctx context.Context, keys []Key, o Options) (Report, error) {
 	c := &comparison{set: s, mul: ntt.New(), o: o, at: make(map[mark]int32, len(keys))}
 	for _, k := range keys {
@@ -72,12 +76,13 @@ func (s *Set) Compare(ctx context.Context, keys []Key, o Options) (Report, error
 			return Report{}, err
 		}
 	}
+	if err := c.findKnown(ctx); err != nil {
+		return Report{}, err
+	}
+	c.leaveEarlier()
 	moduli := make([]*big.Int, len(c.given))
 	for i, g := range c.given {
 		moduli[i] = g.N
-	}
-	if err := c.findKnown(ctx); err != nil {
-		return Report{}, err
 	}
 	gcds, err := divisorsWith(ctx, moduli, c.products(), o)
 	if err != nil {

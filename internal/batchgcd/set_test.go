@@ -288,3 +288,30 @@ func FuzzParseIndex(f *testing.F) {
 		}
 	})
 }
+
+// TestSet_earlier asks that earlier keys are compared where the set lacks them, and
+// found in the set where it has them.
+func TestSet_earlier(t *testing.T) {
+	dir := t.TempDir()
+	p := primes(8)
+	key := func(label string, a, b int, earlier bool) Key {
+		return Key{Label: label, N: new(big.Int).Mul(p[a], p[b]), Earlier: earlier}
+	}
+	compare(t, dir, key("a", 0, 1, false), key("b", 2, 3, false))
+	got := compare(t, dir, key("a (run 1)", 0, 1, true), key("b (run 1)", 2, 3, true), key("c (run 1)", 4, 5, true),
+		key("d", 0, 6, false), key("e", 4, 7, false), key("f", 2, 3, false))
+	want := []Places{{Given: []string{"c (run 1)", "e"}}, {Given: []string{"d"}, Remembered: []string{"a"}}}
+	var shared []Places
+	for _, s := range got.Shared {
+		shared = append(shared, s.Places)
+	}
+	if diff := cmp.Diff(want, shared); diff != "" {
+		t.Errorf("shared (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]Places{{Given: []string{"b (run 1)", "f"}, Remembered: []string{"b"}}}, got.Equal); diff != "" {
+		t.Errorf("equal (-want +got):\n%s", diff)
+	}
+	if got.Moduli != 5 || got.Added != 3 {
+		t.Errorf("%d moduli, %d added, want 5 and 3", got.Moduli, got.Added)
+	}
+}
