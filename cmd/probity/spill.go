@@ -88,16 +88,24 @@ type window struct {
 	at    int64
 }
 
-// blockBytes is how much a window reads at once.
-const blockBytes = 1 << 16
+// blockBytes is how much a window reads at once where it goes on, and jumpBytes where it
+// does not.
+const (
+	blockBytes = 1 << 16
+	jumpBytes  = 1 << 9
+)
 
 // bytes returns the n bytes at a place, or fewer at the end. They are good until the
 // next call.
 func (w *window) bytes(at int64, n int) ([]byte, error) {
 	if at < w.at || at+int64(n) > w.at+int64(len(w.block)) {
-		size := max(n, blockBytes)
+		size := blockBytes
+		if at < w.at || at > w.at+int64(len(w.block)) { // elsewhere, and who knows where to next
+			size = jumpBytes
+		}
+		size = max(n, size)
 		if cap(w.block) < size {
-			w.block = make([]byte, size)
+			w.block = make([]byte, max(size, blockBytes))
 		}
 		w.block = w.block[:size]
 		got, err := w.of.ReadAt(w.block, at)
