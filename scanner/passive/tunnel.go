@@ -16,8 +16,10 @@ const (
 func udpTunnel(port uint16, b []byte) (etherType, []byte) {
 	switch port {
 	case portVXLAN, portVXLANOld:
-		// RFC 7348 section 5: flags with the I bit alone, reserved bytes of zero.
-		if len(b) >= 8 && b[0] == 0x08 && b[7] == 0 {
+		// RFC 7348 section 5: flags with the I bit, and none but that of a group policy
+		// (draft-smith-vxlan-group-policy), which fabrics set; a reserved byte of zero.
+		const instance, policy = 0x08, 0x80
+		if len(b) >= 8 && b[0]&^policy == instance && b[7] == 0 {
 			return etherFrame, b[8:]
 		}
 	case portGeneve:
