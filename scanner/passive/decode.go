@@ -127,12 +127,13 @@ func (d *decoder) step(k *packet) (found, more bool) {
 			return d.damaged(atFrame)
 		}
 		return false, true
-	case etherVLAN, etherQinQ, etherQinQ1:
+	case etherVLAN, etherQinQ, etherQinQ1, etherETag, etherVNTag, etherCMD:
 		k.tags++
-		if len(k.data) < 4 || k.tags > maxTags {
+		size := tagSize(k.next)
+		if len(k.data) < size+2 || k.tags > maxTags {
 			return d.damaged(atTag)
 		}
-		k.next, k.data = typeAt(k.data, 2, 4)
+		k.next, k.data = typeAt(k.data, size, size+2)
 		return false, true
 	case etherMPLS, etherMPLSm:
 		return d.mpls(k)
@@ -149,6 +150,9 @@ func (d *decoder) step(k *packet) (found, more bool) {
 	case etherCDP:
 		k.segment.kind = carriesCDP
 	default:
+		if carriesPackets(k.next) {
+			d.stats.Encapsulated++
+		}
 		return false, false
 	}
 	k.segment.payload = k.data

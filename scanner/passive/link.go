@@ -22,6 +22,9 @@ const (
 	etherMPLSm etherType = 0x8848 // multicast
 	etherQinQ  etherType = 0x88a8
 	etherQinQ1 etherType = 0x9100 // before the standard
+	etherETag  etherType = 0x893f // IEEE 802.1BR
+	etherVNTag etherType = 0x8926 // of Cisco, before that
+	etherCMD   etherType = 0x8909 // Cisco MetaData, with a security group
 	etherLLDP  etherType = 0x88cc
 	etherCDP   etherType = 1 // Cisco Discovery Protocol in SNAP
 )
@@ -46,6 +49,24 @@ func first(p capture.Packet) (next etherType, data []byte, supported bool) {
 		return next, data, true
 	}
 	return etherNone, nil, false
+}
+
+// tagSize is the size of a tag before a frame's own type.
+func tagSize(kind etherType) int {
+	if kind == etherVNTag {
+		return 4
+	}
+	if kind == etherETag || kind == etherCMD {
+		return 6
+	}
+	return 2
+}
+
+// carriesPackets names the types of frames that have packets in them in a form that
+// is not read.
+func carriesPackets(kind etherType) bool {
+	const pppoe, macsec, backbone, trill, services = 0x8864, 0x88e5, 0x88e7, 0x22f3, 0x894f
+	return kind == pppoe || kind == macsec || kind == backbone || kind == trill || kind == services
 }
 
 // after returns b without its first n bytes.
