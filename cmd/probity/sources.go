@@ -63,7 +63,7 @@ func followable(name string) error {
 	case err != nil:
 		return fmt.Errorf("open capture: %w", err)
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("--follow %q: not a file; name the one file that grows", name)
+		return fmt.Errorf("--follow %q: not a file", name)
 	case info.Size() == 0:
 		return nil
 	}

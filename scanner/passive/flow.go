@@ -32,6 +32,7 @@ type flow struct {
 	ends       [2]netip.AddrPort
 	sides      [2]half
 	session    session   // nil until the protocol is known
+	origin     string    // of QUIC: the identifier of the connection
 	opener     int       // side that sent the first SYN, or [unknownSide]
 	reset      int       // side that sent RST, or [unknownSide]
 	last       time.Time // of the packets

@@ -23,11 +23,14 @@ func (r *reader) datagram(s *segment, at time.Time) {
 	key, side := keyOf(s)
 	f := r.table.flows[key]
 	if f == nil || f.settled {
-		start := startUDP(b)
+		start, origin := startUDP(b)
 		if start == nil {
 			if f == nil {
 				r.announce(s, at)
 			}
+			return
+		}
+		if f != nil && origin != "" && origin == f.origin { // its first packet came again
 			return
 		}
 		if f != nil { // the ports are used again
@@ -35,7 +38,7 @@ func (r *reader) datagram(s *segment, at time.Time) {
 			r.stats.Reused++
 		}
 		f = r.newFlow(key, side, s)
-		f.session, f.began = start, r.clock.elapsed
+		f.session, f.origin, f.began = start, origin, r.clock.elapsed
 	}
 	f.last, f.seen = at, r.clock.elapsed
 	h := &f.sides[side]
@@ -50,24 +53,25 @@ func (r *reader) datagram(s *segment, at time.Time) {
 }
 
 // startUDP returns a session for the first datagram of a handshake; nil for all
-// others. A QUIC packet must decrypt first.
-func startUDP(b []byte) session {
+// others. A QUIC packet must decrypt first; origin is the identifier that its sender
+// chose for the connection (RFC 9000 section 7.2).
+func startUDP(b []byte) (start session, origin string) {
 	if dtlswire.IsHello(b) {
-		return newDTLSSession()
+		return newDTLSSession(), ""
 	}
 	if len(b) < quicwire.MinClient {
-		return nil
+		return nil, ""
 	}
 	h, err := quicwire.ParseHeader(b)
 	if err != nil {
-		return nil
+		return nil, ""
 	}
 	client, server, err := quicwire.NewKeys(h.Version, h.Destination)
 	if err != nil {
-		return nil
+		return nil, ""
 	}
 	if _, err := client.Open(b); err != nil {
-		return nil
+		return nil, ""
 	}
-	return newQUICSession(client, server)
+	return newQUICSession(client, server), string(h.Destination)
 }
