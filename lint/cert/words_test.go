@@ -1,15 +1,19 @@
 package cert
 
 import (
+	"bytes"
 	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/zmap/zcrypto/encoding/asn1"
 	"github.com/zmap/zcrypto/x509"
+	"github.com/zmap/zcrypto/x509/pkix"
 	zlint "github.com/zmap/zlint/v3/lint"
 )
 
@@ -121,7 +125,7 @@ func TestZlinter_panic(t *testing.T) {
 	lintOf := func(name string, l zlint.CertificateLintInterface) *zlint.CertificateLint {
 		return &zlint.CertificateLint{LintMetadata: zlint.LintMetadata{Name: name}, Lint: func() zlint.CertificateLintInterface { return l }}
 	}
-	z := zlinter{lints: []*zlint.CertificateLint{lintOf("a", warning{}), lintOf("b", failing{}), lintOf("c", warning{}), lintOf("d", failing{})}, framed: make([]bool, 4), about: make([]uint32, 4), every: make([]bool, 4)}
+	z := zlinter{lints: []*zlint.CertificateLint{lintOf("a", warning{}), lintOf("b", failing{}), lintOf("c", warning{}), lintOf("d", failing{})}, framed: make([]bool, 4), about: make([]uint32, 4), every: make([]bool, 4), usage: make([]bool, 4)}
 	got := z.run(new(x509.Certificate))
 	if diff := cmp.Diff([]string{"a", "c"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
@@ -136,6 +140,19 @@ func TestMuted(t *testing.T) {
 			if lints.ByName(name) == nil || reason == "" {
 				t.Errorf("%s is no lint of zlint, or has no reason", name)
 			}
+		}
+	}
+}
+
+// TestZlinter_longKeyUsage asks that a keyUsage of any length is told wrong, without the
+// lints that write out each of its bits.
+func TestZlinter_longKeyUsage(t *testing.T) {
+	z := newZlinter(rfcSources())
+	for _, n := range []int{longKeyUsage, 200_000} {
+		e := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 15}, Value: bytes.Repeat([]byte{3}, n)}
+		c := &x509.Certificate{Version: 3, Extensions: []pkix.Extension{e}, ExtensionsMap: map[string]pkix.Extension{keyUsageID: e}}
+		if got := z.run(c); !slices.Contains(got, wrongLength) || slices.Contains(got, "e_incorrect_ku_encoding") {
+			t.Errorf("%d bytes: got %v, want %s", n, got, wrongLength)
 		}
 	}
 }

@@ -48,7 +48,9 @@ type zlinter struct {
 	extensions []string
 	about      []uint32
 	every      []bool
-	config     zlint.Configuration
+	// usage says which write out the bits of a keyUsage.
+	usage  []bool
+	config zlint.Configuration
 }
 
 // newZlinter filters zlint's registry: the lints of sources, without the muted.
@@ -70,10 +72,11 @@ func newZlinter(sources zlint.SourceList) zlinter {
 		framed[i] = configurable || l.Source == zlint.CABFBaselineRequirements ||
 			l.Source == zlint.CABFSMIMEBaselineRequirements || l.Source == zlint.CABFCSBaselineRequirements
 	}
-	z := zlinter{lints: lints, framed: framed, about: make([]uint32, len(lints)), every: make([]bool, len(lints)), config: r.GetConfiguration()}
+	z := zlinter{lints: lints, framed: framed, about: make([]uint32, len(lints)), every: make([]bool, len(lints)), usage: make([]bool, len(lints)), config: r.GetConfiguration()}
 	extensions := aboutExtensions()
 	z.extensions = slices.Sorted(maps.Keys(extensions))
 	for i, l := range lints {
+		z.usage[i] = l.Name == wrongLength || l.Name == "e_incorrect_ku_encoding" || l.Name == "e_superfluous_ku_encoding"
 		for n, id := range z.extensions {
 			if z.every[i] = slices.Contains(extensions[id].every, l.Name); z.every[i] || slices.Contains(extensions[id].some, l.Name) {
 				z.about[i] = 1 << n
@@ -93,6 +96,15 @@ func linter(sources ...zlint.LintSource) func(*x509.Certificate) []string {
 	z := sync.OnceValue(func() zlinter { return newZlinter(sources) })
 	return func(c *x509.Certificate) []string { return z().run(c) }
 }
+
+// longKeyUsage is from how many bytes on a keyUsage is not shown to the lints that
+// write out all its bits for their texts. It has nine bits (RFC 5280 section 4.2.1.3),
+// so that wrongLength is what they would say.
+const (
+	keyUsageID   = "2.5.29.15"
+	longKeyUsage = 64
+	wrongLength  = "e_key_usage_incorrect_length"
+)
 
 func (z zlinter) run(c *x509.Certificate) []string {
 	var missing uint32
@@ -124,6 +136,12 @@ func (z zlinter) runFrom(next int, c *x509.Certificate, missing uint32, before [
 			continue
 		}
 		l := z.lints[next]
+		if z.usage[next] && len(c.ExtensionsMap[keyUsageID].Value) >= longKeyUsage {
+			if l.Name == wrongLength {
+				hits = append(hits, l.Name)
+			}
+			continue
+		}
 		var r *zlint.LintResult
 		if z.framed[next] {
 			r = l.Execute(c, z.config)
