@@ -264,8 +264,7 @@ func (b *builder) runs() []Run {
 	return out
 }
 
-// observations lists what findings rest on, by id.
-// observationList lists the observations that findings name.
+// observationList lists the observations that findings rest on, by id.
 func (b *builder) observationList() List[Observation] {
 	if b.in.Lists != nil {
 		return List[Observation]{func(yield func(Observation, error) bool) {
