@@ -197,3 +197,25 @@ func BenchmarkDivisors(b *testing.B) {
 		})
 	}
 }
+
+// TestDivider_wide divides by numbers whose quotients have more words than they have
+// themselves, with lengths of transforms below and above both.
+func TestDivider_wide(t *testing.T) {
+	r := rand.NewChaCha8([32]byte{7})
+	number := func(words int) *big.Int {
+		raw := make([]byte, 8*words)
+		_, _ = r.Read(raw)
+		raw[0] |= 1
+		return new(big.Int).SetBytes(raw)
+	}
+	for _, words := range []int{70, 100, 126, 180} {
+		n := number(words)
+		d := newWideDivider(ntt.New(), n, 2*words)
+		for _, more := range []int{1, 40, words, words + 30, 2 * words, 3 * words} {
+			x := number(words + more)
+			if got, want := d.mod(x), new(big.Int).Mod(x, n); got.Cmp(want) != 0 {
+				t.Errorf("%d words modulo %d: got %x, want %x", words+more, words, got, want)
+			}
+		}
+	}
+}

@@ -86,7 +86,7 @@ func (d *divider) mod(x *big.Int) *big.Int {
 		return d.mod(high.Add(high, window(x, 0, low)))
 	}
 	q := d.quotient(x)
-	products, wrap := d.mul.Wrapped(d.words+guard, q, d.modulus)
+	products, wrap := d.mul.Wrapped(max(d.words+guard, ntt.Words(q)), q, d.modulus)
 	// The remainder is less than a few times the modulus, so it is known from itself
 	// modulo a number that is larger by words.
 	wrapped := power(64 * wrap)
