@@ -208,7 +208,7 @@ func TestDivider_wide(t *testing.T) {
 		raw[0] |= 1
 		return new(big.Int).SetBytes(raw)
 	}
-	for _, words := range []int{70, 100, 126, 180} {
+	for _, words := range []int{70, 180, 5000} {
 		n := number(words)
 		d := newWideDivider(ntt.New(), n, 2*words)
 		for _, more := range []int{1, 40, words, words + 30, 2 * words, 3 * words} {
