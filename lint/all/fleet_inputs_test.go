@@ -140,7 +140,8 @@ func sharedInputs(w *world) []input {
 		path := "fleet/" + name + "/"
 		in = append(in,
 			input{name: path + "different", obs: both(1, 2), assets: twoAssets("k1", "k2")},
-			input{name: path + "proved", obs: both(1, 1), assets: twoAssets("k1", "k2")},
+			input{name: path + "proved", obs: presenting(both(1, 1), w.leafOf(1, w.ec("leaf").Public(), nil), w.leafOf(2, w.ec("other").Public(), nil)), assets: twoAssets("k1", "k2"), policy: w.anchors()},
+			input{name: path + "passed_on", obs: presenting(both(1, 1), w.leafOf(1, w.ec("leaf").Public(), nil)), assets: twoAssets("k1", "k2"), policy: w.anchors()},
 			input{name: path + "unproved", obs: both(1, 1), assets: twoAssets("k1", "")},
 			input{name: path + "declared", obs: both(1, 1), assets: twoAssets("k1", "k2"), policy: declared},
 			input{name: path + "one_device", obs: both(1, 1), assets: []evidence.Asset{{ID: "dev-1", Addresses: []netip.Addr{
@@ -157,7 +158,27 @@ func sharedInputs(w *world) []input {
 		o.Facts.TLS.TicketKey = []byte("\x01\x12\x23\x34\x45\x56\x67\x78\x89\x9a\xab\xbc\xcd\xde\xef\xf0")
 		o.Certs = []evidence.Presented{{Role: evidence.RoleServer, DER: a}}
 	}
+	// Two devices that have one certificate, and each a ticket key of its own.
+	alone := func(n byte) func(o *evidence.Observation) {
+		return func(o *evidence.Observation) {
+			node(o)
+			o.Facts.TLS.TicketKey = append([]byte(nil), o.Facts.TLS.TicketKey...)
+			o.Facts.TLS.TicketKey[0] = n
+		}
+	}
+	in = append(in, input{
+		name: "fleet/unique_certificate/two_ticket_keys", assets: twoAssets("k1", "k2"), policy: w.anchors(),
+		obs: handshakes(alone(2), alone(3), alone(2), alone(3)),
+	})
 	return append(in, input{name: "fleet/unique_certificate/cluster", obs: handshakes(node, node), assets: twoAssets("k1", "k2"), policy: w.anchors()})
+}
+
+// presenting has observations present certificates by turns.
+func presenting(obs []evidence.Observation, leafs ...[]byte) []evidence.Observation {
+	for i := range obs {
+		obs[i].Certs = []evidence.Presented{{Role: evidence.RoleServer, DER: leafs[i%len(leafs)]}}
+	}
+	return obs
 }
 
 func cmpText(a, b string) int {

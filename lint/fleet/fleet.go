@@ -153,6 +153,7 @@ func or(findings []lint.GroupVerdict, v lint.Verdict) []lint.GroupVerdict {
 const (
 	confidenceProved   = 95 // two assets are proved distinct
 	confidenceUnproved = 50 // two assets, without proof
+	confidencePassedOn = 80 // as proved, but one may pass connections on to the other
 	confidenceCluster  = 40 // two devices by their other keys, but set up to work as one
 	confidenceDeclared = 5  // the site declares the sharing
 	confidenceOne      = 10 // one asset
@@ -254,8 +255,18 @@ func shared(env *lint.Env, kind evidence.DuplicateKind, value, what string, memb
 			return group(kind, value, members, confidenceCluster, lint.Warnf(
 				"The same %s is on %d devices (%s), which take up each other's TLS sessions, as the nodes of one cluster do: if they are one, declare it.", what, len(ids), list(ids))), true
 		}
-		return group(kind, value, members, confidenceProved, lint.Failf(
-			"The same %s is on %d devices; %s and %s are two, as they differ in %s.", what, len(ids), p.a, p.b, attributeText(p.attribute))), true
+		two := fmt.Sprintf("The same %s is on %d devices; %s and %s are two, as they differ in %s", what, len(ids), p.a, p.b, attributeText(p.attribute))
+		switch {
+		case !mayPassOn(env.Corpus, members, p):
+			return group(kind, value, members, confidenceProved, lint.Failf("%s.", two)), true
+		case kind == evidence.DuplicateTicketKey || kind == evidence.DuplicateEphemeralKey:
+			return group(kind, value, members, confidenceCluster, lint.Warnf(
+				"%s. No two certificates were seen with it: one may pass connections on to the other, or both are one service: declare it if so.", two)), true
+		case kind == evidence.DuplicateSSHHostKey:
+			return group(kind, value, members, confidencePassedOn, lint.Failf("%s. One that passes connections on to the other would look the same.", two)), true
+		}
+		return group(kind, value, members, confidencePassedOn, lint.Failf(
+			"%s. One that passes connections on to the other would look the same, unless an exhaustive scan sees two keys of session tickets.", two)), true
 	}
 	return group(kind, value, members, confidenceUnproved, lint.Warnf(
 		"The same %s is at %d assets (%s) that are not proved to be different devices.", what, len(ids), list(ids))), true
@@ -282,6 +293,41 @@ func cluster(c *lint.Corpus, ids []string) bool {
 		}
 	}
 	return false
+}
+
+// mayPassOn reports whether one of two devices may only pass connections on to the
+// other, as a load balancer or a forwarded port does: it then shows what the other one
+// shows. That is excluded where they show different certificates, or encrypt session
+// tickets with different keys.
+func mayPassOn(c *lint.Corpus, members []member, p proof) bool {
+	shown := make(map[string][]string)
+	for _, m := range members {
+		if !m.certificate.IsZero() {
+			shown[m.holder] = append(shown[m.holder], m.certificate.String())
+		}
+	}
+	tickets := ticketNames(c)
+	return !apart(shown[p.a], shown[p.b]) && !apart(tickets[p.a], tickets[p.b])
+}
+
+func apart(a, b []string) bool { return len(a) > 0 && len(b) > 0 && disjoint(a, b) }
+
+// ticketNames are the names of the keys that holders encrypt session tickets with: of
+// those that were seen twice, because the tickets of some servers begin with a random
+// number.
+func ticketNames(c *lint.Corpus) map[string][]string {
+	return lint.Remember(&c.Memo, "fleet/ticket_names", func() map[string][]string {
+		out := make(map[string][]string)
+		ticketKeys(c, func(name string, members []member) {
+			times := make(map[string]int)
+			for _, m := range members {
+				if times[m.holder]++; times[m.holder] == 2 && !m.forgeable {
+					out[m.holder] = append(out[m.holder], name)
+				}
+			}
+		})
+		return out
+	})
 }
 
 func attributeText(a evidence.Attribute) string {

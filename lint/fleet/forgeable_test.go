@@ -40,8 +40,8 @@ func TestShared_forgeable(t *testing.T) {
 		outcome    evidence.Outcome
 		confidence int
 	}{
-		{"scanned", evidence.Active, "", evidence.Fail, confidenceProved},
-		{"signed", evidence.Passive, evidence.PossessionVerified, evidence.Fail, confidenceProved},
+		{"scanned", evidence.Active, "", evidence.Fail, confidencePassedOn},
+		{"signed", evidence.Passive, evidence.PossessionVerified, evidence.Fail, confidencePassedOn},
 		{"presented", evidence.Passive, "", evidence.Warn, confidenceHeard},
 		{"of another key", evidence.Passive, evidence.PossessionRefuted, evidence.Warn, confidenceHeard},
 	} {
