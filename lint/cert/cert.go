@@ -6,10 +6,15 @@
 // certificate, however malformed, makes them panic.
 package cert
 
-import "probity/lint"
+import (
+	"sync"
+
+	"probity/lint"
+)
 
 // Checks returns the checks of this package.
 func Checks() []lint.Check {
+	roots := sync.OnceValue(publicRoots)
 	return []lint.Check{
 		rfcProfile(),
 		notExpired(),
@@ -17,7 +22,7 @@ func Checks() []lint.Check {
 		outsideRenewalWindow(),
 		indefiniteValidityRole(),
 		lifetimePolicy(),
-		publicWebValidity(publicRoots),
+		publicWebValidity(roots),
 		leafNotCA(),
 		caConstraints(),
 		keyUsage(),
@@ -30,6 +35,6 @@ func Checks() []lint.Check {
 		policyMatch(),
 		deviceIdentifier(),
 		noPatientData(),
-		notInPublicLogs(publicRoots),
+		notInPublicLogs(roots),
 	}
 }

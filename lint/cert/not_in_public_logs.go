@@ -1,10 +1,6 @@
 package cert
 
-import (
-	"sync"
-
-	"probity/lint"
-)
+import "probity/lint"
 
 // Extensions of Certificate Transparency (RFC 6962 sections 3.1 and 3.3).
 const (
@@ -14,8 +10,7 @@ const (
 
 // notInPublicLogs asks that a device certificate of a private PKI was not given to logs
 // of Certificate Transparency, which publish its names and serial numbers for good.
-func notInPublicLogs(list func() map[string][][]byte) lint.Check {
-	roots := sync.OnceValue(list)
+func notInPublicLogs(roots func() map[string][][]byte) lint.Check {
 	return lint.Check{
 		Name:   "cert/not_in_public_logs",
 		Source: "RFC 6962 sections 3.1 and 3.3",

@@ -5,7 +5,6 @@ import (
 	stdx509 "crypto/x509"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/zmap/zcrypto/x509"
@@ -25,8 +24,7 @@ const publicListDate = "2026-10-30"
 // publicWebValidity asks that a certificate under a public web root keeps the
 // maximum validity of its date of issue, and what else zlint tests of the CA/Browser
 // Forum's requirements. Under any other root these do not apply, and the check says so.
-func publicWebValidity(list func() map[string][][]byte) lint.Check {
-	roots := sync.OnceValue(list)
+func publicWebValidity(roots func() map[string][][]byte) lint.Check {
 	run := linter(zlint.CABFBaselineRequirements, zlint.CABFEVGuidelines)
 	return lint.Check{
 		Name:   "cert/public_web_validity",
